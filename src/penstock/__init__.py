@@ -1,0 +1,1 @@
+"""Durable asynchronous processing on one SQLite file or PostgreSQL."""

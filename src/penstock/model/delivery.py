@@ -1,0 +1,50 @@
+"""A message that a worker holds, and what is settled about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from penstock.model.message import decode_headers
+from penstock.model.outcome import Outcome
+
+
+class Delivery(Struct, frozen=True, gc=False):
+    """One leased message. Middleware reads `task`, `queue`, `key`, `attempt`, `job_id` and `headers`."""
+
+    seq: int
+    """Its place in the store: commit order."""
+    job_id: str
+    queue: str
+    task: str
+    attempt: int
+    """From 1; deploys, releases and snoozes are not counted."""
+    body: bytes
+    key: str | None = None
+    raw_headers: bytes | None = None
+    options: bytes | None = None
+    enqueued: int = 0
+    """µs."""
+    deaths: int = 0
+    """Workers that died under it."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return decode_headers(self.raw_headers)
+
+    @property
+    def suspect(self) -> bool:
+        """Two workers died under it: it runs alone."""
+        return self.deaths >= SUSPECT_DEATHS
+
+
+SUSPECT_DEATHS = 2
+FATAL_DEATHS = 3
+
+
+class Settlement(Struct, frozen=True, gc=False):
+    """What one delivery came to; written in one fenced transaction."""
+
+    delivery: Delivery
+    outcome: Outcome

@@ -1,0 +1,46 @@
+"""Identifiers: names a user may choose, and UUID version 7 for what has none."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+
+NAME = re.compile(r"[A-Za-z0-9_.:-]{1,128}\Z")
+"""What queues, tasks, keys, ids and workers may be called."""
+
+_LOW = (1 << 62) - 1
+
+
+def is_name(text: str) -> bool:
+    return NAME.match(text) is not None
+
+
+class IdSource:
+    """Monotonic UUIDv7 (RFC 9562 §5.7, §6.2 method 2): the ids of one process sort in the order they were made.
+
+    The random tail is a counter that starts at a random number each millisecond; a fork starts anew, so that parent and
+    child never share a sequence. Not locked: one source belongs to one thread, or to callers that hold the GIL for the call.
+    """
+
+    def __init__(self, milliseconds: Callable[[], int], entropy: Callable[[int], bytes] = os.urandom) -> None:
+        self._milliseconds = milliseconds
+        self._entropy = entropy
+        self._last = 0
+        self._tail = 0
+        self._pid = 0
+
+    def next(self) -> str:
+        now = self._milliseconds()
+        if now > self._last or self._pid != os.getpid():
+            self._restart(max(now, self._last))
+        else:
+            self._tail += 1
+        last, tail = self._last, self._tail
+        text = f"{last:012x}7{(tail >> 62) & 0xFFF:03x}{0x8000000000000000 | (tail & _LOW):016x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+    def _restart(self, now: int) -> None:
+        self._last = now
+        self._pid = os.getpid()
+        self._tail = int.from_bytes(self._entropy(9), "big")  # 72 of 74 bits: the counter cannot run over

@@ -1,0 +1,115 @@
+"""A job as it is looked at from outside: where it is, what happened to it."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from penstock.model.outcome import Failure
+
+Status: TypeAlias = Literal["waiting", "delayed", "retrying", "running", "done", "dead", "cancelled", "expired", "unroutable"]
+"""`waiting` may start now or waits behind its key; `unroutable`: waiting, and no live worker knows its task."""
+
+ENDED: frozenset[Status] = frozenset({"done", "dead", "cancelled", "expired"})
+
+Cancelled: TypeAlias = Literal["cancelled", "requested", "ended"]
+"""`cancelled`: it will never run. `requested`: it is running and was told. `ended`: too late."""
+
+
+class Attempt(Struct, frozen=True):
+    """One thing that happened to a job: `failed`, `snoozed`, `died` (its worker), `dead`, `replayed`."""
+
+    number: int
+    what: str
+    at: int
+    """µs."""
+    worker: str | None = None
+    error: Failure | None = None
+
+
+class JobView(Struct, frozen=True):
+    """One job. Times in µs of the store's clock."""
+
+    id: str
+    queue: str
+    task: str
+    status: Status
+    priority: int
+    attempt: int
+    """Runs counted so far."""
+    deaths: int
+    enqueued: int
+    key: str | None = None
+    due: int | None = None
+    expires: int | None = None
+    started: int | None = None
+    ended: int | None = None
+    worker: str | None = None
+    body: bytes = b""
+    headers: bytes | None = None
+    result: bytes | None = None
+    unavailable: str | None = None
+    cancel_requested: bool = False
+    history: tuple[Attempt, ...] = ()
+
+
+class DeadLetterView(Struct, frozen=True):
+    """A delivery that ended: kept with its body and whole history until replayed or discarded."""
+
+    id: str
+    queue: str
+    task: str
+    reason: str
+    died: int
+    attempts: int
+    deaths: int
+    key: str | None
+    body: bytes
+    headers: bytes | None
+    error: Failure | None
+    history: tuple[Attempt, ...] = ()
+
+
+class QueueView(Struct, frozen=True):
+    """Maintained counts of one queue; never counted by scanning."""
+
+    name: str
+    paused: bool
+    waiting: int
+    delayed: int
+    running: int
+    dead: int
+    done: int
+    failed: int
+    cancelled: int
+    expired: int
+    oldest: int | None = None
+    """µs: when the oldest waiting message was enqueued."""
+    max_waiting: int | None = None
+
+
+class WorkerView(Struct, frozen=True):
+    """A live worker process."""
+
+    incarnation: int
+    name: str
+    app: str
+    pid: int
+    host: str
+    started: int
+    beat: int
+    running: int
+    queues: tuple[str, ...]
+    tasks: tuple[str, ...]
+
+
+class JobFilter(Struct, frozen=True):
+    """Which jobs or dead letters. None: any. `contains` looks in the body."""
+
+    status: Status | None = None
+    queue: str | None = None
+    task: str | None = None
+    key: str | None = None
+    contains: str | None = None
+    ids: tuple[str, ...] | None = None

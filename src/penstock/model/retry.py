@@ -1,0 +1,96 @@
+"""What happens after an error: a pure function of the error, the policy, the attempt and a random number."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+
+from penstock.model.clock import SECOND, Duration, seconds
+from penstock.model.outcome import Dead, Failed, Failure, Outcome, Snoozed
+
+TRACEBACK_LIMIT = 16_384
+"""Characters of a traceback that are kept: its end, where the error is."""
+
+
+class RetryAfter(Exception):
+    """Raise it to be tried again after `delay` seconds (e.g. HTTP 429). Counts as an attempt."""
+
+    def __init__(self, delay: Duration) -> None:
+        super().__init__(f"retry after {seconds(delay):g} s")
+        self.delay = delay
+
+
+class Snooze(Exception):
+    """Raise it to be run again after `after` seconds. Does not count as an attempt."""
+
+    def __init__(self, after: Duration) -> None:
+        super().__init__(f"snoozed for {seconds(after):g} s")
+        self.after = after
+
+
+class Reject(Exception):
+    """Raise it to end in the dead letters at once."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class PartialFailure(Exception):
+    """Raise it from a batch handler: these items failed, the others are done."""
+
+    def __init__(self, errors: dict[int, Exception]) -> None:
+        super().__init__(f"{len(errors)} of the batch failed")
+        self.errors = errors
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How often and when a failed job runs again.
+
+    The wait before attempt n + 1 is random between 0 and `min(limit, first * factor ** (n - 1))` seconds ("full jitter").
+    An error of a type in `give_up` goes to the dead letters at once. `attempts` counts all runs, the first included.
+    """
+
+    attempts: int = 10
+    first: Duration = 1.0
+    factor: float = 2.0
+    limit: Duration = 3600
+    give_up: tuple[type[Exception], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise ValueError(f"Retry(attempts={self.attempts}): a job runs at least once")
+        if seconds(self.first) < 0 or seconds(self.limit) < 0 or self.factor < 1:
+            raise ValueError("Retry: first and limit are at least 0 seconds, factor is at least 1")
+        if not isinstance(self.give_up, tuple) or not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in self.give_up):
+            raise ValueError("Retry(give_up=…) takes a tuple of exception types, e.g. give_up=(ValueError,)")
+
+    def wait(self, attempt: int, chance: float) -> float:
+        """Seconds to wait after attempt number `attempt` failed; `chance` is a random number in [0, 1)."""
+        exponent = min(attempt - 1, 1000)
+        try:
+            ceiling = min(seconds(self.limit), seconds(self.first) * self.factor**exponent)
+        except OverflowError:
+            ceiling = seconds(self.limit)
+        return ceiling * chance
+
+
+def after_error(error: BaseException, policy: Retry, attempt: int, now: int, chance: float) -> Outcome:
+    """What becomes of a delivery whose handler raised `error` in attempt number `attempt` (from 1)."""
+    match error:
+        case Snooze():
+            return Snoozed(now + round(seconds(error.after) * SECOND))
+        case Reject():
+            return Dead(error.reason, describe(error))
+    if isinstance(error, policy.give_up):
+        return Dead(f"gave up on {type(error).__name__}", describe(error))
+    if attempt >= policy.attempts:
+        return Dead(f"failed {attempt} times", describe(error))
+    wait = seconds(error.delay) if isinstance(error, RetryAfter) else policy.wait(attempt, chance)
+    return Failed(now + round(wait * SECOND), describe(error))
+
+
+def describe(error: BaseException) -> Failure:
+    text = "".join(traceback.format_exception(error))
+    return Failure(type(error).__qualname__, str(error)[:2000], text[-TRACEBACK_LIMIT:])

@@ -1,0 +1,44 @@
+"""Looking: never locks out writers, never scans to count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from penstock.model.job import DeadLetterView, JobFilter, JobView, QueueView, WorkerView
+
+
+class Inspect(Protocol):
+    async def job(self, job_id: str) -> JobView | None: ...
+
+    async def jobs(self, where: JobFilter, *, limit: int, before: int | None = None) -> Sequence[JobView]:
+        """Newest first, without their histories. `before`: an `enqueued` in µs, to page on."""
+        ...
+
+    async def letter(self, job_id: str) -> DeadLetterView | None: ...
+
+    async def letters(self, where: JobFilter, *, limit: int) -> Sequence[DeadLetterView]:
+        """Oldest death first, without their histories."""
+        ...
+
+    async def count_letters(self, where: JobFilter) -> int: ...
+
+    async def queues(self) -> Sequence[QueueView]: ...
+
+    async def workers(self) -> Sequence[WorkerView]: ...
+
+
+class Settings(Protocol):
+    """What an operator set. It wins over the code, and code never overwrites it."""
+
+    async def read(self, scope: str) -> dict[str, str]:
+        """`scope`: e.g. `queue:mail`. Values are JSON."""
+        ...
+
+    async def write(self, scope: str, name: str, value: str | None, by: str) -> None:
+        """None removes it. Rings every worker."""
+        ...
+
+    async def paused(self) -> frozenset[str]:
+        """The queues that are paused."""
+        ...

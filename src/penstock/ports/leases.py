@@ -1,0 +1,72 @@
+"""Who is alive, and whose work is taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class Enrolment(Struct, frozen=True):
+    """A worker process as it enters the registry."""
+
+    incarnation: int
+    """Random, 63 bits, made by the process: the fence of everything it claims."""
+    app: str
+    name: str
+    pid: int
+    host: str
+    queues: tuple[str, ...]
+    tasks: tuple[str, ...]
+    hooks: tuple[str, ...] = ()
+    """Those of `tasks` that have an `on_dead` hook."""
+
+
+class Seen(Struct, frozen=True):
+    """Another worker as the registry has it. `gone`: known to be dead already (its lock file is free)."""
+
+    incarnation: int
+    beat: int
+    gone: bool
+
+
+class Rescued(Struct, frozen=True):
+    """What was taken back from a dead worker."""
+
+    incarnation: int
+    released: int
+    dead: int
+    """Messages whose third worker this was: now dead letters."""
+
+
+class Leases(Protocol):
+    """Leases belong to worker incarnations, not to messages."""
+
+    async def enrol(self, worker: Enrolment) -> None:
+        """Enter the registry, and hold the proof of life (SQLite: a locked file)."""
+        ...
+
+    async def beat(self, incarnation: int) -> bool:
+        """False: this incarnation was declared dead. It must stop, whatever it holds is another's."""
+        ...
+
+    async def others(self, incarnation: int) -> list[Seen]:
+        """All other workers in the registry."""
+        ...
+
+    async def rescue(self, incarnation: int, beat: int) -> Rescued | None:
+        """Declare it dead if its beat is still `beat`, and free all it held, each with one death more. None: it lives."""
+        ...
+
+    async def leave(self, incarnation: int) -> None:
+        """Leave the registry in good order; what is still held is released uncounted."""
+        ...
+
+    async def lead(self, role: str, incarnation: int, lease: int) -> bool:
+        """Take or keep the lease of a role (`maintenance`) for `lease` µs. False: another live worker has it."""
+        ...
+
+    async def routable(self, tasks: Collection[str]) -> Sequence[str]:
+        """Those of `tasks` that a live worker knows."""
+        ...

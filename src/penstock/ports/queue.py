@@ -1,0 +1,87 @@
+"""Work to be done once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from penstock.model.delivery import Delivery, Settlement
+from penstock.model.job import Cancelled
+from penstock.model.message import Message, Placed
+
+
+class Claim(Struct, frozen=True):
+    """What a worker asks for."""
+
+    owner: int
+    """The incarnation that will hold the messages."""
+    queues: Sequence[tuple[str, int]]
+    """Queue and how many at the most, in the order to look. Due messages are promoted first."""
+    tasks: frozenset[str]
+    """What this process knows. Anything else that is met goes aside for a worker that knows it, uncounted."""
+    suspects: bool = False
+    """This process holds nothing else: it may take one suspect, and then gets nothing but it."""
+
+
+class Claimed(Struct, frozen=True):
+    """What a claim got, and when it is worth asking again."""
+
+    runs: Sequence[Sequence[Delivery]]
+    """Each run is executed one after the other by one worker; without a key a run is one message."""
+    more: bool
+    """Something that could run was left."""
+    next_due: int | None
+    """µs: when the next delayed message of these queues is due."""
+    suspects: bool
+    """A suspect waits in these queues for a process that holds nothing else."""
+
+
+class Queue(Protocol):
+    """All verbs are durable as `DESIGN.md` §6 says when they return; the store's clock gives the time.
+
+    Order of messages of one key is the order in which their puts committed. A key is busy from the claim of a run to the
+    settling of its last message; `Failed` and `Snoozed` keep their message's place, and the key waits for it.
+    """
+
+    async def put(self, messages: Sequence[Message]) -> list[Placed]:
+        """Keep all of them or none. Durable when it returns. Raises StoreError; PublishUnknown if the reply was lost."""
+        ...
+
+    async def claim(self, claim: Claim) -> Claimed:
+        """Lease messages to `claim.owner`. Expired ones met are ended. Raises LeaseLost if the owner is not enrolled."""
+        ...
+
+    async def settle(self, owner: int, settlements: Sequence[Settlement]) -> list[int]:
+        """Write the ends; fenced. Returns the seqs that `owner` did not hold any more: for them nothing was written.
+
+        `Released` and `Failed` of a message whose cancellation was requested end it as cancelled. `Dead` writes the dead
+        letter and, where the task has an `on_dead` hook, enqueues it, in the same transaction.
+        """
+        ...
+
+    async def cancel(self, job_id: str) -> Cancelled:
+        """Raises NotFound."""
+        ...
+
+    async def cancellations(self, owner: int) -> list[int]:
+        """Seqs held by `owner` whose cancellation is requested."""
+        ...
+
+    async def replay(self, ids: Sequence[str]) -> list[str]:
+        """Move dead letters back to their queues, at the end of their keys, attempts 0. Returns the ids that moved."""
+        ...
+
+    async def discard(self, ids: Sequence[str]) -> list[str]:
+        """Remove dead letters for good. Returns the ids removed."""
+        ...
+
+    async def expire(self, limit: int) -> int:
+        """End up to `limit` waiting messages whose time has passed. Returns how many."""
+        ...
+
+    async def prune(self, limit: int, *, age: int, keep: int) -> int:
+        """Forget up to `limit` ended jobs older than `age` µs or beyond `keep` in their queue. Ids given by a caller
+        stay `age` whatever `keep` says. Returns how many went."""
+        ...

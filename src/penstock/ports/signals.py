@@ -1,0 +1,26 @@
+"""Where the engine and the stores report what happens."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from penstock.model.events import Event
+
+
+class Signals(Protocol):
+    """Owned by the App and passed in. Called on any thread; must not raise or block."""
+
+    @property
+    def detailed(self) -> bool:
+        """Somebody listens to single deliveries: `Started` and `Ended` are worth making."""
+        ...
+
+    def emit(self, event: Event) -> None: ...
+
+    def reach(self, point: str) -> None:
+        """A named point of the code was reached: fault tests stop or kill the process here. Otherwise does nothing.
+
+        Points: `claimed`, `settle.begin`, `settle.before_commit`, `settle.after_commit`, `put.before_commit`,
+        `put.after_commit`, `tx.begun`, `tx.before_commit`, `tx.after_commit`.
+        """
+        ...

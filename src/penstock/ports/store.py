@@ -1,0 +1,86 @@
+"""The truth: one SQLite file or one PostgreSQL schema."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, Protocol, TypeAlias
+
+from msgspec import Struct
+
+from penstock.model.clock import Clock
+from penstock.ports.inspect import Inspect, Settings
+from penstock.ports.leases import Leases
+from penstock.ports.queue import Queue
+from penstock.ports.transaction import Joined, OpenTransaction
+
+Durability: TypeAlias = Literal["power", "process", "inherit"]
+
+
+class Schema(Struct, frozen=True):
+    """What is in the store, and what this release needs. `found` 0: nothing yet."""
+
+    found: int
+    compatible: int
+    needed: int
+
+
+class Store(Protocol):
+    """Backends belong to a process: after a fork the child opens its own."""
+
+    @property
+    def url(self) -> str:
+        """Masked: fit to be printed."""
+        ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def queue(self) -> Queue: ...
+
+    @property
+    def leases(self) -> Leases: ...
+
+    @property
+    def inspect(self) -> Inspect: ...
+
+    @property
+    def settings(self) -> Settings: ...
+
+    async def open(self, *, migrate: bool = True) -> None:
+        """Open, and bring the schema up to date if allowed. Raises StoreError."""
+        ...
+
+    async def close(self) -> None:
+        """Write what was accepted, then let go of every handle. Idempotent."""
+        ...
+
+    def transaction(self) -> OpenTransaction:
+        """A new one; it begins at its first statement."""
+        ...
+
+    def join(self, connection: object) -> Joined:
+        """Writes on a user's connection. Raises ConfigurationError: another store, a weaker durability, unknown kind."""
+        ...
+
+    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` on the running loop after a commit here or elsewhere that may have brought work. Returns the undo."""
+        ...
+
+
+class Administration(Protocol):
+    """The store from outside, for commands: synchronous, and never creates anything by looking."""
+
+    def schema(self) -> Schema: ...
+
+    def migrate(self) -> Schema: ...
+
+    def live(self) -> bool:
+        """The store answers."""
+        ...
+
+    def ready(self) -> str | None:
+        """None, or why no work can be done now (no schema, no worker that beats, nothing writable)."""
+        ...
+
+    def checkpoint(self) -> None: ...

@@ -1,0 +1,69 @@
+"""An open database transaction that Penstock's writes can join."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+from penstock.model.delivery import Settlement
+from penstock.model.message import Message, Placed
+
+
+class Joined(Protocol):
+    """Writes on a connection that somebody else commits (a Session, a sqlite3.Connection, …)."""
+
+    async def put(self, messages: Sequence[Message]) -> list[Placed]:
+        """Visible and durable when, and only if, the transaction commits."""
+        ...
+
+    def put_now(self, messages: Sequence[Message]) -> list[Placed]:
+        """The same on the calling thread. Raises ConfigurationError where the connection is async."""
+        ...
+
+
+class OpenTransaction(Joined, Protocol):
+    """A transaction that the store opened: for a handler, or for `app.transaction()`.
+
+    It begins at its first statement. `put` of messages whose ids nobody gave is kept back and written just before the
+    commit, in one go. One lock serialises everybody who uses it; after its end everything raises TransactionClosed.
+    """
+
+    @property
+    def connection(self) -> Any:
+        """The driver's own connection."""
+        ...
+
+    @property
+    def started(self) -> bool:
+        """A statement has run."""
+        ...
+
+    async def execute(self, sql: str, params: Mapping[str, object]) -> int:
+        """Rows changed."""
+        ...
+
+    async def fetch(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]: ...
+
+    def execute_now(self, sql: str, params: Mapping[str, object]) -> int:
+        """As `execute`, blocking the calling thread (never the loop's)."""
+        ...
+
+    def fetch_now(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]: ...
+
+    async def savepoint(self) -> OpenTransaction:
+        """A nested one: its commit releases, its rollback rolls back to here."""
+        ...
+
+    async def commit(self, settle: tuple[int, Settlement] | None = None) -> None:
+        """Write what was kept back, settle the delivery (owner, settlement) as the last statement, commit.
+
+        Raises LeaseLost, with everything rolled back, if `owner` does not hold the delivery any more.
+        """
+        ...
+
+    async def rollback(self) -> None: ...
+
+
+ambient: ContextVar[tuple[object, OpenTransaction] | None] = ContextVar("penstock_transaction", default=None)
+"""The store and the transaction of the handler that is running, set only for handlers that asked for `tx`."""
