@@ -18,6 +18,7 @@
     ├── PayloadError
     │   ├── PayloadTooLarge
     │   └── UndecodablePayload
+    │       └── UnknownArgument     this release does not know an argument: retried, for a newer worker to take
     ├── CapabilityMissing
     ├── JobFailed                   `result()` of a job that ended in the dead letters
     ├── JobCancelled                `result()` of a job that was cancelled or expired
@@ -102,6 +103,10 @@ class PayloadTooLarge(PayloadError):
 
 class UndecodablePayload(PayloadError):
     """Bytes that are not what the task or type expects."""
+
+
+class UnknownArgument(UndecodablePayload):
+    """An argument that this release does not know: of a newer one, or of an older one. Retried by the task's policy."""
 
 
 class CapabilityMissing(PenstockError):

@@ -63,7 +63,8 @@ class Retry:
             raise ValueError(f"Retry(attempts={self.attempts}): a job runs at least once")
         if seconds(self.first) < 0 or seconds(self.limit) < 0 or self.factor < 1:
             raise ValueError("Retry: first and limit are at least 0 seconds, factor is at least 1")
-        if not isinstance(self.give_up, tuple) or not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in self.give_up):
+        given: object = self.give_up
+        if not isinstance(given, tuple) or not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in given):
             raise ValueError("Retry(give_up=…) takes a tuple of exception types, e.g. give_up=(ValueError,)")
 
     def wait(self, attempt: int, chance: float) -> float:

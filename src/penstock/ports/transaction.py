@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from penstock.model.delivery import Settlement
 from penstock.model.message import Message, Placed
+
+
+@runtime_checkable
+class ForeignConnection(Protocol):
+    """A connection or session of the user's, as an integration wraps it for `Store.join`."""
+
+    @property
+    def awaits(self) -> bool:
+        """Only `run_async` works."""
+        ...
+
+    def run(self, sql: str, params: Any) -> Sequence[Sequence[Any]]:
+        """Run one statement in the user's transaction; its rows."""
+        ...
+
+    async def run_async(self, sql: str, params: Any) -> Sequence[Sequence[Any]]: ...
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call it once when the user's transaction has committed, if the connection can tell."""
+        ...
 
 
 class Joined(Protocol):

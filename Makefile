@@ -1,0 +1,60 @@
+# Everything is set up inside the checkout, in .venv. `make` alone explains.
+PYTHON ?= python3
+ARGS   ?=
+
+BIN    := .venv/bin
+CHECKED = $(wildcard src tests benchmarks examples scripts)
+TYPED   = src $(wildcard tests/typing/*.py)
+QUICK   = $(wildcard tests/architecture tests/unit)
+
+# No look for a newer pyright.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+.PHONY: help demo test check static format bench lock clean demo-environment dev-environment
+
+help:
+	@echo 'make demo     signups, e-mails and killed workers, live; ends with a reconciliation (ARGS="--for 30 --kills 3")'
+	@echo 'make test     everything: static checks, all tests, wheel and sdist in clean environments (ARGS="-k word" for some tests)'
+	@echo 'make check    the fast loop: format, lint, types, import contracts, architecture and unit tests'
+	@echo 'make bench    the benchmarks (ARGS=--help)'
+	@echo 'make format   write the format and the fixes that are safe'
+	@echo 'make lock     make requirements/*.txt again (ARGS=--upgrade for newer releases)'
+	@echo 'make clean    remove .venv and everything built'
+	@echo
+	@echo 'Needs Python 3.11 or later (make PYTHON=python3.12 names another); uses uv if it is there (make UV= does not).'
+
+demo: demo-environment
+	@$(BIN)/penstock demo $(ARGS)
+
+test: static
+	$(BIN)/pytest $(ARGS)
+
+check: static
+	$(BIN)/pytest $(QUICK) --quiet $(ARGS)
+
+static: dev-environment
+	$(BIN)/ruff format --check --quiet $(CHECKED)
+	$(BIN)/ruff check --quiet $(CHECKED)
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy $(TYPED)
+	$(BIN)/pyright
+
+format: dev-environment
+	$(BIN)/ruff check --fix-only --quiet $(CHECKED)
+	$(BIN)/ruff format $(CHECKED)
+
+bench: dev-environment
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lock:
+	@$(PYTHON) scripts/lock $(ARGS)
+
+clean:
+	rm -rf .venv .venv.lock build dist .hypothesis .*_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+demo-environment:
+	@$(PYTHON) scripts/environment demo
+
+dev-environment:
+	@$(PYTHON) scripts/environment dev

@@ -1,0 +1,103 @@
+"""A task as it was declared: everything but the options of a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+from penstock.api.codec import Codec, ResultCodec
+from penstock.api.hook import Hook
+from penstock.api.link import Link
+from penstock.api.signature import Signature
+from penstock.errors import ConfigurationError
+from penstock.model.ids import is_name
+from penstock.model.retry import Retry
+from penstock.ports.handler import Isolation
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """What a task gets from the app that its router was included in."""
+
+    app: Callable[[], str]
+    """The app's name; asked for at the first use, since it may have to be derived."""
+    link: Link
+    payload_limit: int
+
+    def wire(self, name: str) -> str:
+        """The name in the store: it carries the app's, so that two apps on one store do not meet by chance."""
+        full = f"{self.app()}.{name}"
+        if not is_name(full):
+            raise ConfigurationError(f"{full!r} is not a name: 1 to 128 of A-Z a-z 0-9 _ . : - (the app's name counts)")
+        return full
+
+
+class Owner(Protocol):
+    """The router that declared a task."""
+
+    def attachment(self) -> Attachment | None: ...
+
+    def qualified(self, name: str) -> str:
+        """With the prefixes under which the router is included."""
+        ...
+
+
+class Definition:
+    def __init__(
+        self,
+        owner: Owner,
+        signature: Signature,
+        *,
+        name: str | None,
+        aliases: tuple[str, ...],
+        queue: str | None,
+        isolation: Isolation,
+        retry: Retry,
+        timeout: float | None,
+    ) -> None:
+        self.owner = owner
+        self.signature = signature
+        self.given = name
+        """A name that was given is the whole one: no prefix is added, so that a task keeps it wherever it moves."""
+        self.aliases = aliases
+        self.queue = queue
+        self.isolation: Isolation = isolation
+        self.retry = retry
+        self.timeout = timeout
+        self.hook: Hook | None = None
+
+    def local(self) -> str:
+        """The name within the app."""
+        return self.given or self.owner.qualified(self.signature.function.__name__)
+
+    @cached_property
+    def attached(self) -> Attachment:
+        attachment = self.owner.attachment()
+        if attachment is None:
+            raise ConfigurationError(
+                f"{self.signature.place}: task {self.signature.task!r} is used before its router is part of an app: "
+                f"call app.include(router) first"
+            )
+        return attachment
+
+    @cached_property
+    def wire(self) -> str:
+        return self.attached.wire(self.local())
+
+    @cached_property
+    def wire_queue(self) -> str:
+        """A queue that was named is shared as it is; the default one is the app's own."""
+        return self.queue or self.attached.wire("default")
+
+    @cached_property
+    def codec(self) -> Codec:
+        return Codec(self.wire, self.signature, self.attached.payload_limit)
+
+    @cached_property
+    def results(self) -> ResultCodec:
+        return ResultCodec(self.wire, self.signature.returns)
+
+    def result(self, body: bytes | None) -> Any:
+        return self.results.unpack(body)

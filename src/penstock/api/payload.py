@@ -1,0 +1,98 @@
+"""Values as JSON, by msgspec; pydantic models by their own dump and validation. What JSON would change silently is refused."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
+
+import msgspec
+
+from penstock.errors import PayloadError
+
+Encoded: TypeAlias = bytes
+
+MAX_DEPTH = 100
+"""How deep lists and objects may nest."""
+
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_BRACKET = re.compile(rb"[\[\]{}]")
+
+
+@runtime_checkable
+class PydanticModel(Protocol):
+    """A pydantic model, known by its methods: pydantic itself is never imported here."""
+
+    def model_dump_json(self, *, round_trip: bool, by_alias: bool) -> str: ...
+    def model_dump(self) -> dict[str, Any]: ...
+    @classmethod
+    def model_validate_json(cls, json_data: bytes) -> Self: ...
+
+
+def _encode_hook(value: object) -> object:
+    if isinstance(value, PydanticModel):
+        return msgspec.Raw(value.model_dump_json(round_trip=True, by_alias=True).encode())
+    raise TypeError(_no_json(type(value)))
+
+
+def decode_hook(kind: type[Any], value: object) -> object:
+    if issubclass(kind, PydanticModel):
+        return kind.model_validate_json(msgspec.json.encode(value))
+    raise TypeError(_no_json(kind))
+
+
+def _no_json(kind: type[Any]) -> str:
+    return (
+        f"a {kind.__qualname__} cannot travel as JSON: pass an id, or a dataclass, msgspec.Struct, attrs or pydantic model "
+        f"with the data that is needed"
+    )
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_encode_hook)
+
+
+def encode(value: object, task: str) -> Encoded:
+    try:
+        return _encoder.encode(value)
+    except Exception as error:
+        raise PayloadError(f"{task}: {error}") from error
+
+
+def refuse_traps(body: Encoded, value: object, task: str) -> None:
+    """JSON has no NaN (it would come back as null), and readers differ in how deep they follow."""
+    if b"null" in body and value is not None and _not_finite(value):
+        raise PayloadError(f"{task}: NaN and infinity cannot travel as JSON")
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
+        raise PayloadError(f"{task}: lists and objects nest deeper than {MAX_DEPTH}")
+
+
+def _not_finite(value: object) -> bool:
+    try:
+        waiting: list[Any] = [msgspec.to_builtins(value, enc_hook=_builtins_hook)]
+    except (TypeError, ValueError):
+        return False
+    while waiting:
+        match waiting.pop():
+            case float() as number if not math.isfinite(number):
+                return True
+            case dict() as members:
+                waiting.extend(members.values())
+            case list() | tuple() as items:
+                waiting.extend(items)
+            case _:
+                pass
+    return False
+
+
+def _builtins_hook(value: object) -> object:
+    if isinstance(value, PydanticModel):
+        return value.model_dump()
+    raise TypeError(_no_json(type(value)))
+
+
+def _depth(body: Encoded) -> int:
+    depth = deepest = 0
+    for bracket in _BRACKET.findall(_STRING.sub(b"", body)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest

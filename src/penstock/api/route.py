@@ -1,0 +1,130 @@
+"""Tasks as the engine runs them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from penstock.api.codec import pack_result
+from penstock.api.context import context_of
+from penstock.api.definition import Definition
+from penstock.api.hook import Hook
+from penstock.api.inject import provide
+from penstock.api.letter import DeadLetter
+from penstock.api.transaction import Transaction
+from penstock.errors import ConfigurationError, UndecodablePayload
+from penstock.model.retry import Retry
+from penstock.ports.handler import Isolation, Scope
+
+
+class TaskRoute:
+    """One task: `penstock.ports.handler.Route`. Making it compiles its codec."""
+
+    def __init__(self, definition: Definition) -> None:
+        signature = definition.signature
+        self.name = definition.wire
+        self.aliases = tuple(definition.attached.wire(alias) for alias in definition.aliases)
+        self.queue = definition.wire_queue
+        self.isolation: Isolation = definition.isolation
+        self.retry = definition.retry
+        self.timeout = definition.timeout
+        self.transactional = signature.transactional
+        self.hook = definition.hook is not None
+        self.bare = not (signature.transactional or signature.context is not None or signature.providers)
+        self._contextual = signature.context is not None
+        self._codec = definition.codec
+        self._function = signature.function
+        self._providers = signature.providers
+        self._link = definition.attached.link
+        self._limit = definition.attached.payload_limit
+        self._definition = definition
+
+    def decode(self, body: bytes) -> Struct:
+        return self._codec.unpack(body)
+
+    async def inject(self) -> Mapping[str, object]:
+        return await provide(self._providers)
+
+    def call(self, arguments: Struct, scope: Scope | None, injected: Mapping[str, object]) -> Any:
+        given = () if scope is None else self._given(scope)
+        value = self._codec.call(self._function, given, arguments, injected)
+        if self.isolation == "thread" and inspect.iscoroutine(value):
+            value.close()
+            raise ConfigurationError(f"task {self.name!r} is a def that returned a coroutine: make it an async def")
+        return value
+
+    def encode(self, value: object) -> bytes | None:
+        return pack_result(self.name, value, self._limit)
+
+    def check_state(self, state: object) -> None:
+        """Raises ConfigurationError if the lifespan did not yield what `Context[Resources]` asks for."""
+        wanted = self._definition.signature.state
+        if isinstance(wanted, type) and not isinstance(state, wanted):
+            raise ConfigurationError(
+                f"{self._definition.signature.place}: task {self.name!r} asks for Context[{wanted.__qualname__}], "
+                f"but the app's lifespan yields {_described(state)}"
+            )
+
+    def _given(self, scope: Scope) -> tuple[object, ...]:
+        given: tuple[object, ...] = (context_of(scope),) if self._contextual else ()
+        if self.transactional and scope.transaction is not None:
+            given += (Transaction(scope.transaction, self._link),)
+        return given
+
+
+class HookRoute:
+    """`<task>.on_dead`: its message names a dead letter. One that was replayed or discarded meanwhile is not told of."""
+
+    def __init__(self, definition: Definition, hook: Hook) -> None:
+        self.name = definition.wire + ON_DEAD
+        self.aliases = tuple(definition.attached.wire(alias) + ON_DEAD for alias in definition.aliases)
+        self.queue = definition.wire_queue
+        self.isolation: Isolation = "loop"
+        self.retry = Retry()
+        self.timeout: float | None = DEFAULT_TIMEOUT
+        self.transactional = False
+        self.hook = False
+        self.bare = True
+        self._hook = hook
+        self._codec = definition.codec
+        self._link = definition.attached.link
+
+    def decode(self, body: bytes) -> str:
+        try:
+            return _letters.decode(body).letter
+        except msgspec.MsgspecError as error:
+            raise UndecodablePayload(f"{self.name}: {error}") from error
+
+    async def inject(self) -> Mapping[str, object]:
+        return {}
+
+    async def call(self, arguments: str, scope: Scope | None, injected: Mapping[str, object]) -> None:
+        view = await self._link.run(lambda store: store.inspect.letter(arguments))
+        if view is not None:
+            await self._hook.tell(DeadLetter(view, self._link, self._arguments))
+
+    def encode(self, value: object) -> bytes | None:
+        return None
+
+    def _arguments(self, body: bytes) -> Mapping[str, Any]:
+        return self._codec.named(self._codec.unpack(body))
+
+
+ON_DEAD = ".on_dead"
+DEFAULT_TIMEOUT = 600.0
+"""Seconds for a coroutine; threads have none."""
+
+
+class _Named(Struct):
+    letter: str
+
+
+_letters = msgspec.json.Decoder(_Named)
+
+
+def _described(state: object) -> str:
+    return "nothing" if state is None else f"a {type(state).__qualname__}"

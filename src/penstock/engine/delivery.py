@@ -1,0 +1,88 @@
+"""The life of a delivery.
+
+The claimer leases messages to this worker's incarnation and the runner starts one task for each run: usually one delivery,
+else some of one key, one after the other. Here a run is carried from its first step to the settler.
+
+Who settles?    The settler, in batches, fenced by the incarnation: for what is another's by now nothing is written. A handler
+                with `tx` settles itself: the fenced settle is the last statement of its own transaction, so its rows, its
+                messages and its acknowledgement commit together or not at all; that is `Committed`, and there is nothing to add.
+Where does a retry wait?  In the store, due at `Failed.due`, holding its place in its key. Nothing waits here, so no crash
+                forgets a retry. `Snoozed` waits there too, uncounted. `Released` goes back at once, uncounted.
+What ends it?   `Done`, `Dead` (in the dead letters with its history), or a cancellation: `Released` to us, and the store ends it
+                because the request stands there. After these the run goes on; after a failure the rest of it is released, since
+                the failed one keeps its place before them.
+What does poison do?  Undecodable, rejected, out of attempts: `Dead`. If it kills the worker, each rescue counts a death; with two
+                it runs alone (`Claimer`), so the third names the killer and the store writes the dead letter.
+What does stopping do?  SIGTERM: nothing is claimed or begun any more, and what runs may end within `shutdown_timeout`; then it is
+                cancelled and released. A second SIGTERM: cancelled and released now. Neither counts as an attempt. A handler
+                that does not end is abandoned: released, and whatever it comes to later is dropped or refused by the fence.
+What does a timeout do?  `Deadlines` cancels the coroutine: a failed attempt, `TimeoutError`. A thread is only told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from penstock.engine.hooks import Hooks
+from penstock.engine.running import Running
+from penstock.engine.settler import Settler
+from penstock.engine.table import Table
+from penstock.model.delivery import Delivery
+from penstock.model.outcome import Committed, Dead, Done, Outcome, Released
+from penstock.ports.handler import Handler
+
+RELEASED = Released()
+
+
+class Courier:
+    """Carries runs. `free` is called when one has ended and its slot is free."""
+
+    def __init__(self, chains: Mapping[str, Handler], table: Table, settler: Settler, hooks: Hooks) -> None:
+        self.free: Callable[[], None] = lambda: None
+        self._chains = chains
+        self._table = table
+        self._settler = settler
+        self._hooks = hooks
+
+    async def carry(self, running: Running) -> None:
+        """The whole life of a run, in a task of its own."""
+        table, settler = self._table, self._settler
+        carried = 0
+        try:
+            for delivery in running.run:
+                # A crash up to here costs nothing but the lease: the message is rescued with one death more, and runs again.
+                if not table.begin(running, delivery):  # the worker stops, or somebody cancelled it
+                    break
+                run = self._chains.get(delivery.task, unknown)  # middleware around tx around the handler; never raises
+                outcome = await run(delivery)
+                # A crash here: the handler's effects outside its `tx` happened, and will happen again. At least once.
+                if not table.end(running, delivery, outcome):  # abandoned: it was released when the worker gave it up
+                    return
+                match outcome:
+                    case Committed():
+                        pass  # a tx handler has settled in its own transaction: no crash can undo it or do it twice
+                    case _:
+                        settler.add(delivery, outcome)  # a crash before its batch is written: as above
+                carried += 1
+                if running.error is not None:
+                    await self._hooks.report(running)
+                if not goes_on(outcome):
+                    break
+            if carried < len(running.run):
+                self._release(running, carried)
+        finally:
+            self.free()
+
+    def _release(self, running: Running, carried: int) -> None:
+        for delivery in running.run[carried:]:
+            self._settler.add(delivery, RELEASED)
+
+
+def goes_on(outcome: Outcome) -> bool:
+    """Whether the next one of the key may run."""
+    return isinstance(outcome, Done | Committed | Dead)
+
+
+async def unknown(delivery: Delivery) -> Outcome:
+    """A claim asks only for what this process knows; should another come, it is for a worker that knows it."""
+    return RELEASED

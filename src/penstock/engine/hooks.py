@@ -1,0 +1,29 @@
+"""`@app.on_error`: whoever wants to know of each failed attempt."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from penstock.engine.program import Hook, tell
+from penstock.engine.running import Running
+from penstock.engine.ties import Ties
+
+_PATIENCE = 10.0
+"""Seconds that a hook may take: its delivery is settled by then, but its slot is not free."""
+
+
+class Hooks:
+    def __init__(self, hooks: Sequence[Hook], ties: Ties) -> None:
+        self._hooks = hooks
+        self._ties = ties
+
+    async def report(self, running: Running) -> None:
+        """What a hook raises is told as trouble, and changes nothing."""
+        error, running.error = running.error, None
+        for hook in self._hooks if error is not None else ():
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    await tell(hook, running.delivery, error)
+            except Exception as trouble:
+                self._ties.trouble("on_error", trouble)

@@ -1,0 +1,53 @@
+"""The end of a transaction: what was done and its acknowledgement, or nothing of it.
+
+- From the commit's begin the handler can no longer be stopped: cancellation, deadline and shutdown wait for it.
+- The fenced settle is the last statement. `LeaseLost`: the message is another's now, and nothing was kept.
+- The commit fails for the store's reasons: no fault of the handler; again soon, uncounted. If it had happened all the same
+  (its reply was lost), the settle of that outcome finds nothing to settle.
+- The commit fails for the data's reasons (a deferred constraint): the handler's failure.
+"""
+
+from __future__ import annotations
+
+from penstock.engine.settler import Settler
+from penstock.engine.stages.verdict import FAILURES, RELEASED, Judge
+from penstock.engine.table import Table
+from penstock.engine.ties import Ties
+from penstock.errors import LeaseLost, PublishUnknown, StoreError
+from penstock.model.delivery import Delivery, Settlement
+from penstock.model.outcome import Committed, Done, Outcome
+from penstock.ports.transaction import OpenTransaction
+
+COMMITTED = Committed()
+_AGAIN = 1.0
+
+
+class Committing:
+    def __init__(self, settler: Settler, table: Table, judge: Judge, ties: Ties) -> None:
+        self._settler = settler
+        self._table = table
+        self._judge = judge
+        self._ties = ties
+
+    async def commit(self, tx: OpenTransaction, delivery: Delivery, outcome: Done) -> Outcome:
+        try:
+            await self._after_its_run(delivery)
+            self._ties.signals.reach("tx.before_commit")
+            await tx.commit((self._settler.owner, Settlement(delivery, outcome)))
+            self._ties.signals.reach("tx.after_commit")
+        except LeaseLost:
+            return RELEASED
+        except (StoreError, PublishUnknown) as error:
+            self._ties.trouble("tx", error)
+            return self._judge.again(_AGAIN)
+        except FAILURES as error:
+            return self._judge(delivery, error)
+        return COMMITTED
+
+    async def _after_its_run(self, delivery: Delivery) -> None:
+        """What was done before it in its run is written first: no crash may undo that and keep this."""
+        running = self._table.get(delivery.seq)
+        if running is not None:
+            running.committing = True
+            if running.run[0] is not delivery:
+                await self._settler.flush()

@@ -1,0 +1,101 @@
+"""The innermost stage: decode, call, and say how it ended. Never raises.
+
+A route that wants neither context nor transaction nor anything injected (`bare`) is called with the least there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+from penstock.engine.running import Flag
+from penstock.engine.stages.verdict import FAILURES, Judge
+from penstock.engine.table import Table
+from penstock.model.delivery import Delivery
+from penstock.model.outcome import Done, Outcome
+from penstock.ports.handler import Handler, Route, Scope
+from penstock.ports.transaction import OpenTransaction, ambient
+
+Call: TypeAlias = Callable[[Any, Scope | None, Mapping[str, object]], Awaitable[Any]]
+"""`route.call`, made awaitable by an executor."""
+
+DONE = Done()
+NOTHING: Mapping[str, object] = MappingProxyType({})
+
+
+class Surroundings(Struct, frozen=True):
+    """The `Scope` of one run of a handler."""
+
+    delivery: Delivery
+    cancellation: Flag
+    state: Any
+    transaction: OpenTransaction | None
+
+
+class Invoking:
+    """Makes the innermost stage of each route."""
+
+    def __init__(self, judge: Judge, table: Table, state: object) -> None:
+        self._judge = judge
+        self._table = table
+        self._state = state
+
+    def handler(self, route: Route, call: Call) -> Handler:
+        return self._bare(route, call) if route.bare and not route.transactional else self._surrounded(route, call)
+
+    def _bare(self, route: Route, call: Call) -> Handler:
+        decode, judge = route.decode, self._judge
+
+        async def invoke(delivery: Delivery) -> Outcome:
+            try:
+                arguments = decode(delivery.body)
+            except Exception as error:
+                return judge.undecodable(delivery, error)
+            try:
+                value = await call(arguments, None, NOTHING)
+            except FAILURES as error:
+                return judge(delivery, error)
+            return DONE if value is None else done(route, value)
+
+        return invoke
+
+    def _surrounded(self, route: Route, call: Call) -> Handler:
+        judge = self._judge
+
+        async def invoke(delivery: Delivery) -> Outcome:
+            try:
+                arguments = route.decode(delivery.body)
+            except Exception as error:
+                return judge.undecodable(delivery, error)
+            try:
+                scope = Surroundings(delivery, self._flag(delivery), self._state, transaction_of(route))
+                value = await call(arguments, scope, await route.inject())
+            except FAILURES as error:
+                return judge(delivery, error)
+            return DONE if value is None else done(route, value)
+
+        return invoke
+
+    def _flag(self, delivery: Delivery) -> Flag:
+        flag = Flag()
+        if running := self._table.get(delivery.seq):
+            running.flag = flag
+            if running.reason is not None:
+                flag.set()
+        return flag
+
+
+def transaction_of(route: Route) -> OpenTransaction | None:
+    current = ambient.get() if route.transactional else None
+    return current[1] if current else None
+
+
+def done(route: Route, value: object) -> Done:
+    """A result never fails its job."""
+    try:
+        return Done(route.encode(value))
+    except Exception as error:
+        return Done(unavailable=f"{type(error).__name__}: {error}")

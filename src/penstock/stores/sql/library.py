@@ -1,0 +1,51 @@
+"""Named SQL statements, read from the `.sql` files that lie beside a store.
+
+A block starts with `-- name: put_messages`; comments and blank lines before the next block belong to nobody. `values :rows`
+stands for as many rows as a `Statement` brings.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+from penstock.errors import ConfigurationError
+
+_BLOCK = re.compile(r"^-- name: ([a-z_]+)\n(.*?)(?=^-- name: |\Z)", re.MULTILINE | re.DOTALL)
+_ROWS = ":rows"
+
+
+class Library:
+    """SQL texts by name, and those with a rows list by name and number of rows."""
+
+    def __init__(self, texts: dict[str, str]) -> None:
+        self._texts = texts
+        self._filled: dict[tuple[str, int], str] = {}
+
+    @classmethod
+    def load(cls, package: str, folder: str = "sql") -> Library:
+        texts: dict[str, str] = {}
+        for path in sorted(files(package).joinpath(folder).iterdir(), key=lambda each: each.name):
+            for name, text in _BLOCK.findall(path.read_text("utf-8")):
+                if name in texts:
+                    raise ConfigurationError(f"{package}: the statement {name} is defined twice")
+                texts[name] = text.strip().rstrip(";")
+        return cls(texts)
+
+    def __getitem__(self, name: str) -> str:
+        return self._texts[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._texts
+
+    def names(self) -> list[str]:
+        return sorted(self._texts)
+
+    def filled(self, name: str, count: int, width: int) -> str:
+        """The statement with `count` rows of `width` positional parameters."""
+        text = self._filled.get((name, count))
+        if text is None:
+            row = f"({', '.join('?' * width)})"
+            text = self._texts[name].replace(_ROWS, ", ".join([row] * count))
+            self._filled[name, count] = text
+        return text

@@ -1,0 +1,61 @@
+"""The store from outside, for commands: synchronous, and it never creates a file by looking."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+
+from penstock.errors import SchemaOutdated, StoreUnavailable
+from penstock.ports.store import Schema
+from penstock.stores.sql.library import Library
+from penstock.stores.sqlite import connection as connections
+from penstock.stores.sqlite import migrate
+from penstock.stores.sqlite.clock import StoreClock
+from penstock.stores.sqlite.failures import translated
+from penstock.stores.sqlite.files import Folder, is_free
+from penstock.stores.sqlite.opening import open_file
+
+
+class SqliteAdministration:
+    """Implements `ports.store.Administration`."""
+
+    def __init__(self, path: str) -> None:
+        self._folder = Folder(path)
+
+    @property
+    def exists(self) -> bool:
+        return os.path.exists(self._folder.database)
+
+    def schema(self) -> Schema:
+        connection = connections.connect_readonly(self._folder.database)
+        try:
+            return migrate.read(connection)
+        except sqlite3.Error as error:
+            raise translated(error, f"read the schema of {self._folder.database}") from error
+        finally:
+            connection.close()
+
+    def migrate(self) -> Schema:
+        """Creates the file if there is none."""
+        open_file(self._folder, Library.load("penstock.stores.sqlite"), StoreClock(), migrating=True)
+        return self.schema()
+
+    def live(self) -> bool:
+        self.schema()
+        return True
+
+    def ready(self) -> str | None:
+        try:
+            migrate.check(self.schema(), self._folder.database)
+        except (SchemaOutdated, StoreUnavailable) as error:
+            return str(error)
+        if not os.access(self._folder.database, os.W_OK):
+            return f"{self._folder.database} cannot be written by this user"
+        connection = connections.connect_readonly(self._folder.database)
+        try:
+            workers = [row[0] for row in connection.execute("select incarnation from penstock_worker").fetchall()]
+        finally:
+            connection.close()
+        if any(not is_free(self._folder.worker_lock(worker)) for worker in workers):
+            return None
+        return "no worker is alive: start one with `penstock worker module:app`"

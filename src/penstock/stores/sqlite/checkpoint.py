@@ -1,0 +1,35 @@
+"""Copying the write-ahead log back into the file.
+
+SQLite before 3.51.3 can lose commits when two connections checkpoint and write at the same moment (the "WAL-reset bug"). So
+automatic checkpoints are off on every connection, and ours run in the writer's thread while it holds the folder's write lock:
+no commit of a Penstock process can fall between. Each process copies after about as much as it wrote itself.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+_PAGES = 8_000
+"""About 32 MB of log."""
+_PAGES_A_COMMIT = 6
+_CHANGES_A_PAGE = 20
+
+
+class Checkpointer:
+    """Shared by the writer and the transaction thread; the writer runs it."""
+
+    def __init__(self) -> None:
+        self._pages = 0.0
+
+    def count(self, changes: int) -> None:
+        """A commit that changed so many rows: an estimate of the pages it logged, since sqlite3 does not tell."""
+        self._pages += _PAGES_A_COMMIT + changes / _CHANGES_A_PAGE
+
+    @property
+    def due(self) -> bool:
+        return self._pages >= _PAGES
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        """The caller holds the folder's write lock and no transaction. A long reader may leave some for the next time."""
+        self._pages = 0.0
+        connection.execute("pragma wal_checkpoint(passive)").fetchall()

@@ -1,0 +1,114 @@
+"""The file, its companion folder, and the locks in it.
+
+SQLite's own locks are POSIX locks of the process on the database file: any `close` of that file by our code would drop them,
+so nothing here opens it. What Penstock locks are other files, by `flock`, in `<realpath>-penstock/` (mode 0700):
+
+- `write.lock`     a kernel queue in front of SQLite's write lock: waiters sleep and wake at once instead of polling
+- `worker-….lock`  held while a worker lives; whoever can lock it knows that the worker is dead
+- `bell-…`         the doorbell sockets
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from pathlib import Path
+
+from penstock.errors import ConfigurationError, StoreReadOnly, StoreUnavailable
+
+_NETWORK = frozenset("nfs nfs4 cifs smb3 smbfs 9p afs ceph glusterfs fuse.sshfs fuse.s3fs lustre ncpfs".split())
+_SOCKET_PATH = 100
+"""Bytes that a unix socket's path may have, with some to spare."""
+
+
+class Folder:
+    """Where the locks and the doorbells of one database file are."""
+
+    def __init__(self, database: str) -> None:
+        self.database = os.path.realpath(database)
+        self.path = Path(f"{self.database}-penstock")
+
+    def create(self) -> None:
+        kind = filesystem(self.database)
+        if kind in _NETWORK:
+            raise ConfigurationError(f"{self.database} lies on a {kind} file system: SQLite's locks do not work there; use a local disk")
+        try:
+            self.path.mkdir(mode=0o700, exist_ok=True)
+            self.bells.mkdir(mode=0o700, exist_ok=True)
+            os.close(os.open(self.path / "write.lock", os.O_RDWR | os.O_CREAT, 0o600))
+        except FileNotFoundError as error:
+            raise StoreUnavailable(f"open {self.database}: its folder does not exist") from error
+        except PermissionError as error:
+            raise StoreReadOnly(f"open {self.database}: its folder cannot be written by this user ({error})") from error
+
+    @property
+    def bells(self) -> Path:
+        """A short path for sockets: the folder itself, or one in the user's run-time folder."""
+        if len(os.fsencode(self.path)) + len("/bell-0123456789abcdef") <= _SOCKET_PATH:
+            return self.path
+        digest = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
+        return Path(os.environ.get("XDG_RUNTIME_DIR", "/tmp")) / f"penstock-{os.getuid()}-{digest}"  # noqa: S108  # 0700, owner checked by mkdir
+
+    def worker_lock(self, incarnation: int) -> Path:
+        return self.path / f"worker-{incarnation:016x}.lock"
+
+
+class FileLock:
+    """An `flock` on a file of ours. The child of a fork closes its copy, so that it cannot keep a dead parent's lock."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._pid = os.getpid()
+        os.register_at_fork(after_in_child=self._forget)
+
+    def acquire(self) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+
+    def try_acquire(self) -> bool:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def release(self) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def is_free(path: Path) -> bool:
+    """Nobody holds the lock file, or it is gone."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
+def filesystem(path: str) -> str:
+    """The type of the file system that holds `path`, as the kernel names it; empty if it does not say."""
+    try:
+        mounts = Path("/proc/self/mounts").read_text("utf-8", "replace")
+    except OSError:
+        return ""
+    best, kind = "", ""
+    for line in mounts.splitlines():
+        _, point, found, *_ = line.split(" ")
+        inside = path == point or path.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, found
+    return kind

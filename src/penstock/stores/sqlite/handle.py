@@ -1,0 +1,178 @@
+"""A transaction as its user holds it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from penstock.errors import LeaseLost, TransactionClosed
+from penstock.model.delivery import Settlement
+from penstock.model.message import Message, Placed
+from penstock.model.statement import Program
+from penstock.stores.sql.executors import drive
+from penstock.stores.sqlite import connection as connections
+from penstock.stores.sqlite.put import put
+from penstock.stores.sqlite.reply import Reply
+from penstock.stores.sqlite.settle import settle
+from penstock.stores.sqlite.transaction import Request, Transaction, TransactionThread
+from penstock.stores.sqlite.writer import Access
+
+Work = Callable[[sqlite3.Connection], Any]
+
+
+class Handle:
+    """Implements `ports.transaction.OpenTransaction`."""
+
+    def __init__(self, access: Access, thread: TransactionThread) -> None:
+        self._access = access
+        self._thread = thread
+        self._inner = Transaction()
+        self._kept: list[Message] = []
+        self._ended = False
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """Belongs to the transaction thread: use it only inside `tx.execute`-like calls of your own thread's making."""
+        return self._thread._connection
+
+    @property
+    def started(self) -> bool:
+        return self._inner.started
+
+    async def execute(self, sql: str, params: Mapping[str, object]) -> int:
+        return int(await self._ask(lambda connection: self._statement(connection, sql, params).rowcount))
+
+    def execute_now(self, sql: str, params: Mapping[str, object]) -> int:
+        return int(self._ask_now(lambda connection: self._statement(connection, sql, params).rowcount))
+
+    async def fetch(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
+        return await self._ask(lambda connection: _rows(self._statement(connection, sql, params)))  # type: ignore[no-any-return]
+
+    def fetch_now(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
+        return self._ask_now(lambda connection: _rows(self._statement(connection, sql, params)))  # type: ignore[no-any-return]
+
+    async def put(self, messages: Sequence[Message]) -> list[Placed]:
+        if (placed := self._keep(messages)) is not None:
+            return placed
+        return await self._ask(self._program(lambda now: put(messages, now)))  # type: ignore[no-any-return]
+
+    def put_now(self, messages: Sequence[Message]) -> list[Placed]:
+        if (placed := self._keep(messages)) is not None:
+            return placed
+        return self._ask_now(self._program(lambda now: put(messages, now)))  # type: ignore[no-any-return]
+
+    async def savepoint(self) -> Handle:
+        nested = Savepoint(self)
+        await self._ask(lambda connection: connection.execute("savepoint penstock_savepoint"))
+        return nested
+
+    async def commit(self, settle: tuple[int, Settlement] | None = None) -> None:
+        self._close()
+        if not self._inner.started and not self._kept and settle is None:
+            return
+        await self._ask(lambda connection: self._finish(connection, settle), ends=True)
+
+    async def rollback(self) -> None:
+        if self._ended:
+            return
+        self._close()
+        self._kept.clear()
+        if self._inner.started and self._inner.over is None:
+            with suppress(TransactionClosed):
+                await self._ask(lambda connection: None, ends=True)
+
+    # -- on the caller's thread ----------------------------------------------------------------------
+
+    def _close(self) -> None:
+        if self._ended:
+            raise TransactionClosed("the transaction has ended; nothing more can join it")
+        self._ended = True
+
+    def _keep(self, messages: Sequence[Message]) -> list[Placed] | None:
+        """Write later what needs no answer; None if it must be asked now."""
+        if self._ended or self._inner.over is not None:
+            raise TransactionClosed(self._inner.over or "the transaction has ended; nothing more can join it")
+        if any(message.given for message in messages):
+            return None
+        self._kept += messages
+        return [Placed(message.id) for message in messages]
+
+    async def _ask(self, work: Work, *, ends: bool = False) -> Any:
+        reply = Reply.awaited()
+        self._thread.post(Request(self._inner, work, reply, ends))
+        return await reply.future
+
+    def _ask_now(self, work: Work) -> Any:
+        reply = Reply.blocking()
+        self._thread.post(Request(self._inner, work, reply))
+        return reply.future.result()
+
+    # -- on the transaction thread -------------------------------------------------------------------
+
+    def _statement(self, connection: sqlite3.Connection, sql: str, params: Mapping[str, object]) -> sqlite3.Cursor:
+        if self._ended:
+            raise TransactionClosed("the transaction has ended; nothing more can join it")
+        self._inner.last = " ".join(sql.split())[:200]
+        return connection.execute(sql, params)
+
+    def _program(self, make: Callable[[int], Program[Any]]) -> Work:
+        def work(connection: sqlite3.Connection) -> Any:
+            return drive(make(self._access.clock.now()), self._access.library, connections.runner(connection))
+
+        return work
+
+    def _flush(self, connection: sqlite3.Connection) -> bool:
+        kept, self._kept = self._kept, []
+        if kept:
+            self._program(lambda now: put(kept, now))(connection)
+        return bool(kept)
+
+    def _finish(self, connection: sqlite3.Connection, ending: tuple[int, Settlement] | None) -> None:
+        brought = self._flush(connection)
+        if ending is not None:
+            owner, settlement = ending
+            lost = self._program(lambda now: settle(owner, [settlement], now))(connection)
+            if lost:
+                connection.execute("rollback")
+                raise LeaseLost(f"job {settlement.delivery.job_id}: another worker has it now; this run was rolled back")
+        self._access.signals.reach("tx.before_commit")
+        connection.execute("commit")
+        self._access.checkpointer.count(0)
+        self._access.signals.reach("tx.after_commit")
+        if brought or (ending is not None and ending[1].delivery.key is not None):
+            self._access.committed()
+
+
+class Savepoint(Handle):
+    """`transaction()` inside a transaction. Its end releases or rolls back to where it began; what it kept back goes with it."""
+
+    def __init__(self, outer: Handle) -> None:
+        super().__init__(outer._access, outer._thread)
+        self._inner = outer._inner
+
+    async def commit(self, settle: tuple[int, Settlement] | None = None) -> None:
+        self._close()
+        await self._ask(self._release)
+
+    async def rollback(self) -> None:
+        if self._ended:
+            return
+        self._close()
+        self._kept.clear()
+        await self._ask(_undo)
+
+    def _release(self, connection: sqlite3.Connection) -> None:
+        self._flush(connection)
+        connection.execute("release penstock_savepoint")
+
+
+def _undo(connection: sqlite3.Connection) -> None:
+    connection.execute("rollback to penstock_savepoint")
+    connection.execute("release penstock_savepoint")
+
+
+def _rows(cursor: sqlite3.Cursor) -> list[Mapping[str, Any]]:
+    names = [column[0] for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

@@ -1,0 +1,120 @@
+"""Writing in a transaction that a user opened on a connection of theirs: same file, same commit, or nothing."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from penstock.errors import ConfigurationError
+from penstock.model.clock import Clock
+from penstock.model.message import Message, Placed
+from penstock.model.statement import Program, Rows, Statement
+from penstock.ports.store import Durability
+from penstock.ports.transaction import ForeignConnection
+from penstock.stores.sql.executors import drive, drive_async
+from penstock.stores.sql.library import Library
+from penstock.stores.sqlite.doorbell import Ringer
+from penstock.stores.sqlite.failures import translated
+from penstock.stores.sqlite.put import put
+
+FULL = 2
+
+
+class Host(Struct, frozen=True):
+    """What a joined connection needs of the store."""
+
+    database: str
+    library: Library
+    clock: Clock
+    durability: Durability
+    ringer: Ringer
+
+
+class Sqlite3Connection:
+    """A `sqlite3.Connection` as a foreign connection."""
+
+    awaits = False
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        if connection.isolation_level is None and not connection.in_transaction:
+            raise ConfigurationError(
+                "using(tx=connection): no transaction is open on this sqlite3 connection; execute('begin immediate') first"
+            )
+
+    def run(self, sql: str, params: Any) -> Rows:
+        return self._connection.execute(sql, params).fetchall()
+
+    async def run_async(self, sql: str, params: Any) -> Rows:
+        return self.run(sql, params)
+
+    def after_commit(self, callback: Any) -> None:
+        """sqlite3 has no hook: other processes find the commit by data_version."""
+
+
+def as_foreign(connection: object) -> ForeignConnection:
+    """What a user passed as `tx=`: a sqlite3 connection, or what an integration has wrapped."""
+    if isinstance(connection, sqlite3.Connection):
+        return Sqlite3Connection(connection)
+    if isinstance(connection, ForeignConnection):
+        return connection
+    raise ConfigurationError(f"using(tx={type(connection).__name__}): this store can join sqlite3 connections and SQLAlchemy sessions")
+
+
+class Joined:
+    """Implements `ports.transaction.Joined`."""
+
+    def __init__(self, host: Host, foreign: ForeignConnection) -> None:
+        self._host = host
+        self._foreign = foreign
+
+    async def put(self, messages: Sequence[Message]) -> list[Placed]:
+        program = self._put(messages)
+        try:
+            if self._foreign.awaits:
+                return await drive_async(program, self._host.library, self._foreign.run_async)
+            return drive(program, self._host.library, self._foreign.run)
+        except sqlite3.Error as error:
+            raise translated(error, "put messages in your transaction") from error
+
+    def put_now(self, messages: Sequence[Message]) -> list[Placed]:
+        if self._foreign.awaits:
+            raise ConfigurationError("using(tx=…).sync: this connection is async; await the verb without .sync")
+        try:
+            return drive(self._put(messages), self._host.library, self._foreign.run)
+        except sqlite3.Error as error:
+            raise translated(error, "put messages in your transaction") from error
+
+    def _put(self, messages: Sequence[Message]) -> Program[list[Placed]]:
+        yield from check(self._host)
+        placed = yield from put(messages, self._host.clock.now())
+        self._foreign.after_commit(self._host.ringer.ring)
+        return placed
+
+
+def check(host: Host) -> Program[None]:
+    """This very file, and as durable as the app promises."""
+    files = yield Statement("database_list")
+    path = next((row[2] for row in files if row[1] == "main"), "")
+    if not path or os.path.realpath(path) != host.database:
+        raise ConfigurationError(
+            f"using(tx=…): this connection is open on {path or 'a database in memory'}, the app's store is {host.database}; "
+            "one transaction cannot span two stores"
+        )
+    if host.durability == "power" and (yield Statement("synchronous"))[0][0] < FULL:
+        raise ConfigurationError(
+            "using(tx=…): this connection has `pragma synchronous` below full, so its commits may be lost on power failure; "
+            "set it to full, use penstock.integrations.sqlalchemy.prepare(engine), or accept it: App(durability='inherit')"
+        )
+    if (yield Statement("autocheckpoint"))[0][0] != 0:
+        yield Statement("no_autocheckpoint")
+        warnings.warn(
+            "a connection that joined Penstock had automatic checkpoints on; they are off now (SQLite before 3.51.3 can corrupt "
+            "a WAL that two programs checkpoint). prepare(engine) sets it from the start",
+            stacklevel=2,
+        )

@@ -1,0 +1,43 @@
+"""Making a file ours: folder, settings, schema, clock, in that order, behind the folder's lock."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from penstock.stores.sql.executors import drive
+from penstock.stores.sql.library import Library
+from penstock.stores.sqlite import connection as connections
+from penstock.stores.sqlite import migrate
+from penstock.stores.sqlite.clock import StoreClock
+from penstock.stores.sqlite.failures import translated
+from penstock.stores.sqlite.files import FileLock, Folder
+
+
+def open_file(folder: Folder, library: Library, clock: StoreClock, *, migrating: bool) -> None:
+    """Raises StoreError or ConfigurationError; otherwise the file is there, current, and the clock is anchored."""
+    folder.create()
+    connections.create(folder.database)
+    lock = FileLock(folder.path / "write.lock")
+    lock.acquire()
+    try:
+        connection = connections.connect(folder.database)
+        try:
+            _bring_up(connection, folder.database, library, clock, migrating=migrating)
+        except sqlite3.Error as error:
+            raise translated(error, f"open {folder.database}") from error
+        finally:
+            connection.close()
+    finally:
+        lock.release()
+        lock.close()
+
+
+def _bring_up(connection: sqlite3.Connection, path: str, library: Library, clock: StoreClock, *, migrating: bool) -> None:
+    schema = migrate.read(connection)
+    if migrating and schema.found < migrate.NEEDED:
+        migrate.migrate(connection)
+        schema = migrate.read(connection)
+    migrate.check(schema, path)
+    connection.execute("begin immediate")
+    drive(clock.anchor(), library, connections.runner(connection))
+    connection.execute("commit")

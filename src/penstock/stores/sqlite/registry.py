@@ -1,0 +1,101 @@
+"""`ports.leases.Leases` and `ports.inspect.Settings`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from penstock.errors import StoreUnavailable
+from penstock.model.statement import Program
+from penstock.ports.leases import Enrolment, Rescued, Seen
+from penstock.stores.sqlite import leases
+from penstock.stores.sqlite.clock import StoreClock
+from penstock.stores.sqlite.files import FileLock, Folder, is_free
+from penstock.stores.sqlite.operations import Run
+from penstock.stores.sqlite.queue import settings_write
+from penstock.stores.sqlite.reader import Reader
+from penstock.stores.sqlite.writer import Writer
+
+
+class SqliteLeases:
+    def __init__(self, writer: Writer, reader: Reader, clock: StoreClock, folder: Folder) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._clock = clock
+        self._folder = folder
+        self._locks: dict[int, FileLock] = {}
+
+    async def enrol(self, worker: Enrolment) -> None:
+        lock = FileLock(self._folder.worker_lock(worker.incarnation))
+        if not lock.try_acquire():
+            raise StoreUnavailable(f"enrol worker {worker.incarnation:x}: its lock file is taken")
+        self._locks[worker.incarnation] = lock
+        await self._writer.submit(_run(lambda now: leases.enrol(worker, now), "enrol a worker", rings=True))
+
+    async def beat(self, incarnation: int) -> bool:
+        return await self._writer.submit(self._beat(incarnation))  # type: ignore[no-any-return]
+
+    def beat_now(self, incarnation: int) -> bool:
+        return self._writer.submit_blocking(self._beat(incarnation))  # type: ignore[no-any-return]
+
+    async def others(self, incarnation: int) -> list[Seen]:
+        rows = await self._reader.rows("others", {"incarnation": incarnation})
+        return [Seen(other, beat, is_free(self._folder.worker_lock(other))) for other, beat, _ in rows]
+
+    async def rescue(self, incarnation: int, beat: int) -> Rescued | None:
+        work = Run(lambda now: leases.rescue(incarnation, beat, now), "rescue a worker's messages", durable=True, rings=True)
+        rescued: Rescued | None = await self._writer.submit(work)
+        if rescued is not None:
+            self._folder.worker_lock(incarnation).unlink(missing_ok=True)
+        return rescued
+
+    async def leave(self, incarnation: int) -> None:
+        await self._writer.submit(_run(lambda now: leases.leave(incarnation, now), "leave", rings=True))
+        lock = self._locks.pop(incarnation, None)
+        if lock is not None:
+            self._folder.worker_lock(incarnation).unlink(missing_ok=True)
+            lock.close()
+
+    async def lead(self, role: str, incarnation: int, lease: int) -> bool:
+        def program(now: int) -> Program[bool]:
+            won = yield from leases.lead(role, incarnation, lease, now)
+            if won:
+                yield from self._clock.adjust()
+            return won
+
+        return await self._writer.submit(_run(program, f"lead {role}"))  # type: ignore[no-any-return]
+
+    async def routable(self, tasks: Collection[str]) -> Sequence[str]:
+        return await self._writer.submit(_run(lambda _: leases.routable(tasks), "look up tasks"))  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        for lock in self._locks.values():
+            lock.close()
+        self._locks.clear()
+
+    def _beat(self, incarnation: int) -> Run:
+        def program(_: int) -> Program[bool]:
+            yield from self._clock.anchor()
+            return (yield from leases.beat(incarnation))
+
+        return _run(program, "beat")
+
+
+class SqliteSettings:
+    def __init__(self, writer: Writer, reader: Reader) -> None:
+        self._writer = writer
+        self._reader = reader
+
+    async def read(self, scope: str) -> dict[str, str]:
+        return {row[0]: row[1] for row in await self._reader.rows("settings", {"scope": scope})}
+
+    async def write(self, scope: str, name: str, value: str | None, by: str) -> None:
+        work = Run(lambda now: settings_write(scope, name, value, by, now), f"set {name} of {scope}", rings=True)
+        await self._writer.submit(work)
+
+    async def paused(self) -> frozenset[str]:
+        return frozenset(row[0] for row in await self._reader.rows("paused", {}))
+
+
+def _run(make: Callable[[int], Program[Any]], doing: str, *, rings: bool = False) -> Run:
+    return Run(make, doing, durable=False, rings=rings)

@@ -1,0 +1,54 @@
+"""Answers that cross threads: to a coroutine, or to a thread that waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+from concurrent.futures import Future
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+
+class Reply(Struct, gc=False, eq=False):
+    """Where an answer is awaited. `loop` None: by a thread."""
+
+    future: Any
+    loop: asyncio.AbstractEventLoop | None = None
+
+    @classmethod
+    def awaited(cls) -> Reply:
+        loop = asyncio.get_running_loop()
+        return cls(loop.create_future(), loop)
+
+    @classmethod
+    def blocking(cls) -> Reply:
+        return cls(Future())
+
+
+Answer: TypeAlias = tuple[Reply, Any, BaseException | None]
+
+
+def send(answers: Iterable[Answer]) -> None:
+    """One hop to each loop, however many answers there are."""
+    loops: defaultdict[asyncio.AbstractEventLoop, list[Answer]] = defaultdict(list)
+    for answer in answers:
+        if answer[0].loop is None:
+            _resolve([answer])
+        else:
+            loops[answer[0].loop].append(answer)
+    for loop, group in loops.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_resolve, group)
+
+
+def _resolve(answers: list[Answer]) -> None:
+    for reply, value, error in answers:
+        future = reply.future
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(value)
+        else:
+            future.set_exception(error)

@@ -1,0 +1,155 @@
+-- Leasing messages to a worker.
+
+-- name: owner_lives
+select 1
+from penstock_worker
+where incarnation = :owner
+
+-- name: paused
+select substr(scope, 7)
+from penstock_setting
+where name = 'paused' and value = 'true' and scope like 'queue:%'
+
+-- name: next_due
+select min(due)
+from penstock_later
+where queue = :queue
+
+-- name: due_now
+select due, seq
+from penstock_later
+where queue = :queue and due <= :now
+order by due, seq
+limit :limit
+
+-- name: promote
+insert into penstock_ready (queue, rank, seq, key)
+select queue, rank, seq, key
+from penstock_message
+where seq in (select value from json_each(:seqs))
+
+-- name: drop_later
+delete from penstock_later
+where queue = :queue and (due, seq) <= (:due, :seq)
+
+-- name: scan_ready
+select m.seq, m.id, m.task, m.key, m.failures, m.deaths, m.expires, m.enqueued, m.headers, m.options, m.body, r.rank
+from penstock_ready r
+join penstock_message m on m.seq = r.seq
+where r.queue = :queue
+order by r.rank, r.seq
+limit :limit
+
+-- name: leave_ready
+delete from penstock_ready
+where queue = :queue and (rank, seq) <= (:rank, :seq)
+
+-- name: leave_ready_some
+delete from penstock_ready
+where (queue, rank, seq) in (
+    select m.queue, m.rank, m.seq
+    from json_each(:seqs) s
+    join penstock_message m on m.seq = s.value
+)
+
+-- name: leave_aside
+delete from penstock_aside
+where seq in (select value from json_each(:seqs))
+
+-- name: put_aside
+insert or ignore into penstock_aside (seq, queue, key, rank, stray)
+select m.seq, m.queue, m.key, m.rank, null
+from json_each(:seqs) s
+join penstock_message m on m.seq = s.value
+
+-- name: put_stray
+insert or replace into penstock_aside (seq, queue, key, rank, stray)
+select m.seq, m.queue, m.key, m.rank, m.task
+from json_each(:seqs) s
+join penstock_message m on m.seq = s.value
+
+-- name: busy_key
+select last, owner
+from penstock_busy
+where queue = :queue and key = :key
+
+-- name: run_of_key
+select m.seq, m.id, m.task, m.key, m.failures, m.deaths, m.expires, m.enqueued, m.headers, m.options, m.body, w.place
+from (
+    select seq, place from (
+        select seq, 'ready' as place
+        from penstock_ready
+        where queue = :queue and key = :key
+        order by seq
+        limit :limit
+    )
+    union all
+    select seq, place from (
+        select seq, 'aside' as place
+        from penstock_aside
+        where queue = :queue and key = :key
+        order by seq
+        limit :limit
+    )
+    order by seq
+    limit :limit
+) w
+join penstock_message m on m.seq = w.seq
+order by m.seq
+
+-- name: occupy
+insert into penstock_busy (queue, key, last, owner)
+values (:queue, :key, :last, :owner)
+on conflict (queue, key) do update set last = excluded.last, owner = excluded.owner
+
+-- name: vacate
+delete from penstock_busy
+where queue = :queue and key = :key and owner is null
+
+-- name: lease
+insert into penstock_leased (owner, seq, claimed)
+select :owner, value, :now
+from json_each(:seqs)
+
+-- name: strays
+select distinct stray
+from penstock_aside
+where queue = :queue and stray is not null
+
+-- name: scan_strays
+select m.seq, m.id, m.task, m.key, m.failures, m.deaths, m.expires, m.enqueued, m.headers, m.options, m.body, a.rank
+from penstock_aside a
+join penstock_message m on m.seq = a.seq
+where a.queue = :queue and a.stray in (select value from json_each(:tasks))
+order by a.rank, a.seq
+limit :limit
+
+-- name: suspect_waits
+select 1
+from penstock_suspect
+where queue = :queue
+limit 1
+
+-- name: scan_suspect
+select m.seq, m.id, m.task, m.key, m.failures, m.deaths, m.expires, m.enqueued, m.headers, m.options, m.body, s.rank
+from penstock_suspect s
+join penstock_message m on m.seq = s.seq
+where s.queue = :queue and m.task in (select value from json_each(:tasks))
+order by s.rank, s.seq
+limit 1
+
+-- name: put_suspect
+insert or ignore into penstock_suspect (seq, queue, rank)
+select seq, queue, rank
+from penstock_message
+where seq = :seq
+
+-- name: leave_suspect
+delete from penstock_suspect
+where seq = :seq
+
+-- name: any_ready
+select 1
+from penstock_ready
+where queue = :queue
+limit 1

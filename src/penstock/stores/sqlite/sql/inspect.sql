@@ -1,0 +1,103 @@
+-- Looking.
+
+-- name: job
+select m.seq, m.id, m.queue, m.task, m.rank, m.key, m.due, m.expires, m.enqueued, m.failures, m.deaths, m.headers, m.body,
+    f.outcome, f.ended, f.attempt, f.owner, f.result, f.note, d.died, d.attempts,
+    l.owner, l.claimed, w.name, c.seq, t.seq
+from penstock_message m
+left join penstock_finished f on f.seq = m.seq
+left join penstock_dead d on d.seq = m.seq
+left join (
+    select h.seq, h.owner, h.claimed
+    from penstock_worker x
+    join penstock_leased h on h.owner = x.incarnation
+    join penstock_message y on y.seq = h.seq and y.id = :id
+) l on l.seq = m.seq
+left join penstock_worker w on w.incarnation = l.owner
+left join penstock_cancel c on c.owner = l.owner and c.seq = m.seq
+left join penstock_later t on t.queue = m.queue and t.due = m.due and t.seq = m.seq
+where m.id = :id
+
+-- name: jobs
+select m.seq, m.id, m.queue, m.task, m.rank, m.key, m.due, m.expires, m.enqueued, m.failures, m.deaths, m.headers, m.body,
+    f.outcome, f.ended, f.attempt, f.owner, f.result, f.note, d.died, d.attempts,
+    l.owner, l.claimed, w.name, c.seq, t.seq
+from penstock_message m
+left join penstock_finished f on f.seq = m.seq
+left join penstock_dead d on d.seq = m.seq
+left join penstock_worker w on exists (select 1 from penstock_leased h where h.owner = w.incarnation and h.seq = m.seq)
+left join penstock_leased l on l.owner = w.incarnation and l.seq = m.seq
+left join penstock_cancel c on c.owner = l.owner and c.seq = m.seq
+left join penstock_later t on t.queue = m.queue and t.due = m.due and t.seq = m.seq
+where m.seq < :before
+    and (:queue is null or m.queue = :queue)
+    and (:task is null or m.task = :task)
+    and (:key is null or m.key = :key)
+    and (:contains is null or instr(cast(m.body as text), :contains) > 0)
+    and (:outcome is null or f.outcome = :outcome)
+    and (:place is null
+        or (:place = 'dead' and d.seq is not null)
+        or (:place = 'running' and l.seq is not null)
+        or (:place = 'delayed' and t.seq is not null and m.failures = 0)
+        or (:place = 'retrying' and t.seq is not null and m.failures > 0)
+        or (:place = 'waiting' and f.seq is null and d.seq is null and l.seq is null and t.seq is null))
+order by m.seq desc
+limit :limit
+
+-- name: seq_before
+select coalesce(max(seq), 0) + 1
+from penstock_message
+where :before is null or enqueued < :before
+
+-- name: attempts
+select number, what, at, owner, error, message, traceback
+from penstock_attempt
+where seq = :seq
+order by n
+
+-- name: letters
+select m.id, d.queue, d.task, d.reason, d.died, d.attempts, m.deaths, m.key, m.body, m.headers, d.error, d.message, d.traceback, m.seq
+from penstock_dead d
+join penstock_message m on m.seq = d.seq
+where (:queue is null or d.queue = :queue)
+    and (:task is null or d.task = :task)
+    and (:key is null or m.key = :key)
+    and (:contains is null or instr(cast(m.body as text), :contains) > 0)
+    and (:ids is null or m.id in (select value from json_each(:ids)))
+order by d.died, d.seq
+limit :limit
+
+-- name: letter
+select m.id, d.queue, d.task, d.reason, d.died, d.attempts, m.deaths, m.key, m.body, m.headers, d.error, d.message, d.traceback, m.seq
+from penstock_message m
+join penstock_dead d on d.seq = m.seq
+where m.id = :id
+
+-- name: count_letters
+select count(*)
+from penstock_dead d
+join penstock_message m on m.seq = d.seq
+where (:queue is null or d.queue = :queue)
+    and (:task is null or d.task = :task)
+    and (:key is null or m.key = :key)
+    and (:contains is null or instr(cast(m.body as text), :contains) > 0)
+    and (:ids is null or m.id in (select value from json_each(:ids)))
+
+-- name: queues
+select c.queue, c.waiting, c.delayed, c.running, c.dead, c.done, c.failed, c.cancelled, c.expired,
+    (
+        select m.enqueued
+        from penstock_ready r
+        join penstock_message m on m.seq = r.seq
+        where r.queue = c.queue
+        order by r.rank, r.seq
+        limit 1
+    )
+from penstock_counter c
+order by c.queue
+
+-- name: workers
+select w.incarnation, w.name, w.app, w.pid, w.host, w.started, w.beat, w.queues, w.tasks,
+    (select count(*) from penstock_leased l where l.owner = w.incarnation)
+from penstock_worker w
+order by w.started

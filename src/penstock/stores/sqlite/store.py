@@ -1,0 +1,96 @@
+"""The store on one SQLite file: puts the parts together, opens and closes them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from penstock.errors import StoreUnavailable
+from penstock.ports.signals import Signals
+from penstock.ports.store import Durability
+from penstock.stores.sql.library import Library
+from penstock.stores.sqlite.checkpoint import Checkpointer
+from penstock.stores.sqlite.clock import StoreClock
+from penstock.stores.sqlite.files import FileLock, Folder
+from penstock.stores.sqlite.handle import Handle
+from penstock.stores.sqlite.inspect import SqliteInspect
+from penstock.stores.sqlite.joined import Joined
+from penstock.stores.sqlite.opening import open_file
+from penstock.stores.sqlite.queue import SqliteQueue
+from penstock.stores.sqlite.registry import SqliteLeases, SqliteSettings
+from penstock.stores.sqlite.threads import Threads
+from penstock.stores.sqlite.writer import Access
+
+TX_LIMIT = 5.0
+"""Seconds that a transaction may hold the file's write lock."""
+
+
+class SqliteStore:
+    """Implements `ports.store.Store`. Belongs to the process that opens it; usable from any loop and thread of that process."""
+
+    queue: SqliteQueue
+    leases: SqliteLeases
+    inspect: SqliteInspect
+    settings: SqliteSettings
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        signals: Signals,
+        durability: Durability = "power",
+        limits: Mapping[str, int] | None = None,
+        clock: StoreClock | None = None,
+        tx_limit: float = TX_LIMIT,
+    ) -> None:
+        self.clock = clock or StoreClock()
+        self._folder = Folder(path)
+        self._signals = signals
+        self._durability: Durability = durability
+        self._limits = limits if limits is not None else {}
+        self._tx_limit = tx_limit
+        self._threads: Threads | None = None
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self._folder.database}"
+
+    async def open(self, *, migrate: bool = True) -> None:
+        if self._threads is None:
+            await asyncio.to_thread(self._open, migrate)
+
+    async def close(self) -> None:
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            await asyncio.to_thread(threads.close)
+            self.leases.close()
+
+    def transaction(self) -> Handle:
+        return self._opened().transaction()
+
+    def join(self, connection: object) -> Joined:
+        return self._opened().join(connection, self._durability)
+
+    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
+        return self._opened().listen(wake)
+
+    def _open(self, migrate: bool) -> None:
+        library = Library.load("penstock.stores.sqlite")
+        open_file(self._folder, library, self.clock, migrating=migrate)
+
+        checkpointer = Checkpointer()
+
+        def access(lock: FileLock, committed: Callable[[], None]) -> Access:
+            power = self._durability != "process"
+            return Access(self._folder.database, library, self.clock, self._signals, lock, power, checkpointer, committed)
+
+        self._threads = threads = Threads(self._folder, access, self._tx_limit)
+        self.queue = SqliteQueue(threads.writer, threads.reader, self._limits)
+        self.leases = SqliteLeases(threads.writer, threads.reader, self.clock, self._folder)
+        self.inspect = SqliteInspect(threads.reader)
+        self.settings = SqliteSettings(threads.writer, threads.reader)
+
+    def _opened(self) -> Threads:
+        if self._threads is None:
+            raise StoreUnavailable(f"{self.url} is not open")
+        return self._threads

@@ -1,0 +1,54 @@
+"""The threads of one process on one file, and what is made on top of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from penstock.ports.store import Durability
+from penstock.ports.transaction import ForeignConnection
+from penstock.stores.sqlite.doorbell import Ringer, Watch
+from penstock.stores.sqlite.files import FileLock, Folder
+from penstock.stores.sqlite.handle import Handle
+from penstock.stores.sqlite.joined import Host, Joined, as_foreign
+from penstock.stores.sqlite.reader import Reader
+from penstock.stores.sqlite.transaction import TransactionThread
+from penstock.stores.sqlite.writer import Access, Writer
+
+
+class Threads:
+    """Writer and reader start at once, the transaction thread at the first transaction."""
+
+    def __init__(self, folder: Folder, make_access: Callable[[FileLock, Callable[[], None]], Access], tx_limit: float) -> None:
+        self._folder = folder
+        self._ringer = Ringer(folder.bells)
+        self._make_access = make_access
+        self._tx_limit = tx_limit
+        self._locks = [FileLock(folder.path / "write.lock")]
+        self.access = make_access(self._locks[0], self._ringer.ring)
+        self.writer = Writer(self.access)
+        self.reader = Reader(folder.database, self.access.library)
+        self._transactions: TransactionThread | None = None
+
+    def transaction(self) -> Handle:
+        if self._transactions is None:
+            self._locks.append(FileLock(self._folder.path / "write.lock"))
+            access = self._make_access(self._locks[-1], self._ringer.ring)
+            self._transactions = TransactionThread(access, self._tx_limit)
+        return Handle(self.access, self._transactions)
+
+    def join(self, connection: object, durability: Durability) -> Joined:
+        foreign: ForeignConnection = as_foreign(connection)
+        host = Host(self._folder.database, self.access.library, self.access.clock, durability, self._ringer)
+        return Joined(host, foreign)
+
+    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
+        return Watch(self._folder.database, self._folder.bells, wake).close
+
+    def close(self) -> None:
+        if self._transactions is not None:
+            self._transactions.close()
+        self.writer.close()
+        self.reader.close()
+        self._ringer.close()
+        for lock in self._locks:
+            lock.close()

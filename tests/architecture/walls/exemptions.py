@@ -1,0 +1,46 @@
+"""Who may break which wall, and why. A path that ends in / means everything below it."""
+
+from pathlib import Path
+
+SRC = "src/penstock/"
+
+LATE_IMPORTS = {
+    SRC + "connect.py": "turns a URL into an adapter: the one lazy import",
+    SRC + "cli/lazy.py": "loads a sub-command when it is asked for, so that `health` starts fast",
+}
+MANY_PARAMETERS = {
+    SRC + "api/": "the public API names every option",
+    SRC + "app.py": "the public API names every option",
+}
+MANY_IMPORTS = {
+    SRC + "app.py": "the only module that knows everyone",
+    SRC + "cli/": "a shell",
+    SRC + "stores/sqlite/store.py": "puts the parts of a store together",
+}
+WALL_CLOCK = {
+    SRC + "model/clock.py": "where time comes in",
+}
+DYNAMIC_NAMES = {
+    SRC + "connect.py": "turns a URL into an adapter",
+    SRC + "cli/lazy.py": "loads sub-commands by name",
+}
+PACKAGE_ROOT = {
+    SRC + "cli/": "its demo is a user's program",
+    SRC + "web/": "a shell",
+    SRC + "testing/": "a shell",
+    SRC + "__main__.py": "a shell",
+}
+SERVER_TIME: dict[str, str] = {
+    # "stores/postgres/sql/clock.sql:server_time": "measures the offset that store time is kept with",
+}
+SLEEPS: dict[str, str] = {
+    # "tests/faults/victim.py": "a helper process that has to be caught asleep",
+}
+SKIPS = {
+    "tests/conftest.py": "a server that cannot be had away from CI",
+}
+
+
+def is_exempt(path: Path, exemptions: dict[str, str]) -> bool:
+    name = path.as_posix()
+    return any(name == known or (known.endswith("/") and name.startswith(known)) for known in exemptions)

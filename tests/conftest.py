@@ -1,0 +1,41 @@
+"""Fixtures for every folder. Servers that a test needs are started once a session."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SERVICES = Path(__file__).resolve().parent.parent / "scripts" / "services"
+UNAVAILABLE = 69
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A fresh PostgreSQL server on loopback. Not in pytest's own folder: a server started by root cannot enter it."""
+    with tempfile.TemporaryDirectory(prefix="penstock-postgres-", ignore_cleanup_errors=True) as directory:
+        started = services("start", directory)
+        if started.returncode == UNAVAILABLE and os.environ.get("CI") != "true":
+            pytest.skip(started.stderr.strip())
+        if started.returncode:
+            pytest.fail(f"PostgreSQL did not start: {started.stderr}")
+        try:
+            yield started.stdout.strip()
+        finally:
+            services("stop", directory)
+
+
+def services(verb: str, directory: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SERVICES), verb, "postgres", "--dir", directory]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line for each reason, not one for each test."""
+    reasons = Counter(str(report.longrepr[2]).removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", []))
+    for reason, count in reasons.items():
+        terminalreporter.write_line(f"{count} skipped: {reason}")

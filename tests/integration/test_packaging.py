@@ -1,0 +1,89 @@
+"""What we would publish: built from the locked tools, installed in clean environments, and run."""
+
+import re
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from penstock._version import __version__
+
+ROOT = Path(__file__).resolve().parents[2]
+PIN = re.compile(r"^(\S+==\S+)", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sdist, and the wheel made from the sdist."""
+    folder = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, ROOT)
+    return folder
+
+
+@pytest.mark.timeout(600)
+def test_wheel_installs_and_runs(built: Path, tmp_path: Path) -> None:
+    clean = environment(tmp_path)
+    install(clean, tmp_path, str(wheel(built)))
+    assert version(clean) == f"penstock {__version__}"
+
+
+@pytest.mark.timeout(600)
+def test_sdist_installs_and_runs(built: Path, tmp_path: Path) -> None:
+    clean = environment(tmp_path)
+    install(clean, tmp_path, "hatchling")
+    install(clean, tmp_path, "--no-build-isolation", str(sdist(built)))
+    assert version(clean) == f"penstock {__version__}"
+
+
+def test_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
+    names = zipfile.ZipFile(wheel(built)).namelist()
+    assert "penstock/py.typed" in names
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+    assert {name.partition("/")[0] for name in names} == {"penstock", f"penstock-{__version__}.dist-info"}
+    assert sorted(ours("*.sql")) == sorted(name for name in names if name.endswith(".sql"))
+    assert sorted(ours("*.py")) == sorted(name for name in names if name.endswith(".py"))
+
+
+def test_sdist_holds_what_builds_and_tests_it(built: Path) -> None:
+    with tarfile.open(sdist(built)) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"pyproject.toml", "LICENSE", "README.md", "Makefile", "requirements/dev.txt", "tests/conftest.py"} <= names
+
+
+def ours(pattern: str) -> list[str]:
+    return [path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "penstock").rglob(pattern)]
+
+
+def wheel(folder: Path) -> Path:
+    return next(folder.glob("*.whl"))
+
+
+def sdist(folder: Path) -> Path:
+    return next(folder.glob("*.tar.gz"))
+
+
+def environment(folder: Path) -> Path:
+    venv.create(folder / "clean", with_pip=True, symlinks=True)
+    return folder / "clean" / "bin"
+
+
+def install(clean: Path, folder: Path, *what: str) -> None:
+    """With the versions of the lock; without its hashes, since pip would then ask for one of our own wheel."""
+    constraints = folder / "constraints.txt"
+    constraints.write_text("\n".join(PIN.findall((ROOT / "requirements" / "dev.txt").read_text())))
+    wheels_only = ["--only-binary=:all:", "--no-binary=penstock"]
+    run(clean / "python", "-m", "pip", "install", "--quiet", *wheels_only, "--constraint", constraints, *what)
+
+
+def version(clean: Path) -> str:
+    return run(clean / "penstock", "--version").strip().replace(", version", "")
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, cwd=ROOT.anchor)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
