@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import logging
 import os
 import threading
 from collections.abc import Callable
+
+_log = logging.getLogger("penstock")
 
 
 class Background:
@@ -39,5 +42,9 @@ class Background:
             self.loop.close()
 
     def _exit(self) -> None:
+        """A courtesy: what was acknowledged is durable already, and a dying interpreter may lack what a close needs."""
         if self._pid == os.getpid():  # a fork inherits the registration, not the thread
-            self._at_exit()
+            try:
+                self._at_exit()
+            except RuntimeError:
+                _log.debug("the store was not closed at exit", exc_info=True)

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, Union
+from typing import Any, TypeAlias, Union, cast
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from penstock.api.payload import Encoded, decode_hook, encode, refuse_traps
+from penstock.api.payload import ENCODER, MAX_DEPTH, Encoded, decode_hook, encode, refuse_traps
 from penstock.api.signature import Signature
 from penstock.errors import ConfigurationError, PayloadError, PayloadTooLarge, UndecodablePayload, UnknownArgument
 
 Field: TypeAlias = tuple[str, Any] | tuple[str, Any, Any]
 
 _KIND = inspect.Parameter
+_HARMLESS = 2 * MAX_DEPTH
+"""Bytes that are too few to nest too deep, or to be over any limit (an app's is at least this)."""
 
 
 class Codec:
@@ -48,13 +50,24 @@ class Codec:
             raise TypeError(self._misfit(str(error), kwargs)) from None
         if self._exact:
             self._refuse_text(arguments)
-        body = encode(arguments, self.task)
-        self._check(body, arguments)
+        try:
+            body = ENCODER.encode(arguments)
+            if len(body) <= self._limit:
+                self._decoder.decode(body)
+        except Exception as error:
+            raise PayloadError(f"{self.task}: {error}") from error
+        if len(body) > _HARMLESS or b"null" in body:
+            self._look_closer(body, arguments)
         return body
 
     def check(self, body: bytes) -> None:
         """For arguments that came as JSON already (a command line). Raises PayloadError."""
-        self._check(body, None)
+        if len(body) <= self._limit:
+            try:
+                self._decoder.decode(body)
+            except Exception as error:
+                raise PayloadError(f"{self.task}: {error}") from error
+        self._look_closer(body, None)
 
     def unpack(self, body: bytes) -> Struct:
         """Raises UndecodablePayload, or UnknownArgument."""
@@ -74,13 +87,9 @@ class Codec:
         """By name, without what the caller left out."""
         return {name: value for name, value in msgspec.structs.asdict(arguments).items() if value is not UNSET}
 
-    def _check(self, body: bytes, arguments: Struct | None) -> None:
+    def _look_closer(self, body: bytes, arguments: Struct | None) -> None:
         if len(body) > self._limit:
             raise PayloadTooLarge(f"{self.task}: the arguments take {len(body)} bytes, the limit is {self._limit}")
-        try:
-            self._decoder.decode(body)
-        except Exception as error:
-            raise PayloadError(f"{self.task}: {error}") from error
         refuse_traps(body, arguments, self.task)
 
     def _misfit(self, problem: str, kwargs: Mapping[str, Any]) -> str:
@@ -99,7 +108,8 @@ class Codec:
             stored = msgspec.json.decode(body)
         except Exception:
             return UndecodablePayload(f"{self.task}: not JSON: {error}")
-        unknown = sorted(set(stored) - set(self._struct.__struct_fields__)) if isinstance(stored, dict) else []
+        known = set(self._struct.__struct_fields__)
+        unknown = sorted(set(cast("dict[str, Any]", stored)) - known) if isinstance(stored, dict) else []
         if unknown:
             return UnknownArgument(f"{self.task}: this release does not know the argument {', '.join(map(repr, unknown))}")
         return UndecodablePayload(f"{self.task}: {error}")

@@ -70,7 +70,7 @@ class Definition:
 
     def local(self) -> str:
         """The name within the app."""
-        return self.given or self.owner.qualified(self.signature.function.__name__)
+        return self.given or self.owner.qualified(self.signature.name)
 
     @cached_property
     def attached(self) -> Attachment:

@@ -37,9 +37,7 @@ class Job(Generic[R_co]):
 
     __slots__ = ("_decode", "_link", "_uncommitted", "created", "id")
 
-    def __init__(
-        self, id: str, link: Link, decode: Callable[[bytes | None], Any], *, created: bool = True, uncommitted: bool = False
-    ) -> None:
+    def __init__(self, id: str, link: Link, decode: Callable[[bytes | None], Any], created: bool, uncommitted: bool = False) -> None:
         self.id = id
         self.created = created
         self._link = link

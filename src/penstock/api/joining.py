@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 from penstock.api.link import Link
-from penstock.api.transaction import SyncTransaction, Transaction, joined_here, refuse_waiting_for_itself
+from penstock.api.transaction import SyncTransaction, Transaction, block, joined_here, refuse_waiting_for_itself
 from penstock.errors import ConfigurationError
 from penstock.model.message import Message, Placed
 from penstock.ports.store import Store
@@ -52,6 +52,11 @@ def put_now(link: Link, store: Store, messages: Sequence[Message], tx: Connectio
     return target[0].put_now(messages)
 
 
+def alone() -> bool:
+    """No transaction of ours is open around the caller, of whatever app."""
+    return ambient.get() is None and block.get() is None
+
+
 def joins(tx: Connection | None) -> bool:
     """A message that was put with this may still be rolled back."""
     return tx is not None and (tx is not AMBIENT or ambient.get() is not None)
@@ -68,7 +73,7 @@ def _target(link: Link, store: Store, tx: Connection | None) -> tuple[Joined, bo
         return None
     if isinstance(tx, (Transaction, SyncTransaction)):
         return _own(link, tx), True
-    return store.join(tx), False
+    return store.join(link.foreign(tx)), False
 
 
 def _own(link: Link, tx: Transaction | SyncTransaction) -> OpenTransaction:

@@ -69,7 +69,9 @@ class Home:
 class Link:
     """Finds the store from any thread, loop and process."""
 
-    def __init__(self, opener: Opener) -> None:
+    def __init__(self, opener: Opener, foreign: Callable[[object], object]) -> None:
+        """`foreign` wraps a user's connection for `Store.join`, where an integration knows it."""
+        self.foreign = foreign
         self._opener = opener
         self._home: Home | None = None
         self._background: Background | None = None
@@ -93,7 +95,8 @@ class Link:
 
     async def opened(self) -> Store:
         """The store, opened if need be. Its verbs run on the home loop: use `run`."""
-        return self.store_here() or await self.run(_itself)
+        store = self.store_here()
+        return await self.run(_itself) if store is None else store
 
     async def run(self, verb: Callable[[Store], Awaitable[T]]) -> T:
         """Run `verb` on the home loop, from any loop."""

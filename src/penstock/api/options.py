@@ -21,6 +21,10 @@ MAX_HEADERS = 16 * 1024
 """Bytes of a message's encoded headers."""
 
 
+_TASKS_OWN = Options()
+"""Nothing said: the task's policy holds."""
+
+
 @dataclass(frozen=True)
 class Using:
     """The options of one call. Times in µs: `delay` and `lifetime` from the enqueue on, `at` and `expires` by the clock."""
@@ -34,7 +38,7 @@ class Using:
     id: str | None = None
     tx: Connection | None = AMBIENT
     headers: bytes | None = None
-    policy: Options = Options()
+    policy: Options = _TASKS_OWN
 
     @property
     def timed(self) -> bool:
@@ -42,7 +46,7 @@ class Using:
 
     @property
     def options(self) -> bytes | None:
-        return None if self.policy == Options() else msgspec.json.encode(self.policy)
+        return None if self.policy == _TASKS_OWN else msgspec.json.encode(self.policy)
 
     def due(self, clock: Clock) -> int | None:
         return self.at if self.delay is None else clock.now() + self.delay

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
+from typing import Any, Final, Protocol, Self, TypeAlias, cast, runtime_checkable
 
 import msgspec
 
@@ -48,12 +48,12 @@ def _no_json(kind: type[Any]) -> str:
     )
 
 
-_encoder = msgspec.json.Encoder(enc_hook=_encode_hook)
+ENCODER: Final = msgspec.json.Encoder(enc_hook=_encode_hook)
 
 
 def encode(value: object, task: str) -> Encoded:
     try:
-        return _encoder.encode(value)
+        return ENCODER.encode(value)
     except Exception as error:
         raise PayloadError(f"{task}: {error}") from error
 
@@ -72,15 +72,13 @@ def _not_finite(value: object) -> bool:
     except (TypeError, ValueError):
         return False
     while waiting:
-        match waiting.pop():
-            case float() as number if not math.isfinite(number):
-                return True
-            case dict() as members:
-                waiting.extend(members.values())
-            case list() | tuple() as items:
-                waiting.extend(items)
-            case _:
-                pass
+        one: Any = waiting.pop()
+        if isinstance(one, float) and not math.isfinite(one):
+            return True
+        if isinstance(one, dict):
+            waiting.extend(cast("dict[str, Any]", one).values())
+        elif isinstance(one, list | tuple):
+            waiting.extend(cast("list[Any]", one))
     return False
 
 

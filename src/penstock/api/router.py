@@ -95,8 +95,7 @@ class Router:
         if router in self._line():
             raise ConfigurationError(f"{where}: a router cannot include itself")
         router._prefix = named(f"{where}: include(prefix=…)", prefix) + "." if prefix else ""
-        names = {name: declared for name, declared in router._names.items()}
-        for name, declared in names.items():
+        for name, declared in router._names.items():
             self._register(name if declared.whole else router._prefix + name, declared)
         router._parent = self
         router._included = where
@@ -158,7 +157,7 @@ class Router:
 
     def _declare(self, definition: Definition) -> None:
         where = definition.signature.place
-        own = definition.given or definition.signature.function.__name__
+        own = definition.given or definition.signature.name
         given = definition.given is not None
         self._register(named(f"{where}: task(name=…)", own), _Declared(definition, given))
         for alias in definition.aliases:
@@ -173,7 +172,7 @@ class Router:
             router._names[known_as] = declared
 
     def _levels(self, name: str, whole: bool) -> list[tuple[Router, str]]:
-        levels = [(self, name)]
+        levels: list[tuple[Router, str]] = [(self, name)]
         for router in self._line()[:-1]:
             name = name if whole else router._prefix + name
             parent = router._parent
@@ -183,19 +182,18 @@ class Router:
 
     def _line(self) -> list[Router]:
         """This router and all it is included in."""
-        line = [self]
+        line: list[Router] = [self]
         while line[-1]._parent is not None:
             line.append(line[-1]._parent)
         return line
 
 
 def _refuse_duplicate(name: str, definition: Definition, known: Mapping[str, _Declared]) -> None:
-    for taken in (name, name.removesuffix(ON_DEAD)):
-        other = known.get(taken)
-        if other is not None:
-            raise ConfigurationError(
-                f"{definition.signature.place}: the task name {name!r} exists already, at {other.definition.signature.place}"
-            )
+    where = definition.signature.place
+    if name.endswith(ON_DEAD):
+        raise ConfigurationError(f"{where}: the task name {name!r}: names that end in {ON_DEAD!r} are those of on_dead hooks")
+    if name in known:
+        raise ConfigurationError(f"{where}: the task name {name!r} exists already, at {known[name].definition.signature.place}")
 
 
 def _name(function: Callable[..., Any]) -> str:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FunctionType, SimpleNamespace
-from typing import Any, Literal, TypeAlias, get_origin, get_type_hints
+from typing import Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 from penstock.api import place
 from penstock.api.context import Context
@@ -28,11 +28,27 @@ _REFUSED = {
 
 
 @dataclass(frozen=True)
+class Names:
+    """What annotations may name: the handler's module, and where it was defined."""
+
+    module: dict[str, Any]
+    local: Mapping[str, Any]
+
+    def resolve(self, annotation: object) -> Any:
+        """The type that an annotation means."""
+        holder = SimpleNamespace(__annotations__={"it": annotation})
+        return get_type_hints(holder, self.module, dict(self.local), include_extras=True)["it"]
+
+
+@dataclass(frozen=True)
 class Signature:
     """A handler as its task sees it. Annotations are resolved late: they may name what is defined later."""
 
     task: str
-    function: FunctionType
+    name: str
+    """Of the function."""
+    function: Callable[..., Any]
+    asynchronous: bool
     place: str
     context: object | None
     """The annotation of `ctx`; None: not asked for."""
@@ -40,31 +56,28 @@ class Signature:
     parameters: tuple[inspect.Parameter, ...]
     """What messages carry."""
     providers: Mapping[str, Provider]
-    namespace: Mapping[str, Any]
-    """Local names where the handler was defined."""
+    returned: object
+    """The annotation of what it returns."""
+    names: Names
 
     @property
-    def asynchronous(self) -> bool:
-        return inspect.iscoroutinefunction(self.function)
-
-    @property
-    def returns(self) -> object:
+    def returns(self) -> Any:
         """Any without an annotation."""
-        return self.hint("return", annotations(self.function).get("return", Any))
+        return self.hint("return", self.returned)
 
     @property
-    def state(self) -> object:
+    def state(self) -> Any:
         """`Resources` of `Context[Resources]`; None under a bare `Context` or none at all."""
         if self.context is None:
             return None
         hint = self.hint("ctx", self.context)
-        return hint.__args__[0] if get_origin(hint) is Context else None
+        return get_args(hint)[0] if get_origin(hint) is Context else None
 
     def hint(self, name: str, annotation: object) -> Any:
         if annotation is inspect.Parameter.empty:
             return Any
         try:
-            return resolve(annotation, self.function, self.namespace)
+            return self.names.resolve(annotation)
         except Exception as error:
             raise ConfigurationError(
                 f"{self.place}: task {self.task!r}: the type of {name!r} cannot be resolved: {error}; "
@@ -72,29 +85,34 @@ class Signature:
             ) from error
 
 
-def read(function: Callable[..., Any], task: str, namespace: Mapping[str, Any]) -> Signature:
+def read(function: Callable[..., Any], task: str, local: Mapping[str, Any]) -> Signature:
     """Raises ConfigurationError, naming file and line, for what cannot be a handler."""
     where = place.of(function)
     if not isinstance(function, FunctionType):
         raise ConfigurationError(f"{where}: task {task!r}: {function!r} is not a function; wrap it in a def")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise ConfigurationError(f"{where}: task {task!r} yields; a handler returns once")
-    parameters = list(_signature(function).parameters.values())
+    names = Names(_module(function), local)
+    signature = _signature(function)
+    parameters = list(signature.parameters.values())
     try:
-        injected = _take_injected(parameters, function, namespace)
+        injected = _take_injected(parameters, names)
         for parameter in parameters:
-            _check(parameter, function, namespace)
+            _check(parameter, names)
     except ValueError as error:
         raise ConfigurationError(f"{where}: task {task!r}: {error}") from None
     return Signature(
         task=task,
+        name=function.__name__,
         function=function,
+        asynchronous=inspect.iscoroutinefunction(function),
         place=where,
         context=injected.get("ctx"),
         transactional="tx" in injected,
         parameters=_carried(parameters),
         providers={p.name: p.default for p in parameters if isinstance(p.default, Provider)},
-        namespace=namespace,
+        returned=signature.return_annotation,
+        names=names,
     )
 
 
@@ -110,59 +128,56 @@ def _carried(parameters: list[inspect.Parameter]) -> tuple[inspect.Parameter, ..
     return tuple(carried)
 
 
-def _take_injected(parameters: list[inspect.Parameter], function: FunctionType, namespace: Mapping[str, Any]) -> dict[Injected, object]:
+def _take_injected(parameters: list[inspect.Parameter], names: Names) -> dict[Injected, object]:
     taken: dict[Injected, object] = {}
-    wanted: tuple[Injected, ...] = ("ctx", "tx")
-    for kind in wanted:
-        if parameters and parameters[0].kind in _BY_POSITION and _injected(parameters[0], function, namespace) == kind:
+    for kind in _IN_ORDER:
+        if parameters and parameters[0].kind in _BY_POSITION and _injected(parameters[0], names) == kind:
             taken[kind] = parameters.pop(0).annotation
     return taken
 
 
+_IN_ORDER: tuple[Injected, ...] = ("ctx", "tx")
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-def _check(parameter: inspect.Parameter, function: FunctionType, namespace: Mapping[str, Any]) -> None:
+def _check(parameter: inspect.Parameter, names: Names) -> None:
     if parameter.kind in _REFUSED:
         raise ValueError(_REFUSED[parameter.kind].format(parameter.name))
-    if _injected(parameter, function, namespace) is not None:
+    if _injected(parameter, names) is not None:
         raise ValueError(f"{parameter.name!r} is injected, and injected parameters come first, in the order ctx, tx")
 
 
-def _injected(parameter: inspect.Parameter, function: FunctionType, namespace: Mapping[str, Any]) -> Injected | None:
+def _injected(parameter: inspect.Parameter, names: Names) -> Injected | None:
     """By type; by the type's name where that is imported under TYPE_CHECKING only."""
-    annotation = parameter.annotation
-    if sys.version_info >= (3, 14) and isinstance(annotation, annotationlib.ForwardRef):
-        annotation = annotation.__forward_arg__
+    annotation: object = _text_or_type(parameter.annotation)
     if isinstance(annotation, str):
-        annotation = annotation.split("[", 1)[0].strip("'\" ")
+        name = annotation.split("[", 1)[0].strip("'\" ")
         try:
-            annotation = resolve(annotation, function, namespace)
+            annotation = names.resolve(name)
         except Exception:  # not importable yet: its name has to do
-            return {"Context": "ctx", "Transaction": "tx"}.get(annotation.rpartition(".")[2])  # type: ignore[return-value]
-    match get_origin(annotation) or annotation:
-        case kind if kind is Context:
-            return "ctx"
-        case kind if kind is Transaction:
-            return "tx"
-        case _:
-            return None
+            return _BY_NAME.get(name.rpartition(".")[2])
+    kind = get_origin(annotation) or annotation
+    if kind is Context:
+        return "ctx"
+    return "tx" if kind is Transaction else None
 
 
-def resolve(annotation: object, function: FunctionType, namespace: Mapping[str, Any]) -> Any:
-    """The type an annotation means, in the function's module and where it was defined."""
-    holder = SimpleNamespace(__annotations__={"it": annotation})
-    module = inspect.unwrap(function).__globals__
-    return get_type_hints(holder, module, dict(namespace), include_extras=True)["it"]
+_BY_NAME: Mapping[str, Injected] = {"Context": "ctx", "Transaction": "tx"}
 
 
-def annotations(function: FunctionType) -> Mapping[str, Any]:
-    if sys.version_info >= (3, 14):
-        return annotationlib.get_annotations(function, format=annotationlib.Format.FORWARDREF)
-    return inspect.unwrap(function).__annotations__
+def _text_or_type(annotation: object) -> object:
+    if sys.version_info >= (3, 14) and isinstance(annotation, annotationlib.ForwardRef):
+        return annotation.__forward_arg__
+    return annotation
+
+
+def _module(function: FunctionType) -> dict[str, Any]:
+    innermost = inspect.unwrap(function)
+    return innermost.__globals__ if isinstance(innermost, FunctionType) else function.__globals__
 
 
 def _signature(function: FunctionType) -> inspect.Signature:
     if sys.version_info >= (3, 14):
         return inspect.signature(function, annotation_format=annotationlib.Format.FORWARDREF)
-    return inspect.signature(function)
+    else:  # noqa: RET505  (a type checker looks at one branch)
+        return inspect.signature(function)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -13,7 +12,7 @@ from penstock.api.definition import Definition
 from penstock.api.hook import End, Hook
 from penstock.api.inject import Provider, provide
 from penstock.api.job import Job
-from penstock.api.joining import AMBIENT, Ambient, Connection, joins, put, put_now
+from penstock.api.joining import AMBIENT, Ambient, Connection, alone, joins, put, put_now
 from penstock.api.letter import DeadLetter
 from penstock.api.link import Link
 from penstock.api.options import Using, encoded_headers
@@ -72,16 +71,15 @@ class Plan:
             id, self._queue, self._task, body, self._headers, self._options, self._key, self._priority, due, end, self._given
         )  # fmt: skip
 
-    def job(self, placed: Placed) -> Job[Any]:
-        return Job(placed.id, self.link, self.result, created=placed.created, uncommitted=joins(self.tx))
 
-
-@dataclass(frozen=True, slots=True)
 class BoundCall(Generic[R_co]):
     """A task with its arguments, checked and encoded, and its options; not yet enqueued. For `app.enqueue_many`."""
 
-    plan: Plan
-    body: bytes
+    __slots__ = ("body", "plan")
+
+    def __init__(self, plan: Plan, body: bytes) -> None:
+        self.plan = plan
+        self.body = body
 
 
 class Task(Generic[P, R_co]):
@@ -99,7 +97,7 @@ class Task(Generic[P, R_co]):
         self._using = using
         self._plan: Plan | None = None
         function = definition.signature.function
-        self.__name__ = function.__name__
+        self.__name__ = definition.signature.name
         self.__qualname__ = function.__qualname__
         self.__module__ = function.__module__
         self.__doc__ = function.__doc__
@@ -144,12 +142,11 @@ class Task(Generic[P, R_co]):
         body = plan.pack(args, kwargs)
         link = plan.link
         store = link.store_here()
-        if store is not None:
-            message = plan.message(body, link.own_id, store.clock)
-        else:
-            store = await link.opened()
-            message = plan.message(body, link.foreign_id, store.clock)
-        return plan.job((await put(link, store, (message,), plan.tx))[0])
+        if store is None or plan.tx is not AMBIENT or not alone():
+            call: BoundCall[R_co] = BoundCall(plan, body)
+            return (await enqueue_many([call]))[0]
+        placed = (await store.queue.put((plan.message(body, link.own_id, store.clock),)))[0]
+        return Job(placed.id, link, plan.result, placed.created)
 
     def bind(self, *args: P.args, **kwargs: P.kwargs) -> BoundCall[R_co]:
         """Check and encode a call for later: `app.enqueue_many(task.bind(i) for i in …)`. Errors as in `enqueue`."""
@@ -235,7 +232,7 @@ async def enqueue_many(calls: Sequence[BoundCall[R]]) -> list[Job[R]]:
     next_id = link.own_id if here is not None else link.foreign_id
     messages = [call.plan.message(call.body, next_id, store.clock) for call in calls]
     placed = await put(link, store, messages, tx)
-    return [call.plan.job(one) for call, one in zip(calls, placed, strict=True)]
+    return _jobs(calls, placed)
 
 
 def enqueue_now(calls: Sequence[BoundCall[R]], instead: str) -> list[Job[R]]:
@@ -245,7 +242,12 @@ def enqueue_now(calls: Sequence[BoundCall[R]], instead: str) -> list[Job[R]]:
     store = link.opened_now(instead)
     messages = [call.plan.message(call.body, link.foreign_id, store.clock) for call in calls]
     placed = put_now(link, store, messages, tx, instead)
-    return [call.plan.job(one) for call, one in zip(calls, placed, strict=True)]
+    return _jobs(calls, placed)
+
+
+def _jobs(calls: Sequence[BoundCall[R]], placed: Sequence[Placed]) -> list[Job[R]]:
+    link, uncommitted = calls[0].plan.link, joins(calls[0].plan.tx)
+    return [Job(one.id, link, call.plan.result, one.created, uncommitted) for call, one in zip(calls, placed, strict=True)]
 
 
 def _destination(calls: Sequence[BoundCall[Any]]) -> tuple[Link, Connection | None]:

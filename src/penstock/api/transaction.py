@@ -87,7 +87,7 @@ class SyncTransaction:
         return rows[0] if rows else None
 
 
-class _Block:
+class Block:
     """What `async with app.transaction()` holds until it ends."""
 
     __slots__ = ("ended", "inner", "store")
@@ -98,7 +98,8 @@ class _Block:
         self.ended = False
 
 
-_block: ContextVar[_Block | None] = ContextVar("penstock_block", default=None)
+block: ContextVar[Block | None] = ContextVar("penstock_block", default=None)
+"""The innermost `app.transaction()` block around the caller."""
 
 
 def joined_here(store: Store) -> OpenTransaction | None:
@@ -115,8 +116,8 @@ def refuse_waiting_for_itself(store: Store) -> None:
             "using(tx=None) after the first statement of this handler's tx would wait for the lock that the tx holds: "
             "enqueue before it, or let it join by leaving tx= out"
         )
-    block = _block.get()
-    if block is not None and block.store is store and not block.ended and block.inner.started:
+    around = block.get()
+    if around is not None and around.store is store and not around.ended and around.inner.started:
         raise ConfigurationError(
             "inside app.transaction(), after its first statement, this would wait for the lock that the transaction holds: "
             "join it with using(tx=tx), or enqueue before"
@@ -126,9 +127,9 @@ def refuse_waiting_for_itself(store: Store) -> None:
 async def _begin(store: Store) -> OpenTransaction:
     """A new one; inside another of the same store, a savepoint of it."""
     inner = joined_here(store)
-    block = _block.get()
-    if inner is None and block is not None and block.store is store and not block.ended:
-        inner = block.inner
+    around = block.get()
+    if inner is None and around is not None and around.store is store and not around.ended:
+        inner = around.inner
     return store.transaction() if inner is None else await inner.savepoint()
 
 
@@ -140,12 +141,12 @@ class TransactionBlock:
 
     async def __aenter__(self) -> Transaction:
         store = await self._link.opened()
-        self._held = _Block(await self._link.run(_begin), store)
-        self._token: Token[_Block | None] = _block.set(self._held)
+        self._held = Block(await self._link.run(_begin), store)
+        self._token: Token[Block | None] = block.set(self._held)
         return Transaction(self._held.inner, self._link)
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        _block.reset(self._token)
+        block.reset(self._token)
         self._held.ended = True
         inner = self._held.inner
         await self._link.run(lambda _: inner.rollback() if kind is not None else inner.commit())
@@ -159,12 +160,12 @@ class SyncTransactionBlock:
 
     def __enter__(self) -> SyncTransaction:
         store = self._link.opened_now(_INSTEAD)
-        self._held = _Block(self._link.call(_begin, _INSTEAD), store)
-        self._token: Token[_Block | None] = _block.set(self._held)
+        self._held = Block(self._link.call(_begin, _INSTEAD), store)
+        self._token: Token[Block | None] = block.set(self._held)
         return SyncTransaction(self._held.inner, self._link)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        _block.reset(self._token)
+        block.reset(self._token)
         self._held.ended = True
         inner = self._held.inner
         self._link.call(lambda _: inner.rollback() if kind is not None else inner.commit(), _INSTEAD)

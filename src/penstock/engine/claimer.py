@@ -32,44 +32,130 @@ _SHORTEST = 0.001
 
 
 class Claimer(Service):
-    def __init__(self, queue: Queue, clock: Clock, tasks: Iterable[str], work: tuple[Rotation, Runner, Settler], ties: Ties) -> None:
+    def __init__(self, queue: Queue, clock: Clock, tasks: Iterable[str], line: tuple[Rotation, Runner, Settler], ties: Ties) -> None:
         super().__init__("claimer", ties)
-        self.held_back = False
-        """The worker cannot beat: what it claimed would soon be another's."""
         self._queue = queue
         self._clock = clock
         self._tasks = frozenset(tasks)
-        self._rotation, self._runner, self._settler = work
+        self._rotation, self._runner, self._settler = line
         self._time = asyncio.get_running_loop().time
+        self._held_back = False
         self._news = True
         self._ask_at = 0.0
         self._alone = False
         self._suspects = False
         self._turn_ends = 0.0
-        self._asked = 0
-        self._found = False
+        self._looks: list[asyncio.Future[bool]] = []
         self._runner.hungry = self.nudge
         self._settler.settled = self.nudge
 
     def ring(self) -> None:
         """The store has news."""
-        self._news = True
+        self._hear()
         self.wake()
 
     def nudge(self) -> None:
-        """There is room, or everything is settled: worth a look only if something is wanted."""
+        """There is room, or everything is settled: worth a tick only if something is wanted."""
         if not self._woken and (self._news or self._suspects or self._alone):
             self.wake()
 
+    def hold_back(self, held_back: bool) -> None:
+        """The worker cannot beat: what it claims would soon be another's."""
+        self._held_back = held_back
+        self.ring()
+
     async def look(self) -> bool:
-        """Ask the store once more, from now on. Whether it had anything."""
-        goal = self._asked + (2 if self._woken is False and self._asking else 1)
-        return goal > 0
+        """Ask the store once more, from now on. True: there was something, or there is more."""
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._looks.append(answer)
+        self.ring()
+        return await answer
+
+    async def stop(self) -> None:
+        await super().stop()
+        looks, self._looks = self._looks, []
+        for answer in looks:
+            if not answer.done():
+                answer.set_result(False)
 
     async def tick(self) -> float:
         now = self._time()
         if now >= self._ask_at:
-            self._news = True
+            self._hear()
+            self._ask_at = now + POLL
         if self._may_ask(now):
-            self._take(await self._ask(), self._time())
-        return self._rest(self._time())
+            await self._ask(suspects=self._dry() and now >= self._turn_ends)
+        now = self._time()
+        return 0 if self._may_ask(now) else self._rest_until(now)
+
+    def _hear(self) -> None:
+        self._news = True
+        self._rotation.restart()
+
+    def _may_ask(self, now: float) -> bool:
+        if self._held_back or self._settler.unsettled >= FULL:
+            return False
+        if self._dry():
+            self._end_solitude(now)
+            return self._news or (self._suspects and now >= self._turn_ends)
+        runs_dry = self._alone or (self._suspects and now >= self._turn_ends)
+        return self._news and not runs_dry and self._runner.room > 0
+
+    def _dry(self) -> bool:
+        return not self._runner.held and not self._settler.unsettled
+
+    def _end_solitude(self, now: float) -> None:
+        """The suspect has ended and is settled: now it is the others' turn, if there are any."""
+        if self._alone:
+            self._alone = False
+            self._hear()
+            self._turn_ends = now + self._turn()
+
+    async def _ask(self, *, suspects: bool) -> None:
+        """News that comes while the store is asked makes it be asked again."""
+        looks, self._looks, self._news = self._looks, [], False
+        try:
+            claim = Claim(self._settler.owner, self._rotation.divide(self._runner.room), self._tasks, suspects)
+            claimed = await self._queue.claim(claim)
+        except BaseException:
+            self._looks += looks
+            self._news = True
+            raise
+        self._take(claimed, suspects)
+        for answer in looks:
+            if not answer.done():
+                answer.set_result(bool(claimed.runs) or claimed.more or self._suspects)
+
+    def _take(self, claimed: Claimed, asked_for_suspects: bool) -> None:
+        now = self._time()
+        self._ask_at = now + self._until(claimed.next_due)
+        self._note_suspects(claimed, asked_for_suspects, now)
+        self._rotation.learn(claimed)
+        self._news |= self._rotation.unfinished
+        if claimed.runs:
+            self.ties.signals.reach("claimed")
+            self.ties.emit(ClaimedEvent(sum(map(len, claimed.runs))))
+            self._runner.offer(claimed.runs)
+
+    def _note_suspects(self, claimed: Claimed, asked_for_suspects: bool, now: float) -> None:
+        if not claimed.runs:
+            self._turn_ends = 0.0
+            self._suspects = claimed.suspects and not asked_for_suspects
+        elif claimed.runs[0][0].suspect:
+            self._alone = self._suspects = True
+        else:
+            if claimed.suspects and not self._suspects:
+                self._turn_ends = now + self._turn()
+            self._suspects = claimed.suspects
+
+    def _until(self, due: int | None) -> float:
+        """Seconds."""
+        return POLL if due is None else min(POLL, max(_SHORTEST, (due - self._clock.now()) / SECOND))
+
+    def _rest_until(self, now: float) -> float:
+        """Room and settles are told by a nudge; the rest is a matter of time."""
+        turn = self._turn_ends if self._suspects and self._turn_ends > now else math.inf
+        return max(_SHORTEST, min(self._ask_at, turn) - now)
+
+    def _turn(self) -> float:
+        return TURN * (0.5 + self.ties.random.random())

@@ -23,10 +23,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from penstock.engine.hooks import Hooks
 from penstock.engine.running import Running
-from penstock.engine.settler import Settler
-from penstock.engine.table import Table
+from penstock.engine.stages.kit import Kit
 from penstock.model.delivery import Delivery
 from penstock.model.outcome import Committed, Dead, Done, Outcome, Released
 from penstock.ports.handler import Handler
@@ -37,12 +35,12 @@ RELEASED = Released()
 class Courier:
     """Carries runs. `free` is called when one has ended and its slot is free."""
 
-    def __init__(self, chains: Mapping[str, Handler], table: Table, settler: Settler, hooks: Hooks) -> None:
+    def __init__(self, chains: Mapping[str, Handler], kit: Kit) -> None:
         self.free: Callable[[], None] = lambda: None
         self._chains = chains
-        self._table = table
-        self._settler = settler
-        self._hooks = hooks
+        self._table = kit.table
+        self._settler = kit.settler
+        self._hooks = kit.hooks
 
     async def carry(self, running: Running) -> None:
         """The whole life of a run, in a task of its own."""
@@ -64,8 +62,8 @@ class Courier:
                     case _:
                         settler.add(delivery, outcome)  # a crash before its batch is written: as above
                 carried += 1
-                if running.error is not None:
-                    await self._hooks.report(running)
+                if (error := running.take_error()) is not None:
+                    await self._hooks.report(delivery, error)
                 if not goes_on(outcome):
                     break
             if carried < len(running.run):

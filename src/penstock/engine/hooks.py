@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Sequence
 
 from penstock.engine.program import Hook, tell
-from penstock.engine.running import Running
 from penstock.engine.ties import Ties
+from penstock.model.delivery import Delivery
 
 _PATIENCE = 10.0
 """Seconds that a hook may take: its delivery is settled by then, but its slot is not free."""
@@ -18,12 +18,11 @@ class Hooks:
         self._hooks = hooks
         self._ties = ties
 
-    async def report(self, running: Running) -> None:
+    async def report(self, delivery: Delivery, error: BaseException) -> None:
         """What a hook raises is told as trouble, and changes nothing."""
-        error, running.error = running.error, None
-        for hook in self._hooks if error is not None else ():
+        for hook in self._hooks:
             try:
                 async with asyncio.timeout(_PATIENCE):
-                    await tell(hook, running.delivery, error)
+                    await tell(hook, delivery, error)
             except Exception as trouble:
                 self._ties.trouble("on_error", trouble)

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from penstock.errors import ConfigurationError
 from penstock.model.delivery import Delivery
 from penstock.ports.handler import Routes, Stage
 
@@ -39,6 +40,19 @@ class WorkerOptions(Struct, frozen=True):
     name: str = ""
     threads: int | None = None
     """For `def` handlers; None: as many as `concurrency`."""
+
+    def __post_init__(self) -> None:
+        positive = {"concurrency": self.concurrency, "lease": self.lease, "stall_limit": self.stall_limit}
+        for name, value in positive.items():
+            if value <= 0:
+                raise ConfigurationError(f"WorkerOptions({name}={value!r}): must be more than 0")
+        if self.shutdown_timeout < 0:
+            raise ConfigurationError(f"WorkerOptions(shutdown_timeout={self.shutdown_timeout!r}): must be at least 0")
+        if self.threads is not None and self.threads < 1:
+            raise ConfigurationError(f"WorkerOptions(threads={self.threads!r}): must be at least 1, or None for as many as concurrency")
+        for queue, weight in self.queues:
+            if weight < 1:
+                raise ConfigurationError(f"WorkerOptions(queues=…): the weight of {queue!r} is {weight}, must be at least 1")
 
 
 async def tell(hook: Hook, delivery: Delivery, error: BaseException) -> None:

@@ -2,33 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Sequence
 
-from penstock.model.delivery import Delivery
+from penstock.ports.queue import Claimed
+
+_PROBES = 4
+"""One part in four of a claim looks into queues that had nothing last time."""
 
 
 class Rotation:
-    """By weight among the queues that had work last time; each other one is asked for one message, so that it is noticed.
+    """By weight among the queues that had work last time; others are asked for one message each, so that work there is noticed.
 
-    The order moves on by one each time, so that nobody is always first.
+    Never for more than there is room for. If that is too little to ask all, the others come first the next time, and
+    `unfinished` says that nothing is known of them yet.
     """
 
     def __init__(self, queues: Sequence[tuple[str, int]]) -> None:
-        self._queues = list(queues)
-        self._busy = {queue for queue, _ in queues}
+        self._queues = deque(queues)
+        self._all = frozenset(queue for queue, _ in queues)
+        self._busy = self._all
+        self._asked: frozenset[str] = frozenset()
+        self._empty: frozenset[str] = frozenset()
 
     @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(queue for queue, _ in self._queues)
+    def unfinished(self) -> bool:
+        """Some queue was not asked, or not emptied, since the last news."""
+        return self._empty != self._all
+
+    def restart(self) -> None:
+        """There is news, nobody knows where."""
+        self._empty = frozenset()
 
     def divide(self, room: int) -> list[tuple[str, int]]:
         if len(self._queues) == 1:
-            return [(self._queues[0][0], room)]
-        self._queues.append(self._queues.pop(0))
-        total = sum(weight for queue, weight in self._queues if queue in self._busy)
-        return [(queue, max(1, room * weight // total) if queue in self._busy else 1) for queue, weight in self._queues]
+            shares = [(self._queues[0][0], room)]
+        elif room < len(self._queues) or room < _PROBES:
+            shares = [(queue, 1) for queue, _ in list(self._queues)[:room]]
+            self._queues.rotate(-len(shares))
+        else:
+            shares = self._probe_and_share(room)
+            self._queues.rotate(-1)
+        self._asked = frozenset(queue for queue, _ in shares)
+        return shares
 
-    def learn(self, runs: Iterable[Sequence[Delivery]]) -> None:
-        """What a claim brought. From nothing follows nothing: all are asked alike again."""
-        if len(self._queues) > 1:
-            self._busy = {run[0].queue for run in runs} or {queue for queue, _ in self._queues}
+    def learn(self, claimed: Claimed) -> None:
+        """What the claim brought. From nothing follows nothing: all are asked alike again."""
+        if len(self._all) > 1:
+            self._busy = frozenset(run[0].queue for run in claimed.runs) or self._all
+        if claimed.more and claimed.runs:
+            self._empty -= self._asked
+        else:
+            self._empty |= self._asked
+
+    def _probe_and_share(self, room: int) -> list[tuple[str, int]]:
+        probes = [(queue, 1) for queue, _ in self._queues if queue not in self._busy][: room // _PROBES]
+        left = room - len(probes)
+        busy = [(queue, weight) for queue, weight in self._queues if queue in self._busy]
+        total = sum(weight for _, weight in busy)
+        shares = [(queue, max(1, left * weight // total)) for queue, weight in busy]
+        return [*shares[:left], *probes]

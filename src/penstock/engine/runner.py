@@ -1,7 +1,8 @@
 """Slots: starts what was claimed, first come first served, as many runs at a time as the worker may have.
 
 One task a run. On Python 3.12 and later the task starts at once (eager), so a handler that does not wait never meets the event
-loop's queue; filling is not re-entrant, so runs that end while they are started do not nest.
+loop's queue; filling is not re-entrant, so runs that end while they are started do not nest. Each task gets the context that the
+worker was started in (the copy that a task makes anyway): what a handler sets in it is not seen by the next one.
 """
 
 from __future__ import annotations
@@ -10,35 +11,38 @@ import asyncio
 import sys
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextvars import Context, copy_context
 from typing import Any, TypeAlias
 
 from penstock.engine.delivery import RELEASED, Courier
 from penstock.engine.running import Running
-from penstock.engine.settler import Settler
-from penstock.engine.table import Table
+from penstock.engine.stages.kit import Kit
 from penstock.model.delivery import Delivery
 
 Run: TypeAlias = Sequence[Delivery]
+Work: TypeAlias = Coroutine[Any, Any, None]
 
 if sys.version_info >= (3, 12):
 
-    def start_task(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        return asyncio.Task(work, loop=loop, eager_start=True)
+    def start_task(loop: asyncio.AbstractEventLoop, work: Work, context: Context) -> asyncio.Task[None]:
+        return asyncio.Task(work, loop=loop, context=context, eager_start=True)
 else:
 
-    def start_task(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        return loop.create_task(work)
+    def start_task(loop: asyncio.AbstractEventLoop, work: Work, context: Context) -> asyncio.Task[None]:
+        return loop.create_task(work, context=context)
 
 
 class Runner:
-    def __init__(self, courier: Courier, table: Table, settler: Settler, slots: int, ahead: int) -> None:
+    def __init__(self, courier: Courier, kit: Kit, slots: int, ahead: int) -> None:
         """`slots` runs at a time; `ahead` messages may wait here for a slot."""
         self.hungry: Callable[[], None] = lambda: None
         """Called when a run ended and at least half of what may wait here could be claimed."""
         self.released = 0
         self._courier = courier
-        self._table = table
-        self._settler = settler
+        self._abandoned = False
+        self._context = copy_context()
+        self._table = kit.table
+        self._settler = kit.settler
         self._slots = slots
         self._limit = slots + ahead
         self._appetite = max(1, ahead // 2)
@@ -92,11 +96,13 @@ class Runner:
 
     def abandon(self) -> None:
         """Stop waiting for what runs. Its tasks go on; what they come to is dropped."""
+        self._abandoned = True
         self._release(self._table.abandon_all())
+        self._tell_idle()
 
     async def idle(self) -> None:
         """Returns when nothing runs or waits."""
-        while self.held:
+        while self.held and not self._abandoned:
             if self._idle is None:
                 self._idle = self._loop.create_future()
             await asyncio.shield(self._idle)
@@ -115,7 +121,7 @@ class Runner:
         self._waiting -= len(run)
         self._busy += 1
         running = Running(run, run[0])
-        running.task = start_task(self._loop, self._courier.carry(running))
+        running.task = start_task(self._loop, self._courier.carry(running), self._context.copy())
 
     def _free(self) -> None:
         self._busy -= 1
@@ -127,7 +133,7 @@ class Runner:
             self.hungry()
 
     def _tell_idle(self) -> None:
-        if self._idle is not None and not self.held:
+        if self._idle is not None and (self._abandoned or not self.held):
             self._idle.set_result(None)
             self._idle = None
 

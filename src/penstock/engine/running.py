@@ -57,6 +57,10 @@ class Running(Struct, eq=False, gc=False):
         if self.stoppable and self.task is not None:
             self.task.cancel()
 
+    def take_error(self) -> BaseException | None:
+        error, self.error = self.error, None
+        return error
+
     def turn_to(self, delivery: Delivery) -> None:
         """The next one of the run: what was said about the last one does not hold for it."""
         if self.reason is not None and self.task is not None:

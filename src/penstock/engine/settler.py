@@ -62,6 +62,11 @@ class Settler(Service):
             self._flushes.append((self._added, written))
             await written
 
+    async def stop(self) -> None:
+        """What is not written by now will not be: nobody is kept waiting for it."""
+        await super().stop()
+        self._tell_flushes(self._added)
+
     async def tick(self) -> float:
         if not self._sending:
             self._sending, self._pending = self._pending[: self._limit], self._pending[self._limit :]
@@ -82,7 +87,7 @@ class Settler(Service):
         self._writes += 1
         self._limit = min(_BATCH, self._limit * 2)
         self.ties.emit(Settled(count, lost))
-        self._tell_flushes()
+        self._tell_flushes(self._added - self.unsettled)
         self.settled()
 
     def _isolate(self, error: Exception) -> float:
@@ -92,7 +97,7 @@ class Settler(Service):
             self._pending[:0] = refused
             return 0
         self._pending += self._second_thoughts(refused[0], error)
-        self._tell_flushes()
+        self._tell_flushes(self._added - self.unsettled)
         raise error
 
     def _second_thoughts(self, settlement: Settlement, error: Exception) -> list[Settlement]:
@@ -104,8 +109,7 @@ class Settler(Service):
             return []
         return [Settlement(settlement.delivery, Dead("its end could not be written", describe(error)))]
 
-    def _tell_flushes(self) -> None:
-        written = self._added - self.unsettled
+    def _tell_flushes(self, written: int) -> None:
         waiting = [(goal, future) for goal, future in self._flushes if goal > written]
         for goal, future in self._flushes:
             if goal <= written and not future.done():

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from penstock.engine.deadlines import Deadlines
-from penstock.engine.policy import UNKNOWN, Policy, timeout_of
+from penstock.engine.policy import UNKNOWN, Policy, policy_of, timeout_of
 from penstock.engine.running import Reason, Running
 from penstock.model.delivery import Delivery
 from penstock.model.events import Ended, Started
 from penstock.model.outcome import Outcome
+from penstock.ports.handler import Routes
 from penstock.ports.signals import Signals
 
 
 class Table:
     """By seq. A delivery is in it from its first step to its outcome, and never after it was abandoned."""
 
-    def __init__(self, policies: Mapping[str, Policy], loop: asyncio.AbstractEventLoop, signals: Signals) -> None:
+    def __init__(self, routes: Routes, loop: asyncio.AbstractEventLoop, signals: Signals) -> None:
         self.closed = False
         """The worker stops: nothing begins any more."""
-        self._policies = policies
+        self._policies = {name: policy_of(route) for name, route in routes.items()}
         self._signals = signals
         self._time = loop.time
         self._deadlines = Deadlines(loop, self._stop_overdue)
@@ -33,6 +34,9 @@ class Table:
 
     def get(self, seq: int) -> Running | None:
         return self._rows.get(seq)
+
+    def policy(self, task: str) -> Policy:
+        return self._policies.get(task, UNKNOWN)
 
     def begin(self, running: Running, delivery: Delivery) -> bool:
         """False: it must not start, because the worker stops or somebody cancelled it."""

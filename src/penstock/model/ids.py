@@ -27,6 +27,7 @@ class IdSource:
         self._milliseconds = milliseconds
         self._entropy = entropy
         self._last = 0
+        self._head = ""
         self._tail = 0
         self._pid = 0
 
@@ -36,11 +37,12 @@ class IdSource:
             self._restart(max(now, self._last))
         else:
             self._tail += 1
-        last, tail = self._last, self._tail
-        text = f"{last:012x}7{(tail >> 62) & 0xFFF:03x}{0x8000000000000000 | (tail & _LOW):016x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        return f"{self._head}{self._tail:012x}"
 
     def _restart(self, now: int) -> None:
         self._last = now
         self._pid = os.getpid()
-        self._tail = int.from_bytes(self._entropy(9), "big")  # 72 of 74 bits: the counter cannot run over
+        chance = int.from_bytes(self._entropy(9), "big")
+        time, high = f"{now:012x}", chance >> 48 & 0xFFFFFF
+        self._head = f"{time[:8]}-{time[8:]}-7{high >> 12:03x}-{0x8000 | high & 0xFFF:04x}-"
+        self._tail = chance & (1 << 47) - 1  # 47 of 48 bits: the counter cannot run over

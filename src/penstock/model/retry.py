@@ -83,7 +83,7 @@ def after_error(error: BaseException, policy: Retry, attempt: int, now: int, cha
         case Snooze():
             return Snoozed(now + round(seconds(error.after) * SECOND))
         case Reject():
-            return Dead(error.reason, describe(error))
+            return Dead(writable(str(error.reason)), describe(error))
     if isinstance(error, policy.give_up):
         return Dead(f"gave up on {type(error).__name__}", describe(error))
     if attempt >= policy.attempts:
@@ -93,5 +93,15 @@ def after_error(error: BaseException, policy: Retry, attempt: int, now: int, cha
 
 
 def describe(error: BaseException) -> Failure:
+    """Never raises, and every text can be written as UTF-8: an error's own text may do or be neither."""
     text = "".join(traceback.format_exception(error))
-    return Failure(type(error).__qualname__, str(error)[:2000], text[-TRACEBACK_LIMIT:])
+    try:
+        message = str(error)
+    except Exception as trouble:
+        message = f"(its text cannot be had: {type(trouble).__name__})"
+    return Failure(type(error).__qualname__, writable(message[:2000]), writable(text[-TRACEBACK_LIMIT:]))
+
+
+def writable(text: str) -> str:
+    """Lone surrogates (undecodable file names have them) are spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -51,6 +51,10 @@ class Leases(Protocol):
         """False: this incarnation was declared dead. It must stop, whatever it holds is another's."""
         ...
 
+    def beat_now(self, incarnation: int) -> bool:
+        """The same, blocking the calling thread: the beats must not depend on the event loop."""
+        ...
+
     async def others(self, incarnation: int) -> list[Seen]:
         """All other workers in the registry."""
         ...

@@ -68,8 +68,26 @@ class Store(Protocol):
         ...
 
 
+class Facts(Struct, frozen=True):
+    """What an operator wants to know of a store before anything else."""
+
+    engine: str
+    """Name and version of the database."""
+    place: str
+    sizes: dict[str, int]
+    """Bytes by what they are for."""
+    warnings: tuple[str, ...] = ()
+
+
 class Administration(Protocol):
     """The store from outside, for commands: synchronous, and never creates anything by looking."""
+
+    @property
+    def exists(self) -> bool:
+        """There is something to look at (SQLite: the file)."""
+        ...
+
+    def facts(self) -> Facts: ...
 
     def schema(self) -> Schema: ...
 

@@ -39,6 +39,7 @@ class Threads:
         self._telling = False
         self._threads = 0
         self._busy = 0
+        self._closed = False
 
     def on_thread(self, route: Route) -> Call:
         function = route.call
@@ -59,12 +60,13 @@ class Threads:
         return future
 
     def close(self) -> None:
-        """Threads end when they are free; this does not wait for them."""
+        """Threads end when they are free; this does not wait for them. What has no thread yet never runs."""
+        self._closed = True
         for _ in range(self._threads):
             self._errands.put(None)
 
     def _work(self) -> None:
-        while (errand := self._errands.get()) is not None:
+        while (errand := self._errands.get()) is not None and not self._closed:
             try:
                 self._bring((errand.future, errand.context.run(errand.run), None))
             except BaseException as error:  # a thread has nobody above it to tell

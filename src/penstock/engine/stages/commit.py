@@ -9,10 +9,8 @@
 
 from __future__ import annotations
 
-from penstock.engine.settler import Settler
-from penstock.engine.stages.verdict import FAILURES, RELEASED, Judge
-from penstock.engine.table import Table
-from penstock.engine.ties import Ties
+from penstock.engine.stages.kit import Kit
+from penstock.engine.stages.verdict import FAILURES, RELEASED
 from penstock.errors import LeaseLost, PublishUnknown, StoreError
 from penstock.model.delivery import Delivery, Settlement
 from penstock.model.outcome import Committed, Done, Outcome
@@ -23,11 +21,11 @@ _AGAIN = 1.0
 
 
 class Committing:
-    def __init__(self, settler: Settler, table: Table, judge: Judge, ties: Ties) -> None:
-        self._settler = settler
-        self._table = table
-        self._judge = judge
-        self._ties = ties
+    def __init__(self, kit: Kit) -> None:
+        self._settler = kit.settler
+        self._table = kit.table
+        self._judge = kit.judge
+        self._ties = kit.ties
 
     async def commit(self, tx: OpenTransaction, delivery: Delivery, outcome: Done) -> Outcome:
         try:

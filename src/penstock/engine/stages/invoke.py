@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 from msgspec import Struct
 
 from penstock.engine.running import Flag
-from penstock.engine.stages.verdict import FAILURES, Judge
-from penstock.engine.table import Table
+from penstock.engine.stages.kit import Kit
+from penstock.engine.stages.verdict import FAILURES
 from penstock.model.delivery import Delivery
 from penstock.model.outcome import Done, Outcome
 from penstock.ports.handler import Handler, Route, Scope
@@ -38,10 +38,10 @@ class Surroundings(Struct, frozen=True):
 class Invoking:
     """Makes the innermost stage of each route."""
 
-    def __init__(self, judge: Judge, table: Table, state: object) -> None:
-        self._judge = judge
-        self._table = table
-        self._state = state
+    def __init__(self, kit: Kit) -> None:
+        self._judge = kit.judge
+        self._table = kit.table
+        self._state = kit.state
 
     def handler(self, route: Route, call: Call) -> Handler:
         return self._bare(route, call) if route.bare and not route.transactional else self._surrounded(route, call)

@@ -7,21 +7,20 @@ Only `Done` commits. Any other outcome rolls back first, and is settled afterwar
 from __future__ import annotations
 
 from penstock.engine.stages.commit import COMMITTED, Committing
-from penstock.engine.ties import Ties
+from penstock.engine.stages.kit import Kit
 from penstock.model.delivery import Delivery
 from penstock.model.outcome import Done, Outcome
 from penstock.ports.handler import Handler
-from penstock.ports.store import Store
 from penstock.ports.transaction import OpenTransaction, ambient
 
 
 class Transacting:
     """The stage. One per worker."""
 
-    def __init__(self, store: Store, committing: Committing, ties: Ties) -> None:
-        self._store = store
-        self._committing = committing
-        self._ties = ties
+    def __init__(self, kit: Kit) -> None:
+        self._store = kit.store
+        self._committing = Committing(kit)
+        self._ties = kit.ties
 
     def around(self, handler: Handler) -> Handler:
         async def transact(delivery: Delivery) -> Outcome:

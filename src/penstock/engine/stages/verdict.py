@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from random import Random
 
-from penstock.engine.policy import UNKNOWN, Policy, retry_of
+from penstock.engine.policy import retry_of
 from penstock.engine.running import Running
 from penstock.engine.table import Table
 from penstock.model.clock import Clock, micros
@@ -27,8 +26,7 @@ class Judge:
     is the handler's own, and counts like any error.
     """
 
-    def __init__(self, policies: Mapping[str, Policy], table: Table, clock: Clock, random: Random) -> None:
-        self._policies = policies
+    def __init__(self, table: Table, clock: Clock, random: Random) -> None:
         self._table = table
         self._clock = clock
         self._random = random
@@ -39,7 +37,7 @@ class Judge:
             return RELEASED
         if running.reason == "timeout" and not isinstance(error, Snooze | Reject | RetryAfter):
             error = timed_out(running, error)
-        policy = retry_of(self._policies.get(delivery.task, UNKNOWN), delivery)
+        policy = retry_of(self._table.policy(delivery.task), delivery)
         outcome = after_error(error, policy, delivery.attempt, self._clock.now(), self._random.random())
         if not isinstance(outcome, Snoozed):
             running.error = error

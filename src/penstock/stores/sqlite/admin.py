@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from pathlib import Path
 
 from penstock.errors import SchemaOutdated, StoreUnavailable
-from penstock.ports.store import Schema
+from penstock.ports.store import Facts, Schema
 from penstock.stores.sql.library import Library
 from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite import migrate
@@ -14,6 +15,9 @@ from penstock.stores.sqlite.clock import StoreClock
 from penstock.stores.sqlite.failures import translated
 from penstock.stores.sqlite.files import Folder, is_free
 from penstock.stores.sqlite.opening import open_file
+
+
+_WAL_RESET_FIXED = (3, 51, 3)
 
 
 class SqliteAdministration:
@@ -24,7 +28,13 @@ class SqliteAdministration:
 
     @property
     def exists(self) -> bool:
-        return os.path.exists(self._folder.database)
+        return Path(self._folder.database).exists()
+
+    def facts(self) -> Facts:
+        database = Path(self._folder.database)
+        files = {"database": database, "write-ahead log": Path(f"{database}-wal")}
+        sizes = {what: file.stat().st_size for what, file in files.items() if file.exists()}
+        return Facts(f"SQLite {sqlite3.sqlite_version}", str(database), sizes, _warnings(sqlite3.sqlite_version_info))
 
     def schema(self) -> Schema:
         connection = connections.connect_readonly(self._folder.database)
@@ -59,3 +69,9 @@ class SqliteAdministration:
         if any(not is_free(self._folder.worker_lock(worker)) for worker in workers):
             return None
         return "no worker is alive: start one with `penstock worker module:app`"
+
+
+def _warnings(version: tuple[int, ...]) -> tuple[str, ...]:
+    if version >= _WAL_RESET_FIXED:
+        return ()
+    return ("SQLite before 3.51.3 has the WAL-reset bug: rare, and Penstock avoids what leads to it; other programs on this file may not",)

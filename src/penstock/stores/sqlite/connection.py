@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 from penstock.errors import StoreReadOnly, StoreUnavailable
@@ -52,7 +53,7 @@ def connect(path: str) -> sqlite3.Connection:
 
 def connect_readonly(path: str) -> sqlite3.Connection:
     """To look: never creates a file."""
-    if not os.path.exists(path):
+    if not Path(path).exists():
         raise StoreUnavailable(f"open {path}: there is no such file")
     try:
         connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)

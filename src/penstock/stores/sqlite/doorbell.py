@@ -47,7 +47,7 @@ class Ringer:
         self._socket.close()
 
     def _refresh(self) -> None:
-        changed = os.stat(self._bells).st_mtime_ns
+        changed = self._bells.stat().st_mtime_ns
         if changed != self._seen:
             self._seen = changed
             self._known = [entry.path for entry in os.scandir(self._bells) if entry.name.startswith("bell-")]

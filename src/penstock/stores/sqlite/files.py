@@ -17,7 +17,7 @@ from pathlib import Path
 
 from penstock.errors import ConfigurationError, StoreReadOnly, StoreUnavailable
 
-_NETWORK = frozenset("nfs nfs4 cifs smb3 smbfs 9p afs ceph glusterfs fuse.sshfs fuse.s3fs lustre ncpfs".split())
+_NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.s3fs", "lustre"})
 _SOCKET_PATH = 100
 """Bytes that a unix socket's path may have, with some to spare."""
 
@@ -36,11 +36,18 @@ class Folder:
         try:
             self.path.mkdir(mode=0o700, exist_ok=True)
             self.bells.mkdir(mode=0o700, exist_ok=True)
+            self._check_owner()
             os.close(os.open(self.path / "write.lock", os.O_RDWR | os.O_CREAT, 0o600))
         except FileNotFoundError as error:
             raise StoreUnavailable(f"open {self.database}: its folder does not exist") from error
         except PermissionError as error:
             raise StoreReadOnly(f"open {self.database}: its folder cannot be written by this user ({error})") from error
+
+    def _check_owner(self) -> None:
+        """A run-time folder lies where anybody may create one."""
+        found = self.bells.stat()
+        if self.bells != self.path and (found.st_uid != os.getuid() or found.st_mode & 0o077):
+            raise ConfigurationError(f"{self.bells} belongs to somebody else or is open to others: remove it, or set XDG_RUNTIME_DIR")
 
     @property
     def bells(self) -> Path:
@@ -48,7 +55,7 @@ class Folder:
         if len(os.fsencode(self.path)) + len("/bell-0123456789abcdef") <= _SOCKET_PATH:
             return self.path
         digest = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
-        return Path(os.environ.get("XDG_RUNTIME_DIR", "/tmp")) / f"penstock-{os.getuid()}-{digest}"  # noqa: S108  # 0700, owner checked by mkdir
+        return Path(os.environ.get("XDG_RUNTIME_DIR", "/tmp")) / f"penstock-{os.getuid()}-{digest}"
 
     def worker_lock(self, incarnation: int) -> Path:
         return self.path / f"worker-{incarnation:016x}.lock"

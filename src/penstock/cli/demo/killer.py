@@ -1,0 +1,81 @@
+"""Kills workers with SIGKILL, and times how long it takes until what they held is visible again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from random import Random
+
+from msgspec import Struct
+
+from penstock.model.clock import SECOND
+from penstock.model.job import WorkerView
+from penstock.ports.store import Store
+
+LOOK = 0.01
+
+
+class Kill(Struct):
+    at: int
+    """µs."""
+    pid: int
+    worker: str
+    """The incarnation, as it stands in the history of the jobs that it held."""
+    held: int
+    """Jobs in its hands when we last looked."""
+    back_after: float | None = None
+    """Seconds until the registry had it dead and its work was visible again."""
+
+
+def moments(kills: int, seconds: float, random: Random) -> list[float]:
+    """One random moment in each of `kills` equal slices of the run; its first and last tenth are spared."""
+    slice = seconds * 0.8 / max(kills, 1)
+    return [seconds * 0.1 + slice * (n + random.random()) for n in range(kills)]
+
+
+class Killer:
+    def __init__(self, store: Store, random: Random) -> None:
+        self.kills: list[Kill] = []
+        self._store = store
+        self._random = random
+        self._watches: set[asyncio.Task[None]] = set()
+
+    async def kill(self) -> Kill | None:
+        """A random worker. None: nobody lives just now."""
+        known = {kill.worker for kill in self.kills}
+        alive = [worker for worker in await self._store.inspect.workers() if _name(worker) not in known]
+        if not alive:
+            return None
+        victim = self._random.choice(alive)
+        kill = Kill(self._store.clock.now(), victim.pid, _name(victim), victim.running)
+        self.kills.append(kill)
+        try:
+            os.kill(victim.pid, signal.SIGKILL)
+        except ProcessLookupError:  # it had died by itself; the history will tell
+            self.kills.remove(kill)
+            return None
+        self._watches.add(asyncio.create_task(self._watch(kill)))
+        return kill
+
+    async def keep_to(self, times: list[float]) -> None:
+        """Kill at these moments from now on; a moment without a living worker waits for one."""
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        for moment in times:
+            await asyncio.sleep(max(0.0, start + moment - loop.time()))
+            while await self.kill() is None:
+                await asyncio.sleep(0.05)
+
+    async def settled(self) -> None:
+        """Returns when every killed worker's work was seen again."""
+        await asyncio.gather(*self._watches)
+
+    async def _watch(self, kill: Kill) -> None:
+        while any(_name(worker) == kill.worker for worker in await self._store.inspect.workers()):
+            await asyncio.sleep(LOOK)
+        kill.back_after = (self._store.clock.now() - kill.at) / SECOND
+
+
+def _name(worker: WorkerView) -> str:
+    return f"{worker.incarnation:016x}"

@@ -1,0 +1,97 @@
+"""What the demo believes: files outside Penstock, one line an event, appended by the process that saw it happen.
+
+The visitors write a line before each call and one after its reply; the mail server writes one for each message that it accepts or
+refuses. A line is one `write` on an unbuffered file: what a process saw is in the file before it goes on.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+
+class Tried(Struct, frozen=True, tag="tried"):
+    """The visitor is about to call. Times in µs."""
+
+    at: int
+    address: str
+
+
+class Acknowledged(Struct, frozen=True, tag="acknowledged"):
+    """The API said 201."""
+
+    at: int
+    address: str
+    user: int
+    job: str
+
+
+class Unknown(Struct, frozen=True, tag="unknown"):
+    """No reply, or none that says anything: the user may exist or not."""
+
+    at: int
+    address: str
+    why: str
+
+
+class Accepted(Struct, frozen=True, tag="accepted"):
+    """The mail server took an e-mail. `job` comes from its Message-ID."""
+
+    at: int
+    job: str
+    address: str
+
+
+class Refused(Struct, frozen=True, tag="refused"):
+    """The mail server answered 451 (later) or 550 (never)."""
+
+    at: int
+    address: str
+    code: int
+
+
+Visit: TypeAlias = Tried | Acknowledged | Unknown
+Mail: TypeAlias = Accepted | Refused
+Entry: TypeAlias = Visit | Mail
+
+EntryT = TypeVar("EntryT", Tried, Acknowledged, Unknown, Accepted, Refused)
+
+_DECODER = msgspec.json.Decoder(Entry)
+_ENCODER = msgspec.json.Encoder()
+
+
+class Ledger:
+    """The writing side."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("ab", buffering=0)
+
+    def write(self, entry: Entry) -> None:
+        self._file.write(_ENCODER.encode(entry) + b"\n")
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class Reading:
+    """The reading side: each call gives what was added since the last one."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def fresh(self) -> list[Entry]:
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            whole = file.read().rpartition(b"\n")[0]
+        self._offset += len(whole) + bool(whole)
+        return [_DECODER.decode(line) for line in whole.splitlines()]
+
+
+def read(path: Path) -> list[Entry]:
+    return Reading(path).fresh()

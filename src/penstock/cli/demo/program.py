@@ -1,0 +1,62 @@
+"""What somebody who uses Penstock would write: an app, a task that sends an e-mail, the tables beside it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from email.message import EmailMessage
+
+import aiosmtplib
+
+from penstock import App, Context, Reject, Retry, Transaction
+
+SMTP_PORT = "PENSTOCK_DEMO_SMTP_PORT"
+
+
+class MailServer:
+    """Sends over SMTP, one connection an e-mail."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    async def send(self, message: EmailMessage) -> None:
+        await aiosmtplib.send(message, hostname="127.0.0.1", port=self._port, local_hostname="localhost", start_tls=False, timeout=30)
+
+
+@asynccontextmanager
+async def resources() -> AsyncGenerator[MailServer, None]:
+    yield MailServer(int(os.environ[SMTP_PORT]))
+
+
+app = App(name="demo", lifespan=resources)
+
+
+@app.task(queue="mail", retry=Retry(attempts=10, first=0.5, factor=2.0, limit=4.0), timeout=60)
+async def send_welcome(ctx: Context[MailServer], tx: Transaction, user_id: int, address: str) -> None:
+    """The e-mail goes out before the first statement: from there on `tx` holds the file's write lock."""
+    try:
+        await ctx.state.send(_welcome(ctx.job_id, address))
+    except aiosmtplib.SMTPRecipientsRefused as error:
+        refusal = error.recipients[0]
+        if refusal.code >= 500:
+            raise Reject(f"the mail server will never take it: {refusal.code} {refusal.message}") from error
+        raise
+    await tx.execute("insert into welcomed (user_id, job) values (:user_id, :job)", user_id=user_id, job=ctx.job_id)
+
+
+def _welcome(job: str, address: str) -> EmailMessage:
+    message = EmailMessage()
+    message["Message-ID"] = f"<{job}@demo.penstock>"
+    message["From"] = "hello@example.com"
+    message["To"] = address
+    message["Subject"] = "Welcome"
+    message.set_content("It is good to have you here.\n")
+    return message
+
+
+async def create_tables() -> None:
+    """`welcomed` has no unique constraint: a second row would be seen."""
+    async with app.transaction() as tx:
+        await tx.execute("create table if not exists users (id integer primary key, address text not null)")
+        await tx.execute("create table if not exists welcomed (user_id integer not null, job text not null)")

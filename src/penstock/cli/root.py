@@ -1,0 +1,88 @@
+"""The tree of commands, and what becomes of the errors they raise."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+
+import click
+
+from penstock._version import __version__
+from penstock.cli import exits, lazy
+from penstock.errors import PenstockError
+
+_COMMANDS: Mapping[str, tuple[str, str]] = {
+    "demo": ("penstock.cli.demo:demo", "Signups, e-mails and killed workers, live; ends with a reconciliation."),
+    "worker": ("penstock.cli.worker:worker", "Run the jobs of an app, in processes that are watched over."),
+    "enqueue": ("penstock.cli.enqueue:enqueue", "Enqueue a job, or one for each line of a file."),
+    "jobs": ("penstock.cli.jobs:jobs", "List, show, retry and cancel jobs."),
+    "dead": ("penstock.cli.dead:dead", "List, show, replay and discard dead letters."),
+    "queues": ("penstock.cli.queues:queues", "List, pause, resume and set queues."),
+    "store": ("penstock.cli.store:store", "Migrate the store; see how it is."),
+    "health": ("penstock.cli.health:command", "Probes: does the store answer, can work be done?"),
+    "bench": ("penstock.cli.bench:bench", "Measure this machine."),
+}
+
+
+class Root(click.Group):
+    """Knows names and summaries without importing the commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for name, (target, _) in _COMMANDS.items() if lazy.exists(target)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command: click.Command = lazy.load(_COMMANDS[cmd_name][0])
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise click.NoSuchCommand(args[0], possibilities=self.list_commands(ctx), ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="penstock", message="%(prog)s %(version)s")
+def root() -> None:
+    """Durable asynchronous processing on one SQLite file.
+
+    The store is found by --store, PENSTOCK_STORE, or `store` under [tool.penstock] in the nearest pyproject.toml; else --app
+    module:app says which app's it is. Looking never creates one.
+
+    Exit codes: 0 ok, 1 failed, 2 usage, 69 store unavailable, 70 internal error, 75 try again, 78 configuration.
+    """
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit code. Errors of ours are one or two sentences on stderr; only a bug shows a traceback."""
+    try:
+        answer = root.main(list(arguments), prog_name="penstock", standalone_mode=False, **_colors())
+        sys.stdout.flush()
+        return answer if isinstance(answer, int) else exits.OK
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        click.echo("aborted", err=True)
+        return exits.FAILED
+    except PenstockError as error:
+        click.echo(f"penstock: {error}", err=True)
+        return exits.code_of(error)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # who read has enough; nothing to complain about at exit
+        return exits.OK
+    except Exception:
+        traceback.print_exc()
+        click.echo("penstock: this is a bug in Penstock or in the app it was given; the traceback above says where", err=True)
+        return exits.INTERNAL
+
+
+def _colors() -> Mapping[str, bool]:
+    return {"color": False} if os.environ.get("NO_COLOR") else {}

@@ -1,0 +1,134 @@
+"""Which store, and under which name: found in what the user said, the environment and the nearest pyproject.toml.
+
+An app: what `App(…)` was given, PENSTOCK_STORE, `[tool.penstock] store`, else `sqlite:///penstock.db` beside the pyproject.toml
+nearest to the file that made the app. A command: `--store`, PENSTOCK_STORE, `[tool.penstock]` of the pyproject.toml nearest to
+the working directory; it never falls back on a default, because looking must not create a store.
+
+A relative path means: in pyproject.toml, from its folder; anywhere else, from the working directory (as SQLAlchemy has it).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, cast
+from urllib.parse import quote
+
+from penstock.errors import ConfigurationError
+
+Origin: TypeAlias = Literal["given", "PENSTOCK_STORE", "pyproject.toml", "default"]
+
+STORE_VARIABLE = "PENSTOCK_STORE"
+DEFAULT_FILE = "penstock.db"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A store's URL, and where it was said."""
+
+    url: str
+    origin: Origin
+
+    @property
+    def masked(self) -> str:
+        return masked(self.url)
+
+
+def find_store(given: str | None, start: Path, environ: Mapping[str, str] = os.environ) -> Found | None:
+    """For commands; `start` is the working directory. None: nobody said one."""
+    if given is not None:
+        return Found(given, "given")
+    if environ.get(STORE_VARIABLE):
+        return Found(environ[STORE_VARIABLE], "PENSTOCK_STORE")
+    project = find_project(start)
+    return None if project is None else project.store
+
+
+def app_store(given: str | None, start: Path, environ: Mapping[str, str] = os.environ) -> Found:
+    """For an app; `start` is the folder of the file that made it."""
+    found = find_store(given, start, environ)
+    if found is not None:
+        return found
+    project = find_project(start)
+    folder = start if project is None else project.file.parent
+    return Found(_sqlite(folder.absolute() / DEFAULT_FILE), "default")
+
+
+def _sqlite(file: Path) -> str:
+    return f"sqlite:///{quote(str(file))}"
+
+
+def app_name(file: Path | None, start: Path) -> str:
+    """The project's name in the nearest pyproject.toml, else the stem of the file that made the app (`app` without one)."""
+    project = find_project(start)
+    if project is not None and project.name is not None:
+        return as_name(project.name)
+    if file is None:
+        return "app"
+    return as_name(file.parent.name if file.stem in ("__init__", "__main__") else file.stem)
+
+
+def as_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", text)[:64] or "app"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A pyproject.toml."""
+
+    file: Path
+    name: str | None
+    store: Found | None
+
+
+def find_project(start: Path) -> Project | None:
+    """The nearest one, from `start` upwards."""
+    folder = start.absolute()
+    for candidate in (folder, *folder.parents):
+        if (candidate / "pyproject.toml").is_file():
+            return _read(candidate / "pyproject.toml")
+    return None
+
+
+def _read(file: Path) -> Project:
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigurationError(f"{file}: {error}") from error
+    ours = _table(_table(content, "tool", file), "penstock", file)
+    unknown = sorted(set(ours) - {"store"})
+    if unknown:
+        raise ConfigurationError(f"{file}: [tool.penstock] knows store, not {', '.join(unknown)}")
+    name = _table(content, "project", file).get("name")
+    return Project(file, name if isinstance(name, str) else None, _store(ours.get("store"), file))
+
+
+def _table(content: Mapping[str, Any], name: str, file: Path) -> Mapping[str, Any]:
+    table = content.get(name, {})
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"{file}: [{name}] is not a table")
+    return cast(Mapping[str, Any], table)
+
+
+def _store(url: object, file: Path) -> Found | None:
+    if url is None:
+        return None
+    if not isinstance(url, str):
+        raise ConfigurationError(f"{file}: [tool.penstock] store = {url!r} is not a URL")
+    relative = re.fullmatch(r"sqlite:///([^/].*)", url)
+    if relative is not None and not Path(relative[1]).is_absolute():
+        url = f"sqlite:///{quote(str(file.parent.absolute()))}/{relative[1]}"
+    return Found(url, "pyproject.toml")
+
+
+_PASSWORD = re.compile(r"(?<=//)([^/@\s]*?):([^/\s]*)(?=@)")
+_SECRET = re.compile(r"(?i)([?&][^=&#]*(?:pass|secret|token|key)[^=&#]*=)[^&#]*")
+
+
+def masked(url: str) -> str:
+    """Fit to be printed: without passwords."""
+    return _SECRET.sub(r"\1***", _PASSWORD.sub(r"\1:***", url))

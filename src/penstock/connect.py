@@ -1,0 +1,131 @@
+"""From names to objects: a URL to its store, a connection to its integration, `module:app` to an app.
+
+The one place that imports inside functions, so that a program loads only the backends it uses.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
+from random import Random
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from penstock.config import masked
+from penstock.engine.program import Program, WorkerOptions
+from penstock.errors import ConfigurationError
+from penstock.ports.signals import Signals
+from penstock.ports.store import Administration, Durability, Store
+
+if TYPE_CHECKING:
+    from penstock.engine.worker import Worker
+
+_ACCEPTED = "a store is sqlite:///relative.db or sqlite:////absolute.db"
+
+
+def make_store(url: str, *, durability: Durability, signals: Signals, limits: Mapping[str, int]) -> Store:
+    """The store of a URL, not opened. Raises ConfigurationError saying what is accepted."""
+    path = str(sqlite_path(url))
+    from penstock.stores.sqlite.store import SqliteStore
+
+    return cast(Store, SqliteStore(path, durability=durability, signals=signals, limits=limits))
+
+
+def make_worker(store: Store, program: Program, options: WorkerOptions, signals: Signals) -> Worker:
+    """A worker, not started. A process that only enqueues never loads the engine."""
+    from penstock.engine.worker import Worker
+
+    return Worker(store, program, options, signals, Random())
+
+
+def administration(url: str) -> Administration:
+    """The store of a URL from outside. Opens and creates nothing."""
+    path = str(sqlite_path(url))
+    from penstock.stores.sqlite.admin import SqliteAdministration
+
+    return SqliteAdministration(path)
+
+
+def sqlite_path(url: str) -> Path:
+    """The file that a `sqlite:` URL means, absolute; a relative one is relative to the working directory."""
+    parts = urlsplit(url)
+    _check_scheme(parts.scheme, url)
+    if parts.netloc or not url.partition(":")[2].startswith("///"):
+        raise ConfigurationError(f"{masked(url)!r} has a host: {_ACCEPTED} (three slashes, or four for an absolute path)")
+    if parts.fragment or "#" in url:
+        raise ConfigurationError(f"{masked(url)!r} has a fragment (#…): write it as %23 if it belongs to the file's name; {_ACCEPTED}")
+    options = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+    if options:
+        raise ConfigurationError(f"{masked(url)!r}: unknown option {options[0]!r}; a sqlite store takes none")
+    name = unquote(parts.path[1:])
+    if name in ("", ":memory:"):
+        raise ConfigurationError(f"{masked(url)!r} names no file; {_ACCEPTED}; a store in memory cannot be shared, nor survive")
+    return Path(name).absolute()
+
+
+def _check_scheme(scheme: str, url: str) -> None:
+    match scheme.partition("+")[0]:
+        case "sqlite":
+            if scheme != "sqlite":
+                raise ConfigurationError(f"{masked(url)!r}: leave the driver out; {_ACCEPTED}")
+        case "postgresql" | "postgres":
+            raise ConfigurationError(f"{masked(url)!r}: PostgreSQL is not part of this release yet; {_ACCEPTED}")
+        case "":
+            raise ConfigurationError(f"{masked(url)!r} is not a URL; {_ACCEPTED}")
+        case other:
+            raise ConfigurationError(f"{masked(url)!r}: there is no store for {other!r}; {_ACCEPTED}")
+
+
+_INTEGRATIONS = {"sqlalchemy": "penstock.integrations.sqlalchemy"}
+
+
+def foreign(connection: object) -> object:
+    """A connection or session of a library that an integration knows, wrapped for `Store.join`; anything else as it is."""
+    for kind in type(connection).__mro__:
+        module = _INTEGRATIONS.get(kind.__module__.partition(".")[0])
+        if module is not None:
+            return importlib.import_module(module).foreign(connection)
+    return connection
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """A module of an optional dependency. Raises ConfigurationError with the install line."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (module + ".").startswith(error.name + "."):
+            raise
+        raise ConfigurationError(f'{module} is not installed; install it with:  pip install "penstock[{extra}]"') from error
+
+
+def load_object(target: str) -> Any:
+    """What `module:name` means, with the working directory importable. Raises ConfigurationError; an error that the
+    module itself raises comes through as it is."""
+    module_name, colon, attribute = target.partition(":")
+    if not colon or not module_name or not attribute:
+        raise ConfigurationError(f"{target!r}: name an app as module:variable, e.g. shop:app")
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    module = _import(module_name, target)
+    found: Any = module
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            near = get_close_matches(part, [name for name in vars(module) if not name.startswith("_")], n=3)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise ConfigurationError(f"{target!r}: the module {module_name!r} ({module.__file__}) has no {part!r}{hint}")
+        found = getattr(found, part)
+    return found
+
+
+def _import(name: str, target: str) -> ModuleType:
+    try:
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(name=name)
+    except (ModuleNotFoundError, ValueError) as error:
+        raise ConfigurationError(f"{target!r}: there is no module {name!r} in {Path.cwd()} or among the installed ones") from error
+    return importlib.import_module(name)

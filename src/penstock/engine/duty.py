@@ -1,0 +1,40 @@
+"""All that one incarnation of a worker is given."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from msgspec import Struct
+
+from penstock.engine.program import Program, WorkerOptions
+from penstock.engine.ties import Ties
+from penstock.ports.leases import Enrolment
+from penstock.ports.store import Store
+
+
+class Duty(Struct, frozen=True):
+    store: Store
+    program: Program
+    options: WorkerOptions
+    ties: Ties
+    incarnation: int
+
+    @property
+    def queues(self) -> tuple[tuple[str, int], ...]:
+        """Names and weights."""
+        known = sorted({route.queue for route in self.program.routes.values()})
+        return self.options.queues or tuple((queue, 1) for queue in known)
+
+    def enrolment(self) -> Enrolment:
+        routes, host, pid = self.program.routes, socket.gethostname(), os.getpid()
+        return Enrolment(
+            incarnation=self.incarnation,
+            app=self.options.app,
+            name=self.options.name or f"{host}:{pid}",
+            pid=pid,
+            host=host,
+            queues=tuple(queue for queue, _ in self.queues),
+            tasks=tuple(sorted(routes)),
+            hooks=tuple(sorted(name for name, route in routes.items() if route.hook)),
+        )

@@ -1,0 +1,30 @@
+"""The leader's housekeeping: ends what expired, forgets what is old. In small slices, so that nobody waits for it."""
+
+from __future__ import annotations
+
+from penstock.engine.leader import Leader
+from penstock.engine.service import Service
+from penstock.engine.ties import Ties
+from penstock.model.clock import SECOND
+from penstock.ports.queue import Queue
+
+SLICE = 1_000
+AGE = 24 * 3600 * SECOND
+KEEP = 1_000_000
+_REST = 1.0
+_SOON = 0.02
+
+
+class Pruner(Service):
+    def __init__(self, queue: Queue, leader: Leader, ties: Ties) -> None:
+        super().__init__("pruner", ties)
+        self._queue = queue
+        self._leader = leader
+        leader.elected = self.wake
+
+    async def tick(self) -> float:
+        if not self._leader.leading:
+            return _REST
+        expired = await self._queue.expire(SLICE)
+        pruned = await self._queue.prune(SLICE, age=AGE, keep=KEEP)
+        return _SOON if expired >= SLICE or pruned > 0 else _REST

@@ -1,0 +1,58 @@
+"""Finds workers that died, and frees what they held.
+
+- Gone for certain (its lock file is free, its parent reaped it): rescued at once.
+- Else by its beat: unchanged for a lease on *this* process's monotonic clock since this process first saw it. Clocks of machines
+  are never compared, and a beat is a number, not a time.
+- A rescuer that did not look for half a lease (it was stopped, its loop was blocked) has seen nothing meanwhile: it counts anew.
+- Rescue is a compare-and-set on the beat: a worker that beats in the last instant lives, and of two rescuers one does it.
+- Crash of the rescuer: any other worker's does the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from penstock.engine.service import Service
+from penstock.engine.ties import Ties
+from penstock.model.events import WorkerRescued
+from penstock.ports.leases import Leases, Seen
+
+REST = 0.25
+
+
+class Rescuer(Service):
+    def __init__(self, leases: Leases, incarnation: int, lease: float, ties: Ties, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__("rescuer", ties)
+        self.rescued: Callable[[], None] = lambda: None
+        """Called when messages were freed."""
+        self._leases = leases
+        self._incarnation = incarnation
+        self._lease = lease
+        self._monotonic = monotonic
+        self._seen: dict[int, tuple[int, float]] = {}
+        self._looked = -lease
+
+    async def tick(self) -> float:
+        others = await self._leases.others(self._incarnation)
+        now = self._monotonic()
+        self._remember(others, now)
+        for other in others:
+            if other.gone or now - self._seen[other.incarnation][1] >= self._lease:
+                await self._rescue(other)
+        return REST
+
+    def _remember(self, others: list[Seen], now: float) -> None:
+        known = self._seen if now - self._looked <= self._lease / 2 else {}
+        self._looked = now
+        self._seen = {}
+        for other in others:
+            beat, since = known.get(other.incarnation, (None, now))
+            self._seen[other.incarnation] = (other.beat, since if beat == other.beat else now)
+
+    async def _rescue(self, other: Seen) -> None:
+        self._seen.pop(other.incarnation, None)
+        rescued = await self._leases.rescue(other.incarnation, other.beat)
+        if rescued is not None:
+            self.ties.emit(WorkerRescued(rescued.incarnation, rescued.released, rescued.dead))
+            self.rescued()

@@ -1,0 +1,20 @@
+"""What a worker does for the store and for others: rescue, leadership, housekeeping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from penstock.engine.duty import Duty
+from penstock.engine.leader import Leader
+from penstock.engine.pruner import Pruner
+from penstock.engine.rescuer import Rescuer
+from penstock.engine.supervisor import Supervisor
+
+
+def upkeep(duty: Duty, rescued: Callable[[], None]) -> Supervisor:
+    """`rescued` is called when messages of a dead worker were freed."""
+    leases, lease = duty.store.leases, duty.options.lease
+    rescuer = Rescuer(leases, duty.incarnation, lease, duty.ties)
+    rescuer.rescued = rescued
+    leader = Leader(leases, duty.incarnation, lease, duty.ties)
+    return Supervisor([rescuer, leader, Pruner(duty.store.queue, leader, duty.ties)])

@@ -1,0 +1,1 @@
+"""Penstock inside other libraries. Each module needs its own extra."""

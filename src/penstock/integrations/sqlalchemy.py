@@ -1,0 +1,100 @@
+"""SQLAlchemy: enqueue in a session's transaction, and engines that are safe to share a SQLite file with Penstock.
+
+    engine = prepare(create_engine("sqlite:///shop.db"))
+    with Session(engine) as session, session.begin():
+        session.add(user)
+        send_welcome.using(tx=session).sync.enqueue(user.id)      # commits or rolls back with the user
+
+Needs `pip install "penstock[sqlalchemy]"`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from sqlalchemy.orm import Session
+
+from penstock.errors import ConfigurationError
+
+E = TypeVar("E", bound=Engine | AsyncEngine)
+
+_RINGS = "penstock_rings"
+_SETTINGS = ("pragma journal_mode = wal", "pragma synchronous = full", "pragma wal_autocheckpoint = 0", "pragma busy_timeout = 5000")
+
+
+def prepare(engine: E) -> E:
+    """Give every new connection of a SQLite engine Penstock's settings, and let its transactions begin with `begin immediate`.
+
+    Without it a session that reads before it writes can fail with "database is locked" at once, whatever its time-out is
+    (SQLite cannot upgrade a stale read), and its automatic checkpoints have to be switched off when it first joins.
+    Other dialects are left as they are. Returns the engine. Call it before the first connection.
+    """
+    sync = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
+    if sync.dialect.name == "sqlite":
+        event.listen(sync, "connect", _configure)
+        event.listen(sync, "begin", _begin)
+    return engine
+
+
+def _configure(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # the driver begins nothing by itself: _begin does
+    cursor = connection.cursor()
+    for setting in _SETTINGS:
+        cursor.execute(setting)
+        cursor.fetchall()
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("begin immediate")
+
+
+def foreign(target: object) -> Joining:
+    """What `using(tx=target)` joins."""
+    return Joining(target)
+
+
+class Joining:
+    """A session or connection of the user's as `ports.transaction.ForeignConnection`."""
+
+    def __init__(self, target: object) -> None:
+        if not isinstance(target, Session | Connection | AsyncSession | AsyncConnection):
+            raise ConfigurationError(
+                f"using(tx={type(target).__name__}): of SQLAlchemy, a Session, AsyncSession, Connection or AsyncConnection can be joined"
+            )
+        self._target = target
+
+    @property
+    def awaits(self) -> bool:
+        return isinstance(self._target, AsyncSession | AsyncConnection)
+
+    def run(self, sql: str, params: Any) -> Sequence[Sequence[Any]]:
+        target = self._target
+        assert isinstance(target, Session | Connection)
+        connection = target.connection() if isinstance(target, Session) else target
+        return _rows(connection.exec_driver_sql(sql, _driver(params)))
+
+    async def run_async(self, sql: str, params: Any) -> Sequence[Sequence[Any]]:
+        target = self._target
+        assert isinstance(target, AsyncSession | AsyncConnection)
+        connection = await target.connection() if isinstance(target, AsyncSession) else target
+        return _rows(await connection.exec_driver_sql(sql, _driver(params)))
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Sessions tell; of bare connections the commit is found by looking."""
+        target = self._target
+        session = target.sync_session if isinstance(target, AsyncSession) else target
+        if isinstance(session, Session) and session.info.get(_RINGS) is not session.get_transaction():
+            session.info[_RINGS] = session.get_transaction()
+            event.listen(session, "after_commit", lambda _: callback(), once=True)
+
+
+def _driver(params: Any) -> Any:
+    return tuple(params) if isinstance(params, list) else (params or None)
+
+
+def _rows(result: Any) -> Sequence[Sequence[Any]]:
+    return [tuple(row) for row in result] if result.returns_rows else ()

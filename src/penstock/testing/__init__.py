@@ -1,0 +1,1 @@
+"""For tests of programs that use Penstock, and of stores that implement its ports."""

@@ -1,0 +1,62 @@
+"""A worker without an engine: it claims and settles exactly what a test tells it to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from penstock.model.delivery import Delivery, Settlement
+from penstock.model.outcome import Done, Outcome, Released
+from penstock.ports.queue import Claim, Claimed
+from penstock.ports.store import Store
+
+
+class Worker:
+    def __init__(self, store: Store, incarnation: int, tasks: frozenset[str]) -> None:
+        self.store = store
+        self.incarnation = incarnation
+        self.tasks = tasks
+
+    async def ask(self, room: int = 10, *, queue: str = "mail", suspects: bool = False) -> Claimed:
+        return await self.store.queue.claim(Claim(self.incarnation, [(queue, room)], self.tasks, suspects))
+
+    async def claim(self, room: int = 10, *, queue: str = "mail", suspects: bool = False) -> list[Delivery]:
+        claimed = await self.ask(room, queue=queue, suspects=suspects)
+        return [delivery for run in claimed.runs for delivery in run]
+
+    async def claim_one(self, *, suspects: bool = False) -> Delivery:
+        deliveries = await self.claim(1, suspects=suspects)
+        assert len(deliveries) == 1, "there is nothing to claim"
+        return deliveries[0]
+
+    async def settle(self, deliveries: Delivery | Sequence[Delivery], outcome: Outcome) -> list[int]:
+        """Those that were not this worker's any more."""
+        each = [deliveries] if isinstance(deliveries, Delivery) else deliveries
+        return await self.store.queue.settle(self.incarnation, [Settlement(delivery, outcome) for delivery in each])
+
+    async def end(self, deliveries: Delivery | Sequence[Delivery], outcome: Outcome) -> None:
+        """Settle what this worker holds."""
+        lost = await self.settle(deliveries, outcome)
+        assert lost == [], "a worker that lives lost what it held"
+
+    async def done(self, deliveries: Delivery | Sequence[Delivery]) -> None:
+        await self.end(deliveries, Done())
+
+    async def end_run(self, run: Sequence[Delivery], outcome: Outcome) -> None:
+        """The first of a run fails: as the engine does, release the rest with it."""
+        ends = [Settlement(run[0], outcome), *(Settlement(rest, Released()) for rest in run[1:])]
+        assert await self.store.queue.settle(self.incarnation, ends) == []
+
+    async def drain(self, *, suspects: bool = True) -> list[str]:
+        """Do everything that can be done now; the ids in their order."""
+        names: list[str] = []
+        while deliveries := await self.claim(100, suspects=suspects):
+            await self.done(deliveries)
+            names += [delivery.job_id for delivery in deliveries]
+        return names
+
+    async def leave(self) -> None:
+        await self.store.leases.leave(self.incarnation)
+
+
+def ids(deliveries: Sequence[Delivery]) -> list[str]:
+    return [delivery.job_id for delivery in deliveries]

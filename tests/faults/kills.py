@@ -1,0 +1,237 @@
+"""The kill test: SIGKILL to workers and producers under load, at random moments and at named points; then the sums.
+
+    python -m tests.faults.kills --kills 200 --seed 1
+
+Prints a JSON verdict; exit 1 if anything was lost, done twice or out of order, or if the run could not have seen it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tests.faults.ledger import Ledger, judge
+
+VICTIM = Path(__file__).with_name("victim.py")
+WORKER_POINTS = ("claimed", "in_handler", "tx_open", "settle.before_commit")
+PRODUCER_POINTS = ("put.before_commit", "put.after_commit")
+WORKERS = 2
+RATE = 1_100
+"""Jobs a second of each of the two producers."""
+
+
+@dataclass
+class Kill:
+    pid: int
+    role: str
+    point: str
+    at: int
+    """µs of the wall clock."""
+
+
+@dataclass
+class Run:
+    """One run: its folder, its processes, and whom it killed."""
+
+    folder: Path
+    ledger: Path
+    database: Path
+    processes: dict[int, tuple[subprocess.Popen[bytes], str]] = field(default_factory=dict)
+    kills: list[Kill] = field(default_factory=list)
+    unknown: int = 0
+
+    def start(self, role: str, *words: object) -> int:
+        store = f"sqlite:///{self.database}"
+        environment = {**os.environ, "PENSTOCK_STORE": store, "LEDGER": str(self.ledger), "STAND": str(self.folder / "stand")}
+        process = subprocess.Popen([sys.executable, str(VICTIM), role, *map(str, words)], env=environment)
+        self.processes[process.pid] = (process, role if role != "producer" else f"producer {words[0]}")
+        return process.pid
+
+    def kill(self, pid: int, point: str) -> None:
+        process, role = self.processes.pop(pid)
+        process.send_signal(signal.SIGKILL)
+        at = time.time_ns() // 1000
+        process.wait()
+        (self.folder / "stand" / str(pid)).unlink(missing_ok=True)
+        self.kills.append(Kill(pid, role.split()[0], point, at))
+        self.replace(role)
+
+    def replace(self, role: str) -> None:
+        if role == "worker":
+            self.start("worker")
+            return
+        lane = role.split()[1]
+        ledger = Ledger.read(self.ledger)
+        mine = [job for job in ledger.tried if job.startswith(f"{lane}-")]
+        left = [int(job.split("-")[1]) for job in ledger.unknown() if job.startswith(f"{lane}-")]
+        self.unknown += len(left)
+        following = max((int(job.split("-")[1]) for job in mine), default=0) + 1
+        self.start("producer", lane, following, RATE, *sorted(left))
+
+    def pids(self, role: str) -> list[int]:
+        return [pid for pid, (_, name) in self.processes.items() if name.split()[0] == role]
+
+
+def run(kills: int, seed: int, disk: Path) -> dict[str, object]:
+    chance = random.Random(seed)
+    folder = Path(tempfile.mkdtemp(prefix="penstock-kills-", dir=disk))
+    memory = Path("/dev/shm") if Path("/dev/shm").is_dir() else folder
+    ledger = Path(tempfile.mkdtemp(prefix="penstock-ledger-", dir=memory)) / "ledger"
+    ledger.touch()
+    (folder / "stand").mkdir()
+    test = Run(folder, ledger, folder / "kills.db")
+    began = time.monotonic()
+    try:
+        prepare(test)
+        in_flight = storm(test, kills, chance)
+        seconds = time.monotonic() - began
+        finish(test)
+        return report(test, seconds, in_flight)
+    finally:
+        for process, _ in test.processes.values():
+            process.kill()
+            process.wait()
+        shutil.rmtree(folder)
+        shutil.rmtree(ledger.parent)
+
+
+def prepare(test: Run) -> None:
+    for _ in range(WORKERS):
+        test.start("worker")
+    wait_for(lambda: len(Ledger.read(test.ledger).incarnations) == WORKERS, "the workers to start")
+    connection = sqlite3.connect(test.database, timeout=10)
+    connection.executescript("create table effects (n integer, key text); create table follows (n integer);")
+    connection.close()
+    for lane in (1, 2):
+        test.start("producer", lane, 1, RATE)
+
+
+def storm(test: Run, kills: int, chance: random.Random) -> int:
+    """Half of the kills at random moments, half at each point in turn. Returns the median of jobs in flight."""
+    points = [WORKER_POINTS[n % 4] if n % 5 < 4 else PRODUCER_POINTS[n // 5 % 2] for n in range(kills // 2)]
+    plan = points + ["random"] * (kills - len(points))
+    chance.shuffle(plan)
+    running: list[int] = []
+    for point in plan:
+        time.sleep(chance.uniform(0.3, 0.6))
+        running.append(in_flight(test.database))
+        if point == "random":
+            test.kill(chance.choice(test.pids(chance.choice(["worker", "worker", "producer"]))), point)
+        else:
+            kill_at(test, point, chance)
+    return sorted(running)[len(running) // 2]
+
+
+def kill_at(test: Run, point: str, chance: random.Random) -> None:
+    pid = chance.choice(test.pids("producer" if point in PRODUCER_POINTS else "worker"))
+    order = test.folder / "stand" / f"{pid}.order"
+    order.write_text(point)
+    order.rename(test.folder / "stand" / str(pid))
+    wait_for(lambda: f"STANDS {point} {pid} " in test.ledger.read_text(), f"{pid} to stand at {point}")
+    test.kill(pid, point)
+
+
+def finish(test: Run) -> None:
+    """Stop producing, settle what is unknown, and let the workers finish."""
+    for pid in test.pids("producer"):
+        process, _ = test.processes.pop(pid)
+        process.kill()
+        process.wait()
+    left = Ledger.read(test.ledger).unknown()
+    if left:
+        pid = test.start("once", *left)
+        process, _ = test.processes.pop(pid)
+        if process.wait(60) != 0:
+            raise SystemExit("what was unknown could not be settled")
+    wait_for(lambda: unfinished(test.database) == 0, "all work to be done", 120)
+    for pid in test.pids("worker"):
+        process, _ = test.processes.pop(pid)
+        process.terminate()
+        if process.wait(30) != 0:
+            raise SystemExit(f"worker {pid} did not stop in good order: {process.returncode}")
+
+
+def report(test: Run, seconds: float, in_flight: int) -> dict[str, object]:
+    ledger = Ledger.read(test.ledger)
+    verdict = judge(ledger, test.database)
+    deaths = deaths_by_worker(test.database)
+    redelivered: Counter[str] = Counter()
+    waits: list[int] = []
+    for kill in test.kills:
+        if kill.role == "worker":
+            redelivered[kill.point] += sum(deaths[incarnation] for incarnation in ledger.incarnations[kill.pid])
+            waits += ledger.redelivered_after(kill.pid, kill.at)
+    waits.sort()
+    blind = [point for point in WORKER_POINTS if not redelivered[point]] + ([] if ledger.resolved else ["publishing"])
+    return {
+        "kills": len(test.kills),
+        "kills_at": dict(sorted(Counter(kill.point for kill in test.kills).items())),
+        "jobs_a_second": round(len(ledger.tried) / seconds),
+        "in_flight_median": in_flight,
+        "redelivered_after_kill_at": dict(sorted(redelivered.items())),
+        "unknown_resolved": len(ledger.resolved),
+        "unknown_that_had_been_kept": sum(not new for new in ledger.resolved.values()),
+        "death_to_redelivery_ms": {p: round(waits[int(len(waits) * q)] / 1000) for p, q in (("p50", 0.5), ("p99", 0.99))} if waits else {},
+        **asdict(verdict),
+        "void": blind,
+        "ok": verdict.good and not blind,
+    }
+
+
+def deaths_by_worker(database: Path) -> Counter[str]:
+    connection = sqlite3.connect(database)
+    rows = connection.execute("select owner, count(*) from penstock_attempt where what = 'died' group by owner").fetchall()
+    connection.close()
+    return Counter(dict(rows))
+
+
+def in_flight(database: Path) -> int:
+    return count(database, "select coalesce(sum(running), 0) from penstock_counter")
+
+
+def unfinished(database: Path) -> int:
+    return count(database, "select coalesce(sum(waiting + delayed + running), 0) from penstock_counter")
+
+
+def count(database: Path, sql: str) -> int:
+    connection = sqlite3.connect(database, timeout=10)
+    try:
+        return int(connection.execute(sql).fetchone()[0])
+    finally:
+        connection.close()
+
+
+def wait_for(condition: Callable[[], bool], what: str, patience: float = 30) -> None:
+    deadline = time.monotonic() + patience
+    while not condition():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"waited {patience:g} s for {what}")
+        time.sleep(0.01)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--disk", type=Path, default=Path.cwd(), help="a folder on a real disk")
+    options = parser.parse_args()
+    result = run(options.kills, options.seed, options.disk)
+    print(json.dumps(result, indent=1))
+    sys.exit(0 if result["ok"] else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Mistakes a user makes: every line marked `type: ignore` must be an error in both checkers, and no other line may be.
+
+Both are asked to report an ignore that hides nothing (mypy --strict does; pyright by the comment below), so the marks prove themselves.
+"""
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=true
+
+from __future__ import annotations
+
+from typing_ok import (
+    Client,
+    app,
+    build_report,
+    charge,
+    cleanup,
+    get_client,
+    get_limit,
+    mail,
+    resources,
+    send_welcome_email,
+    ship,
+    sync_prices,
+)
+
+from penstock import App, Context, DeadLetter, Delivery, Job, Retry, inject
+
+
+async def wrong_arguments() -> None:
+    await send_welcome_email.enqueue(7)  # type: ignore[call-arg]
+    await send_welcome_email.enqueue("7", address="a")  # type: ignore[arg-type]
+    await send_welcome_email.enqueue(7, address="a", delay=5)  # type: ignore[call-arg]
+    await build_report.enqueue(202401)  # type: ignore[arg-type]
+    await build_report.enqueue("2024-01", ctx=None)  # type: ignore[call-arg]
+    await charge.enqueue("o-1", 5)  # type: ignore[call-arg]
+    await ship.enqueue(1)  # type: ignore[arg-type]
+    await sync_prices.enqueue()  # type: ignore[call-arg]
+    await cleanup.enqueue(1)  # type: ignore[call-arg]
+    build_report.bind(202401)  # type: ignore[arg-type]
+    build_report.sync.enqueue(202401)  # type: ignore[arg-type]
+    build_report.using(tx=None).sync.enqueue(202401)  # type: ignore[arg-type]
+
+
+async def wrong_options() -> None:
+    build_report.using(delay="1h")  # type: ignore[arg-type]
+    build_report.using(dealy=1)  # type: ignore[call-arg]
+    build_report.using(headers={"tenant": 1})  # type: ignore[dict-item]
+    build_report.using(retry=3)  # type: ignore[arg-type]
+    app.task(isolation="fiber")  # type: ignore[arg-type]
+    app.task(isolation="process")  # type: ignore[arg-type]
+    app.task(retry=3)  # type: ignore[arg-type]
+    app.task(unique=True)  # type: ignore[call-arg]
+    app.queue("mail")  # type: ignore[call-arg]
+    Retry(give_up=ValueError)  # type: ignore[arg-type]
+    App(lifespan=get_client)  # type: ignore[arg-type]
+    App(lifespan=resources())  # type: ignore[arg-type]
+    App(durability="fast")  # type: ignore[arg-type]
+    App(broker="kafka://localhost")  # type: ignore[call-arg]
+    mail.transaction()  # type: ignore[attr-defined]
+
+
+async def wrong_results() -> None:
+    number: Job[int] = await build_report.enqueue("2024-01")  # type: ignore[assignment]
+    count: int = await (await build_report.enqueue("2024-01")).result()  # type: ignore[assignment]
+    await build_report.sync.enqueue("2024-01")  # type: ignore[misc]
+    print(number, count)
+
+
+async def wrong_calls() -> None:
+    app.sync.enqueue_many([cleanup])  # type: ignore[arg-type]
+    await app.enqueue_many([cleanup])  # type: ignore[arg-type]
+    async with app.transaction() as tx:
+        await tx.execute("delete from cart", {"id": 1})  # type: ignore[call-arg]
+    with app.transaction() as tx:  # type: ignore[attr-defined]
+        ...
+
+
+@app.task()
+async def stateful(ctx: Context, a: int) -> None:
+    print(ctx.state.client)  # type: ignore[attr-defined]
+
+
+@app.task()
+async def injected(a: int, client: Client = inject(get_limit)) -> None: ...  # type: ignore[assignment]
+
+
+# -- hooks -------------------------------------------------------------------------------------------------
+
+
+@charge.on_dead  # type: ignore[type-var]
+async def wants_the_order(order_id: str) -> None: ...
+
+
+@app.on_error  # type: ignore[type-var]
+def no_error(letter: DeadLetter) -> None: ...
+
+
+async def no_next(delivery: Delivery) -> None: ...
+
+
+app.use(no_next)  # type: ignore[arg-type]
