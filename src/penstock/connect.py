@@ -48,7 +48,7 @@ def administration(url: str) -> Administration:
     path = str(sqlite_path(url))
     from penstock.stores.sqlite.admin import SqliteAdministration
 
-    return SqliteAdministration(path)
+    return cast(Administration, SqliteAdministration(path))
 
 
 def sqlite_path(url: str) -> Path:
@@ -81,7 +81,7 @@ def _check_scheme(scheme: str, url: str) -> None:
             raise ConfigurationError(f"{masked(url)!r}: there is no store for {other!r}; {_ACCEPTED}")
 
 
-_INTEGRATIONS = {"sqlalchemy": "penstock.integrations.sqlalchemy"}
+_INTEGRATIONS: Mapping[str, str] = {"sqlalchemy": "penstock.integrations.sqlalchemy"}
 
 
 def foreign(connection: object) -> object:

@@ -28,7 +28,7 @@ from tests.faults.ledger import Ledger, judge
 VICTIM = Path(__file__).with_name("victim.py")
 WORKER_POINTS = ("claimed", "in_handler", "tx_open", "settle.before_commit")
 PRODUCER_POINTS = ("put.before_commit", "put.after_commit")
-WORKERS = 2
+WORKERS = 3
 RATE = 1_100
 """Jobs a second of each of the two producers."""
 
@@ -52,6 +52,8 @@ class Run:
     processes: dict[int, tuple[subprocess.Popen[bytes], str]] = field(default_factory=dict)
     kills: list[Kill] = field(default_factory=list)
     unknown: int = 0
+    replayed: int = 0
+    """Dead letters: chance killed three workers under the same message."""
 
     def start(self, role: str, *words: object) -> int:
         store = f"sqlite:///{self.database}"
@@ -67,6 +69,7 @@ class Run:
         process.wait()
         (self.folder / "stand" / str(pid)).unlink(missing_ok=True)
         self.kills.append(Kill(pid, role.split()[0], point, at))
+        print(f"kill {len(self.kills)}: {role} {pid} at {point}, {state(self.database)}", file=sys.stderr, flush=True)
         self.replace(role)
 
     def replace(self, role: str) -> None:
@@ -126,7 +129,7 @@ def storm(test: Run, kills: int, chance: random.Random) -> int:
     chance.shuffle(plan)
     running: list[int] = []
     for point in plan:
-        time.sleep(chance.uniform(0.3, 0.6))
+        time.sleep(chance.uniform(0.8, 1.3))
         running.append(in_flight(test.database))
         if point == "random":
             test.kill(chance.choice(test.pids(chance.choice(["worker", "worker", "producer"]))), point)
@@ -157,11 +160,22 @@ def finish(test: Run) -> None:
         if process.wait(60) != 0:
             raise SystemExit("what was unknown could not be settled")
     wait_for(lambda: unfinished(test.database) == 0, "all work to be done", 120)
+    test.replayed = replay_the_dead(test)
+    wait_for(lambda: unfinished(test.database) == 0, "what was replayed to be done", 120)
     for pid in test.pids("worker"):
         process, _ = test.processes.pop(pid)
         process.terminate()
         if process.wait(30) != 0:
             raise SystemExit(f"worker {pid} did not stop in good order: {process.returncode}")
+
+
+def replay_the_dead(test: Run) -> int:
+    environment = {**os.environ, "PENSTOCK_STORE": f"sqlite:///{test.database}"}
+    command = [sys.executable, "-m", "penstock", "dead", "replay", "--all", "--yes", "--json"]
+    if not count(test.database, "select count(*) from penstock_dead"):
+        return 0
+    answer = subprocess.run(command, env=environment, capture_output=True, check=True, text=True)
+    return len(json.loads(answer.stdout)["replayed"])
 
 
 def report(test: Run, seconds: float, in_flight: int) -> dict[str, object]:
@@ -185,6 +199,7 @@ def report(test: Run, seconds: float, in_flight: int) -> dict[str, object]:
         "unknown_resolved": len(ledger.resolved),
         "unknown_that_had_been_kept": sum(not new for new in ledger.resolved.values()),
         "death_to_redelivery_ms": {p: round(waits[int(len(waits) * q)] / 1000) for p, q in (("p50", 0.5), ("p99", 0.99))} if waits else {},
+        "died_three_times_and_replayed": test.replayed,
         **asdict(verdict),
         "void": blind,
         "ok": verdict.good and not blind,
@@ -200,6 +215,11 @@ def deaths_by_worker(database: Path) -> Counter[str]:
 
 def in_flight(database: Path) -> int:
     return count(database, "select coalesce(sum(running), 0) from penstock_counter")
+
+
+def state(database: Path) -> str:
+    names = ("waiting", "running", "delayed", "dead", "done")
+    return ", ".join(f"{name} {count(database, f'select coalesce(sum({name}), 0) from penstock_counter')}" for name in names)
 
 
 def unfinished(database: Path) -> int:

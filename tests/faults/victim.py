@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -75,7 +76,11 @@ async def follow(tx: Transaction, n: int) -> None:
 async def work() -> None:
     app.signals.listen(told)
     app.signals._faults = stand
-    await app.run_worker(WorkerOptions(concurrency=150, name=f"victim-{PID}", shutdown_timeout=5))
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    async with app.worker(WorkerOptions(concurrency=150, name=f"victim-{PID}", shutdown_timeout=5)):
+        await stop.wait()
+    await app.close()
 
 
 async def produce(lane: int, first: int, unknown: list[int], rate: int) -> None:

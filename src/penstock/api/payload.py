@@ -36,6 +36,8 @@ def _encode_hook(value: object) -> object:
 
 
 def decode_hook(kind: type[Any], value: object) -> object:
+    if kind is object:
+        return value
     if issubclass(kind, PydanticModel):
         return kind.model_validate_json(msgspec.json.encode(value))
     raise TypeError(_no_json(kind))

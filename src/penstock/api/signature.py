@@ -20,7 +20,7 @@ if sys.version_info >= (3, 14):
 
 Injected: TypeAlias = Literal["ctx", "tx"]
 
-_REFUSED = {
+_REFUSED: Mapping[object, str] = {
     inspect.Parameter.VAR_POSITIONAL: "*{} cannot be stored by name: give each argument a parameter of its own",
     inspect.Parameter.VAR_KEYWORD: "**{} cannot be stored by name: give each argument a parameter of its own",
     inspect.Parameter.POSITIONAL_ONLY: "{} is positional-only, and arguments are stored by name: remove the /",

@@ -20,8 +20,9 @@ def bundled(parameter: str, make: Callable[..., object], *options: Decorator) ->
             value = make(**{name: given.pop(name) for name in names})
             return command(**{parameter: value}, **given)
 
+        dressed: Callable[..., Any] = run
         for option in reversed(options):
-            run = option(run)
-        return run
+            dressed = option(dressed)
+        return dressed
 
     return decorate

@@ -74,7 +74,9 @@ def check_schema(schema: Schema, found: config.Found) -> None:
     if schema.compatible > schema.needed:
         raise SchemaOutdated(f"{found.masked}: its schema is {schema.found}, this release knows {schema.needed}; upgrade Penstock here")
     if schema.found < schema.needed:
-        raise SchemaOutdated(f"{found.masked}: its schema is {schema.found}, this release needs {schema.needed}; run `penstock store migrate`")
+        raise SchemaOutdated(
+            f"{found.masked}: its schema is {schema.found}, this release needs {schema.needed}; run `penstock store migrate`"
+        )
 
 
 async def _with_store(found: config.Found, work: Callable[[Store], Awaitable[T]]) -> T:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import click
 
@@ -21,7 +21,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "dead": ("penstock.cli.dead:dead", "List, show, replay and discard dead letters."),
     "queues": ("penstock.cli.queues:queues", "List, pause, resume and set queues."),
     "store": ("penstock.cli.store:store", "Migrate the store; see how it is."),
-    "health": ("penstock.cli.health:command", "Probes: does the store answer, can work be done?"),
+    "health": ("penstock.cli.health:main", "Probes: does the store answer, can work be done?"),
     "bench": ("penstock.cli.bench:bench", "Measure this machine."),
 }
 
@@ -35,8 +35,8 @@ class Root(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
             return None
-        command: click.Command = lazy.load(_COMMANDS[cmd_name][0])
-        return command
+        loaded = lazy.load(_COMMANDS[cmd_name][0])
+        return loaded if isinstance(loaded, click.Command) else _plain(cmd_name, loaded)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         if not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
@@ -46,6 +46,13 @@ class Root(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, _COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+
+def _plain(name: str, main: Callable[[Sequence[str]], int]) -> click.Command:
+    """A command that is served without click, in the tree only to be found there."""
+    passed_on = click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)
+    settings = {"ignore_unknown_options": True, "help_option_names": []}
+    return click.Command(name, callback=lambda arguments: main(arguments), params=[passed_on], context_settings=settings)
 
 
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -63,7 +70,7 @@ def root() -> None:
 def run(arguments: Sequence[str]) -> int:
     """The exit code. Errors of ours are one or two sentences on stderr; only a bug shows a traceback."""
     try:
-        answer = root.main(list(arguments), prog_name="penstock", standalone_mode=False, **_colors())
+        answer: object = root.main(list(arguments), prog_name="penstock", standalone_mode=False, color=_color())
         sys.stdout.flush()
         return answer if isinstance(answer, int) else exits.OK
     except click.ClickException as error:
@@ -84,5 +91,6 @@ def run(arguments: Sequence[str]) -> int:
         return exits.INTERNAL
 
 
-def _colors() -> Mapping[str, bool]:
-    return {"color": False} if os.environ.get("NO_COLOR") else {}
+def _color() -> bool | None:
+    """None: on a terminal."""
+    return False if os.environ.get("NO_COLOR") else None

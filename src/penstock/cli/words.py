@@ -19,7 +19,8 @@ def length(seconds: float) -> str:
     """Rounded to its two largest units: `2d 3h`, `4m 5s`, `12s`, `0.3s`."""
     if seconds < 10:
         return f"{seconds:.1f}s".replace(".0s", "s")
-    rest, parts = round(seconds), []
+    rest = round(seconds)
+    parts: list[str] = []
     for size, unit in _UNITS:
         if rest >= size and len(parts) < 2:
             parts.append(f"{rest // size}{unit}")

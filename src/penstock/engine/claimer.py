@@ -83,6 +83,8 @@ class Claimer(Service):
         if now >= self._ask_at:
             self._hear()
             self._ask_at = now + POLL
+        if self._alone and self._dry():
+            self._end_solitude(now)
         if self._may_ask(now):
             await self._ask(suspects=self._dry() and now >= self._turn_ends)
         now = self._time()
@@ -93,23 +95,21 @@ class Claimer(Service):
         self._rotation.restart()
 
     def _may_ask(self, now: float) -> bool:
-        if self._held_back or self._settler.unsettled >= FULL:
+        if self._held_back or self._alone or self._settler.unsettled >= FULL:
             return False
+        suspects_turn = self._suspects and now >= self._turn_ends
         if self._dry():
-            self._end_solitude(now)
-            return self._news or (self._suspects and now >= self._turn_ends)
-        runs_dry = self._alone or (self._suspects and now >= self._turn_ends)
-        return self._news and not runs_dry and self._runner.room > 0
+            return self._news or suspects_turn
+        return self._news and not suspects_turn and self._runner.room > 0
 
     def _dry(self) -> bool:
         return not self._runner.held and not self._settler.unsettled
 
     def _end_solitude(self, now: float) -> None:
         """The suspect has ended and is settled: now it is the others' turn, if there are any."""
-        if self._alone:
-            self._alone = False
-            self._hear()
-            self._turn_ends = now + self._turn()
+        self._alone = False
+        self._hear()
+        self._turn_ends = now + self._turn()
 
     async def _ask(self, *, suspects: bool) -> None:
         """News that comes while the store is asked makes it be asked again."""

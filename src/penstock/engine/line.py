@@ -51,6 +51,7 @@ class Line:
         """All it holds is another's: nothing begins, handlers are stopped."""
         self._claimer.hold_back(True)
         self._runner.close()
+        self._settler.drop()
         self._workshop.table.interrupt_all("lost")
 
     async def stop(self, patience: float, hurry: asyncio.Event) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from penstock.engine.leader import Leader
 from penstock.engine.service import Service
 from penstock.engine.ties import Ties
@@ -12,6 +14,7 @@ SLICE = 1_000
 AGE = 24 * 3600 * SECOND
 KEEP = 1_000_000
 _REST = 1.0
+_PRUNE_REST = 5.0
 _SOON = 0.02
 
 
@@ -20,11 +23,22 @@ class Pruner(Service):
         super().__init__("pruner", ties)
         self._queue = queue
         self._leader = leader
+        self._time = asyncio.get_running_loop().time
+        self._prune_at = 0.0
         leader.elected = self.wake
 
     async def tick(self) -> float:
         if not self._leader.leading:
             return _REST
         expired = await self._queue.expire(SLICE)
+        pruned = await self._prune()
+        return _SOON if expired >= SLICE or pruned else _REST
+
+    async def _prune(self) -> int:
+        """Slices in a row while there is something old, else one now and then."""
+        now = self._time()
+        if now < self._prune_at:
+            return 0
         pruned = await self._queue.prune(SLICE, age=AGE, keep=KEEP)
-        return _SOON if expired >= SLICE or pruned > 0 else _REST
+        self._prune_at = now if pruned else now + _PRUNE_REST
+        return pruned

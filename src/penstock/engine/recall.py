@@ -12,6 +12,7 @@ from penstock.ports.inspect import Settings
 from penstock.ports.queue import Queue
 
 _GRAIN = 0.1
+_IDLE = 0.5
 _POLL = 1.0
 
 
@@ -32,7 +33,9 @@ class Recall(Service):
         self._rung = True
 
     async def tick(self) -> float:
-        if self._runner.held and (self._rung or self._time() >= self._due):
+        if not self._runner.held:
+            return _IDLE
+        if self._rung or self._time() >= self._due:
             self._rung = False
             self._due = self._time() + _POLL
             await self._cancelled()

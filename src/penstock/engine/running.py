@@ -48,10 +48,10 @@ class Running(Struct, eq=False, gc=False):
     error: BaseException | None = None
 
     def interrupt(self, reason: Reason) -> None:
-        """Tell the handler to stop. The first reason stays; one that commits is left alone."""
-        if self.reason is not None or self.committing:
+        """Tell the handler to stop. The first reason stays, and is repeated only when the worker has to stop."""
+        if self.committing or (self.reason is not None and reason in ("timeout", "cancel")):
             return
-        self.reason = reason
+        self.reason = self.reason or reason
         if self.flag is not None:
             self.flag.set()
         if self.stoppable and self.task is not None:

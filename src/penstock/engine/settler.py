@@ -26,6 +26,7 @@ from penstock.model.retry import describe
 from penstock.ports.queue import Queue
 
 _BATCH = 1_000
+_DOOMED = -1
 FULL = 10_000
 """Unsettled deliveries at which nothing more is claimed."""
 
@@ -40,6 +41,7 @@ class Settler(Service):
         self._pending: list[Settlement] = []
         self._sending: list[Settlement] = []
         self._limit = _BATCH
+        self._dropped = False
         self._added = 0
         self._writes = 0
         self._refused: dict[int, int] = {}
@@ -55,6 +57,11 @@ class Settler(Service):
         if not self._woken:
             self.wake()
 
+    def drop(self) -> None:
+        """The lease is lost: the fence would refuse all that is not written, and all that comes."""
+        self._dropped = True
+        self._pending.clear()
+
     async def flush(self) -> None:
         """Returns when all that was added before is written. Waits as long as the store fails."""
         if self.unsettled:
@@ -68,6 +75,9 @@ class Settler(Service):
         self._tell_flushes(self._added)
 
     async def tick(self) -> float:
+        if self._dropped:
+            self._pending, self._sending = [], []
+            self._tell_flushes(self._added)
         if not self._sending:
             self._sending, self._pending = self._pending[: self._limit], self._pending[self._limit :]
         if not self._sending:
@@ -83,6 +93,8 @@ class Settler(Service):
         return 0 if self._pending else math.inf
 
     def _written(self, lost: int) -> None:
+        for settlement in self._sending if self._refused else ():
+            self._refused.pop(settlement.delivery.seq, None)
         count, self._sending = len(self._sending), []
         self._writes += 1
         self._limit = min(_BATCH, self._limit * 2)
@@ -102,11 +114,12 @@ class Settler(Service):
 
     def _second_thoughts(self, settlement: Settlement, error: Exception) -> list[Settlement]:
         seq = settlement.delivery.seq
-        if self._refused.setdefault(seq, self._writes) == self._writes:
+        refused_after = self._refused.setdefault(seq, self._writes)
+        if refused_after == self._writes:
             return [settlement]
-        del self._refused[seq]
-        if isinstance(settlement.outcome, Dead):
+        if refused_after == _DOOMED or isinstance(settlement.outcome, Dead):
             return []
+        self._refused[seq] = _DOOMED
         return [Settlement(settlement.delivery, Dead("its end could not be written", describe(error)))]
 
     def _tell_flushes(self, written: int) -> None:

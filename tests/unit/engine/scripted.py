@@ -65,6 +65,7 @@ class Recorder(Signals):
 
     def reach(self, point: str) -> None:
         self.points.append(point)
+        self._watch.tell()
 
     def _keep(self, event: Event) -> None:
         self.events.append(event)
@@ -83,6 +84,7 @@ class ScriptedQueue:
         self.refused: Callable[[Settlement], Exception | None] = lambda settlement: None
         self.gate: asyncio.Event | None = None
         self.requests: list[int] = []
+        self.asked_for_requests = False
         self.expired: deque[int] = deque()
         self.pruned: deque[int] = deque()
         self._watch = watch
@@ -121,6 +123,8 @@ class ScriptedQueue:
         return []
 
     async def cancellations(self, owner: int) -> list[int]:
+        self.asked_for_requests |= bool(self.requests)
+        self._watch.tell()
         return list(self.requests)
 
     async def expire(self, limit: int) -> int:

@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from penstock.model.events import WorkerStopped
 from penstock.model.message import Options
 from penstock.model.outcome import Dead, Done, Failed, Outcome, Released, Snoozed
@@ -16,6 +18,7 @@ class Held:
     def __init__(self, on_cancel: BaseException | None = None, swallow: bool = False) -> None:
         self.begun = asyncio.Event()
         self.go = asyncio.Event()
+        self.ended = asyncio.Event()
         self.stopped = 0
         self._on_cancel = on_cancel
         self._swallow = swallow
@@ -30,6 +33,8 @@ class Held:
                 raise self._on_cancel from None
             if not self._swallow:
                 raise
+        finally:
+            self.ended.set()
 
 
 async def timed_out(handler: Any, **facts: Any) -> Outcome:
@@ -154,19 +159,21 @@ async def test_a_second_stop_now_does_not_wait() -> None:
 
 async def test_the_rest_of_a_run_is_released_at_shutdown() -> None:
     handler = Held()
-    bench = Bench(Task(handler))
+    bench = Bench(Task(handler), concurrency=1)
     await bench.worker.start()
     run = bench.store.put_run(*(bench.store.delivery(key="k") for _ in range(3)))
     await soon(handler.begun.wait())
+    waiting = bench.store.put()
+    await bench.watch.until(lambda: not bench.queue.ready)
     stopping = asyncio.ensure_future(bench.worker.stop())
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    assert await bench.outcome(waiting) == Released()
     handler.go.set()
     await soon(stopping)
     assert [bench.queue.outcomes()[delivery.seq] for delivery in run] == [Done(), Released(), Released()]
 
 
-async def test_a_handler_that_does_not_end_is_given_up() -> None:
+async def test_a_handler_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.engine.workshop.GRACE", 0.05)
     go = asyncio.Event()
     begun = asyncio.Event()
     ended = asyncio.Event()
@@ -188,3 +195,25 @@ async def test_a_handler_that_does_not_end_is_given_up() -> None:
     go.set()
     await soon(ended.wait())
     assert len(bench.queue.settled) == 1
+
+
+async def test_one_that_outlived_its_timeout_is_told_again_at_shutdown() -> None:
+    handler = Held(swallow=True)
+    told_twice = asyncio.Event()
+
+    async def twice() -> None:
+        await handler()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            told_twice.set()
+            raise
+
+    bench = Bench(Task(twice, timeout=0.01), shutdown_timeout=0.0)
+    await bench.worker.start()
+    delivery = bench.store.put()
+    async with asyncio.timeout(10):
+        await handler.ended.wait()
+    await soon(bench.worker.stop())
+    outcome = bench.queue.outcomes()[delivery.seq]
+    assert told_twice.is_set() and isinstance(outcome, Failed) and outcome.error.type == "TimeoutError"

@@ -34,10 +34,9 @@ class Cast:
         plan = self._plan
         orders = {"spool": str(plan.spool), "mailboxes": str(plan.mailboxes), "seed": plan.seed}
         mail, web = await asyncio.gather(self._enter("mail server", "mailserver", orders), self._enter("web API", "web", None))
-        smtp, http = await asyncio.gather(mail.facts(), web.facts())
-        self._environ["PENSTOCK_DEMO_SMTP_PORT"] = str(smtp["port"])
+        self._environ["PENSTOCK_DEMO_SMTP_PORT"] = str((await mail.facts())["port"])
         self._workers = await self._start_workers()
-        visits = {"port": http["port"], "ledger": str(plan.visits), "rate": plan.rate, "together": 8, "seed": plan.seed}
+        visits = {"port": (await web.facts())["port"], "ledger": str(plan.visits), "rate": plan.rate, "together": 8, "seed": plan.seed}
         self._visitors = await self._enter("visitors", "visitors", visits)
         await self._visitors.facts()
 
@@ -47,17 +46,18 @@ class Cast:
             child.check()
 
     async def dismiss_visitors(self) -> None:
-        """Returns when their last call has ended."""
+        """Returns when their last call has ended. Raises ChildFailed."""
         await self._dismiss(self._visitors)
 
     async def dismiss_workers(self) -> None:
-        """Returns when they have left in good order."""
+        """Returns when they have left in good order. Raises ChildFailed."""
         await self._dismiss(self._workers)
 
     async def _dismiss(self, child: Child | None) -> None:
         if child is not None:
-            await child.stop()
             self._here.remove(child)
+            if not await child.stop():
+                raise child.failure("did not stop when told to, and had to be killed")
 
     async def _enter(self, name: str, module: str, orders: dict[str, object] | None) -> Child:
         arguments = [] if orders is None else [msgspec.json.encode(orders).decode()]

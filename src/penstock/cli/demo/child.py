@@ -17,6 +17,9 @@ from typing import Any
 import msgspec
 
 PATIENCE = 20.0
+"""Seconds to come up."""
+STOPPING = 30.0
+"""Seconds to stop: a little longer than a worker gives its jobs."""
 
 
 class ChildFailed(Exception):
@@ -31,10 +34,10 @@ class Child:
 
     @classmethod
     async def start(cls, name: str, module: str, *arguments: str, log: Path, environ: Mapping[str, str]) -> Child:
-        with log.open("ab") as errors:
+        with log.open("ab") as said:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", module, *arguments,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+                sys.executable, "-P", "-m", module, *arguments,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
                 env={**os.environ, **environ}, start_new_session=True,
             )  # fmt: skip
         return cls(name, process, log)
@@ -56,15 +59,18 @@ class Child:
         if self._process.returncode is not None:
             raise self.failure(f"ended with code {self._process.returncode}")
 
-    async def stop(self) -> None:
+    async def stop(self) -> bool:
+        """False: it did not listen, and was killed."""
         if self._process.returncode is None:
             self._process.terminate()
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(STOPPING):
                 await self._process.wait()
         except TimeoutError:
             self._process.kill()
             await self._process.wait()
+            return False
+        return True
 
     def failure(self, what: str) -> ChildFailed:
         said = self._log.read_text(errors="replace").strip().splitlines()[-15:]

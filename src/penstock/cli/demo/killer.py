@@ -41,11 +41,11 @@ class Killer:
         self._random = random
         self._watches: set[asyncio.Task[None]] = set()
 
-    async def kill(self) -> Kill | None:
-        """A random worker. None: nobody lives just now."""
+    async def kill(self, *, spare: int) -> Kill | None:
+        """A random worker. None: no more than `spare` live just now."""
         known = {kill.worker for kill in self.kills}
         alive = [worker for worker in await self._store.inspect.workers() if _name(worker) not in known]
-        if not alive:
+        if len(alive) <= spare:
             return None
         victim = self._random.choice(alive)
         kill = Kill(self._store.clock.now(), victim.pid, _name(victim), victim.running)
@@ -58,23 +58,13 @@ class Killer:
         self._watches.add(asyncio.create_task(self._watch(kill)))
         return kill
 
-    async def keep_to(self, times: list[float]) -> None:
-        """Kill at these moments from now on; a moment without a living worker waits for one."""
-        loop = asyncio.get_running_loop()
-        start = loop.time()
-        for moment in times:
-            await asyncio.sleep(max(0.0, start + moment - loop.time()))
-            while await self.kill() is None:
-                await asyncio.sleep(0.05)
-
-    async def settled(self) -> None:
-        """Returns when every killed worker's work was seen again."""
-        await asyncio.gather(*self._watches)
-
     async def _watch(self, kill: Kill) -> None:
-        while any(_name(worker) == kill.worker for worker in await self._store.inspect.workers()):
+        while await self._is_listed(kill.worker):  # noqa: ASYNC110  (another process takes it off the list)
             await asyncio.sleep(LOOK)
         kill.back_after = (self._store.clock.now() - kill.at) / SECOND
+
+    async def _is_listed(self, name: str) -> bool:
+        return any(_name(worker) == name for worker in await self._store.inspect.workers())
 
 
 def _name(worker: WorkerView) -> str:

@@ -40,7 +40,7 @@ class Postman:
 
     async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:
         if address.startswith("nobody+") and not self._exists(address):
-            return self._refuse(address, 550, "5.1.1 there is no such mailbox")
+            return self._refuse(address, 550, "5.1.1 no such mailbox")
         if address.startswith("busy+") and self._is_busy(address):
             return self._refuse(address, 451, "4.3.2 the mailbox is busy, come again later")
         envelope.rcpt_tos.append(address)

@@ -40,7 +40,7 @@ async def send_welcome(ctx: Context[MailServer], tx: Transaction, user_id: int, 
     except aiosmtplib.SMTPRecipientsRefused as error:
         refusal = error.recipients[0]
         if refusal.code >= 500:
-            raise Reject(f"the mail server will never take it: {refusal.code} {refusal.message}") from error
+            raise Reject(f"{refusal.code} {refusal.message}") from error
         raise
     await tx.execute("insert into welcomed (user_id, job) values (:user_id, :job)", user_id=user_id, job=ctx.job_id)
 

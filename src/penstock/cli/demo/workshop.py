@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
-from penstock.cli import main
 from penstock.cli.demo.tied import tie
+from penstock.cli.lazy import run
 
 if __name__ == "__main__":
     tie()
-    sys.exit(main(sys.argv[1:]))
+    os.dup2(2, 1)  # whatever the command prints goes to the log
+    sys.exit(run(sys.argv[1:]))

@@ -29,7 +29,7 @@ class Committing:
 
     async def commit(self, tx: OpenTransaction, delivery: Delivery, outcome: Done) -> Outcome:
         try:
-            await self._after_its_run(delivery)
+            self._hold(delivery)
             self._ties.signals.reach("tx.before_commit")
             await tx.commit((self._settler.owner, Settlement(delivery, outcome)))
             self._ties.signals.reach("tx.after_commit")
@@ -42,10 +42,16 @@ class Committing:
             return self._judge(delivery, error)
         return COMMITTED
 
-    async def _after_its_run(self, delivery: Delivery) -> None:
-        """What was done before it in its run is written first: no crash may undo that and keep this."""
+    async def prepare(self, delivery: Delivery) -> None:
+        """What was done before it in its run is written first: no crash may undo that and keep this.
+
+        Before the transaction begins: on SQLite an open one keeps the settler from writing.
+        """
+        running = self._table.get(delivery.seq)
+        if running is not None and running.run[0] is not delivery:
+            await self._settler.flush()
+
+    def _hold(self, delivery: Delivery) -> None:
         running = self._table.get(delivery.seq)
         if running is not None:
             running.committing = True
-            if running.run[0] is not delivery:
-                await self._settler.flush()

@@ -24,14 +24,16 @@ class Transacting:
 
     def around(self, handler: Handler) -> Handler:
         async def transact(delivery: Delivery) -> Outcome:
+            await self._committing.prepare(delivery)
             tx = self._store.transaction()
-            outcome: Outcome | None = None
+            committed = False
             try:
                 outcome = await self._inside(tx, handler, delivery)
+                committed = outcome is COMMITTED
+                return outcome
             finally:
-                if outcome is not COMMITTED:
+                if not committed:
                     await self._roll_back(tx)
-            return outcome
 
         return transact
 

@@ -8,6 +8,7 @@ from random import Random
 from penstock.engine.policy import retry_of
 from penstock.engine.running import Running
 from penstock.engine.table import Table
+from penstock.errors import UnknownArgument
 from penstock.model.clock import Clock, micros
 from penstock.model.delivery import Delivery
 from penstock.model.outcome import Dead, Outcome, Released, Snoozed
@@ -48,6 +49,8 @@ class Judge:
         return Snoozed(self._clock.now() + micros(wait))
 
     def undecodable(self, delivery: Delivery, error: Exception) -> Outcome:
+        if isinstance(error, UnknownArgument):  # of another release: retried, for a worker of that one to take
+            return self(delivery, error)
         if running := self._table.get(delivery.seq):
             running.error = error
         return Dead("undecodable", describe(error))

@@ -16,7 +16,6 @@ from penstock.stores.sqlite.failures import translated
 from penstock.stores.sqlite.files import Folder, is_free
 from penstock.stores.sqlite.opening import open_file
 
-
 _WAL_RESET_FIXED = (3, 51, 3)
 
 

@@ -62,6 +62,7 @@ class _Search:
         self._room = room
         self._now = now
         self._settled_keys: set[str] = set()
+        self._held_by: dict[str, int] = {}
         self._taken: set[int] = set()
         self._wakes: set[tuple[str, str]] = set()
 
@@ -127,15 +128,18 @@ class _Search:
 
     def _sort(self, rows: Rows) -> Program[int]:
         """Decide each row in its order until the room is full; returns how many were met."""
-        leased: list[Row] = []
+        leased: list[Sequence[Row]] = []
         strays: list[int] = []
+        asides: list[int] = []
         met = 0
         for row in rows:
             if self._room <= 0:
                 break
             met += 1
             if row[KEY] is not None:
-                yield from self._keyed(row)
+                if run := (yield from self._keyed(row)):
+                    leased.append(run)
+                asides.append(row[SEQ])
             elif row[EXPIRES] is not None and row[EXPIRES] <= self._now:
                 yield from self._expire(row)
             elif row[TASK] not in self._ask.tasks:
@@ -143,28 +147,31 @@ class _Search:
             elif row[DEATHS] >= SUSPECT_DEATHS:
                 yield Statement("put_suspect", {"seq": row[SEQ]})
             else:
-                leased.append(row)
+                leased.append((row,))
                 self._room -= 1
         if strays:
             yield Statement("put_stray", {"seqs": _json(strays)})
+        if asides := [seq for seq in asides if seq not in self._taken]:
+            yield Statement("put_aside", {"seqs": _json(asides)})
         if leased:
-            yield from self._lease([(row,) for row in leased])
+            yield from self._lease(leased)
         return met
 
-    def _keyed(self, met: Row) -> Program[None]:
-        """The row of a key stands for the key: take the run that begins with its first message, or set the row aside."""
+    def _keyed(self, met: Row) -> Program[Sequence[Row]]:
+        """The row of a key stands for the key: take the run that begins with its first message, or nothing."""
         key = met[KEY]
-        if met[SEQ] in self._taken:
-            return
-        if key not in self._settled_keys:
-            self._settled_keys.add(key)
-            busy = yield Statement("busy_key", {"queue": self._queue, "key": key})
-            if not busy or (busy[0][1] is None and busy[0][0] == met[SEQ]):
-                yield from self._take_run(key)
-        if met[SEQ] not in self._taken:
-            yield Statement("put_aside", {"seqs": _json([met[SEQ]])})
+        if met[SEQ] in self._taken or key in self._settled_keys or self._held_by.get(key, met[SEQ]) != met[SEQ]:
+            return ()
+        busy = yield Statement("busy_key", {"queue": self._queue, "key": key})
+        if busy and busy[0][1] is None and busy[0][0] != met[SEQ]:
+            self._held_by[key] = busy[0][0]
+            return ()
+        self._settled_keys.add(key)
+        if busy and busy[0][1] is not None:
+            return ()
+        return (yield from self._take_run(key))
 
-    def _take_run(self, key: str) -> Program[None]:
+    def _take_run(self, key: str) -> Program[Sequence[Row]]:
         rows = yield Statement("run_of_key", {"queue": self._queue, "key": key, "limit": keys.RUN})
         run, ended = self._first(rows)
         yield from self._leave([*ended, *run])
@@ -172,13 +179,14 @@ class _Search:
             yield from self._expire(row)
         if run:
             yield Statement("occupy", {"queue": self._queue, "key": key, "last": run[-1][SEQ], "owner": self._ask.owner})
-            yield from self._lease([run])
             self._room -= len(run)
-        elif len(ended) < len(rows):
+            return run
+        yield Statement("vacate", {"queue": self._queue, "key": key})
+        if len(ended) < len(rows):
             yield from self._set_apart(rows[len(ended)])
         else:
-            yield Statement("vacate", {"queue": self._queue, "key": key})
             self._wakes.add((self._queue, key))
+        return ()
 
     def _first(self, rows: Rows) -> tuple[list[Row], list[Row]]:
         """The first messages, as far as they may run here and now, and the expired ones before them."""

@@ -42,11 +42,16 @@ class StoreClock:
     def now(self) -> int:
         return max(self._floor, self._shift + self._boot())
 
-    def anchor(self) -> Program[None]:
-        """Read the anchor, or write it if this is the first opening since boot."""
+    def load(self) -> Program[bool]:
+        """Read the anchor. False: there is none yet."""
         rows = yield Statement("clock", {"boot": self._name})
         if rows:
             self._shift, self._floor = rows[0]
+        return bool(rows)
+
+    def anchor(self) -> Program[None]:
+        """Read the anchor, or write it if this is the first opening since boot."""
+        if (yield from self.load()):
             return
         latest = (yield Statement("latest_floor"))[0][0] or 0
         self._shift = self._wall() - self._boot()

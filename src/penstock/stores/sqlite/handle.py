@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -29,8 +30,9 @@ class Handle:
         self._access = access
         self._thread = thread
         self._inner = Transaction()
-        self._kept: list[Message] = []
+        self._kept: deque[Message] = deque()
         self._ended = False
+        self._asked = False
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -42,30 +44,35 @@ class Handle:
         return self._inner.started
 
     async def execute(self, sql: str, params: Mapping[str, object]) -> int:
+        self._check()
         return int(await self._ask(lambda connection: self._statement(connection, sql, params).rowcount))
 
     def execute_now(self, sql: str, params: Mapping[str, object]) -> int:
+        self._check()
         return int(self._ask_now(lambda connection: self._statement(connection, sql, params).rowcount))
 
     async def fetch(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
+        self._check()
         return await self._ask(lambda connection: _rows(self._statement(connection, sql, params)))  # type: ignore[no-any-return]
 
     def fetch_now(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
+        self._check()
         return self._ask_now(lambda connection: _rows(self._statement(connection, sql, params)))  # type: ignore[no-any-return]
 
     async def put(self, messages: Sequence[Message]) -> list[Placed]:
         if (placed := self._keep(messages)) is not None:
             return placed
-        return await self._ask(self._program(lambda now: put(messages, now)))  # type: ignore[no-any-return]
+        return await self._ask(lambda connection: self._put_at_once(connection, messages))  # type: ignore[no-any-return]
 
     def put_now(self, messages: Sequence[Message]) -> list[Placed]:
         if (placed := self._keep(messages)) is not None:
             return placed
-        return self._ask_now(self._program(lambda now: put(messages, now)))  # type: ignore[no-any-return]
+        return self._ask_now(lambda connection: self._put_at_once(connection, messages))  # type: ignore[no-any-return]
 
     async def savepoint(self) -> Handle:
+        self._check()
         nested = Savepoint(self)
-        await self._ask(lambda connection: connection.execute("savepoint penstock_savepoint"))
+        await self._ask(self._open_savepoint)
         return nested
 
     async def commit(self, settle: tuple[int, Settlement] | None = None) -> None:
@@ -79,7 +86,8 @@ class Handle:
             return
         self._close()
         self._kept.clear()
-        if self._inner.started and self._inner.over is None:
+        self._inner.abandoned = True
+        if self._asked and self._inner.over is None:
             with suppress(TransactionClosed):
                 await self._ask(lambda connection: None, ends=True)
 
@@ -90,21 +98,27 @@ class Handle:
             raise TransactionClosed("the transaction has ended; nothing more can join it")
         self._ended = True
 
-    def _keep(self, messages: Sequence[Message]) -> list[Placed] | None:
-        """Write later what needs no answer; None if it must be asked now."""
+    def _check(self) -> None:
+        """A transaction that has ended is not begun again."""
         if self._ended or self._inner.over is not None:
             raise TransactionClosed(self._inner.over or "the transaction has ended; nothing more can join it")
+
+    def _keep(self, messages: Sequence[Message]) -> list[Placed] | None:
+        """Write later what needs no answer; None if it must be asked now."""
+        self._check()
         if any(message.given for message in messages):
             return None
         self._kept += messages
         return [Placed(message.id) for message in messages]
 
     async def _ask(self, work: Work, *, ends: bool = False) -> Any:
+        self._asked = True
         reply = Reply.awaited()
         self._thread.post(Request(self._inner, work, reply, ends))
         return await reply.future
 
     def _ask_now(self, work: Work) -> Any:
+        self._asked = True
         reply = Reply.blocking()
         self._thread.post(Request(self._inner, work, reply))
         return reply.future.result()
@@ -123,14 +137,25 @@ class Handle:
 
         return work
 
-    def _flush(self, connection: sqlite3.Connection) -> bool:
-        kept, self._kept = self._kept, []
+    def _put_at_once(self, connection: sqlite3.Connection, messages: Sequence[Message]) -> Any:
+        """After what was kept back, which was put before them."""
+        self._flush(connection)
+        placed = self._program(lambda now: put(messages, now))(connection)
+        self._inner.brought = True
+        return placed
+
+    def _open_savepoint(self, connection: sqlite3.Connection) -> None:
+        self._flush(connection)
+        connection.execute("savepoint penstock_savepoint")
+
+    def _flush(self, connection: sqlite3.Connection) -> None:
+        kept = [self._kept.popleft() for _ in range(len(self._kept))]
         if kept:
             self._program(lambda now: put(kept, now))(connection)
-        return bool(kept)
+            self._inner.brought = True
 
     def _finish(self, connection: sqlite3.Connection, ending: tuple[int, Settlement] | None) -> None:
-        brought = self._flush(connection)
+        self._flush(connection)
         if ending is not None:
             owner, settlement = ending
             lost = self._program(lambda now: settle(owner, [settlement], now))(connection)
@@ -141,7 +166,7 @@ class Handle:
         connection.execute("commit")
         self._access.checkpointer.count(0)
         self._access.signals.reach("tx.after_commit")
-        if brought or (ending is not None and ending[1].delivery.key is not None):
+        if self._inner.brought or (ending is not None and ending[1].delivery.key is not None):
             self._access.committed()
 
 

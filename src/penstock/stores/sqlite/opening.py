@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from penstock.stores.sql.executors import drive
 from penstock.stores.sql.library import Library
@@ -17,16 +19,31 @@ def open_file(folder: Folder, library: Library, clock: StoreClock, *, migrating:
     """Raises StoreError or ConfigurationError; otherwise the file is there, current, and the clock is anchored."""
     folder.create()
     connections.create(folder.database)
+    connection = connections.connect(folder.database)
+    try:
+        if not _is_up(connection, library, clock):
+            with _locked(folder):
+                _bring_up(connection, folder.database, library, clock, migrating=migrating)
+    except sqlite3.Error as error:
+        raise translated(error, f"open {folder.database}") from error
+    finally:
+        connection.close()
+
+
+def _is_up(connection: sqlite3.Connection, library: Library, clock: StoreClock) -> bool:
+    """Nothing to write: then opening never waits, also not for a transaction that this very thread has open elsewhere."""
+    schema = migrate.read(connection)
+    if schema.found < migrate.NEEDED or schema.compatible > migrate.NEEDED:
+        return False
+    return drive(clock.load(), library, connections.runner(connection))
+
+
+@contextmanager
+def _locked(folder: Folder) -> Iterator[None]:
     lock = FileLock(folder.path / "write.lock")
     lock.acquire()
     try:
-        connection = connections.connect(folder.database)
-        try:
-            _bring_up(connection, folder.database, library, clock, migrating=migrating)
-        except sqlite3.Error as error:
-            raise translated(error, f"open {folder.database}") from error
-        finally:
-            connection.close()
+        yield
     finally:
         lock.release()
         lock.close()

@@ -20,16 +20,17 @@ from penstock.stores.sqlite.writer import Writer
 
 _BUFFER = 10_000
 """Messages that may wait to be written."""
-_PATIENCE = 5.0
+PATIENCE = 5.0
 """Seconds that a put waits for room."""
 _GLANCE = 0.02
 
 
 class SqliteQueue:
-    def __init__(self, writer: Writer, reader: Reader, limits: Mapping[str, int]) -> None:
+    def __init__(self, writer: Writer, reader: Reader, limits: Mapping[str, int], patience: float = PATIENCE) -> None:
         self._writer = writer
         self._reader = reader
         self._limits = limits
+        self._patience = patience
         self._pruning = ends.Pruning()
 
     async def put(self, messages: Sequence[Message]) -> list[Placed]:
@@ -69,10 +70,10 @@ class SqliteQueue:
 
     async def _wait_for_room(self, messages: Sequence[Message]) -> None:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + _PATIENCE
+        deadline = loop.time() + self._patience
         while (full := await self._full(messages)) is not None:
             if loop.time() >= deadline:
-                raise QueueFull(f"{full}; waited {_PATIENCE:g} s for room, nothing of this call was stored")
+                raise QueueFull(f"{full}; waited {self._patience:g} s for room, nothing of this call was stored")
             await asyncio.sleep(_GLANCE)
 
     async def _full(self, messages: Sequence[Message]) -> str | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any, TypeAlias
 
@@ -25,6 +26,22 @@ class Reply(Struct, gc=False, eq=False):
     @classmethod
     def blocking(cls) -> Reply:
         return cls(Future())
+
+
+async def in_a_thread(work: Callable[[], None]) -> None:
+    """Like `asyncio.to_thread`, but in a thread of its own: also while the interpreter ends."""
+    reply = Reply.awaited()
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            send([(reply, None, error)])
+        else:
+            send([(reply, None, None)])
+
+    threading.Thread(target=run, name="penstock-once", daemon=True).start()
+    await reply.future
 
 
 Answer: TypeAlias = tuple[Reply, Any, BaseException | None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 
 from penstock.errors import StoreUnavailable
@@ -16,8 +15,9 @@ from penstock.stores.sqlite.handle import Handle
 from penstock.stores.sqlite.inspect import SqliteInspect
 from penstock.stores.sqlite.joined import Joined
 from penstock.stores.sqlite.opening import open_file
-from penstock.stores.sqlite.queue import SqliteQueue
+from penstock.stores.sqlite.queue import PATIENCE, SqliteQueue
 from penstock.stores.sqlite.registry import SqliteLeases, SqliteSettings
+from penstock.stores.sqlite.reply import in_a_thread
 from penstock.stores.sqlite.threads import Threads
 from penstock.stores.sqlite.writer import Access
 
@@ -40,6 +40,7 @@ class SqliteStore:
         signals: Signals,
         durability: Durability = "power",
         limits: Mapping[str, int] | None = None,
+        patience: float = PATIENCE,
         clock: StoreClock | None = None,
         tx_limit: float = TX_LIMIT,
     ) -> None:
@@ -48,6 +49,7 @@ class SqliteStore:
         self._signals = signals
         self._durability: Durability = durability
         self._limits = limits if limits is not None else {}
+        self._patience = patience
         self._tx_limit = tx_limit
         self._threads: Threads | None = None
 
@@ -57,12 +59,12 @@ class SqliteStore:
 
     async def open(self, *, migrate: bool = True) -> None:
         if self._threads is None:
-            await asyncio.to_thread(self._open, migrate)
+            await in_a_thread(lambda: self._open(migrate))
 
     async def close(self) -> None:
         threads, self._threads = self._threads, None
         if threads is not None:
-            await asyncio.to_thread(threads.close)
+            await in_a_thread(threads.close)
             self.leases.close()
 
     def transaction(self) -> Handle:
@@ -85,7 +87,7 @@ class SqliteStore:
             return Access(self._folder.database, library, self.clock, self._signals, lock, power, checkpointer, committed)
 
         self._threads = threads = Threads(self._folder, access, self._tx_limit)
-        self.queue = SqliteQueue(threads.writer, threads.reader, self._limits)
+        self.queue = SqliteQueue(threads.writer, threads.reader, self._limits, self._patience)
         self.leases = SqliteLeases(threads.writer, threads.reader, self.clock, self._folder)
         self.inspect = SqliteInspect(threads.reader)
         self.settings = SqliteSettings(threads.writer, threads.reader)

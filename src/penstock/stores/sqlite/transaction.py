@@ -1,8 +1,8 @@
 """Transactions for handlers and for `app.transaction()`: one thread and one connection a process.
 
 A transaction begins at its first statement, behind an in-process FIFO gate (this thread's inbox) and the flock that all writers
-share, and has `limit` seconds from then on; past it, it is rolled back and everything that still comes gets
-`TransactionClosed` with the last statement's text. Messages put without an id of the caller's are kept back and written just
+share, and has `limit` seconds from then on; past it, a statement that runs is interrupted, it is rolled back and everything that
+still comes gets `TransactionClosed` with the last statement's text. Messages put without an id of the caller's are kept back and written just
 before the commit. Commits are always synced: they carry users' rows.
 
 A crash anywhere before the commit leaves nothing: neither rows, nor follow-ups, nor the settlement.
@@ -26,6 +26,9 @@ from penstock.stores.sqlite.failures import translate, translated
 from penstock.stores.sqlite.reply import Reply, send
 from penstock.stores.sqlite.writer import Access
 
+_STEPS = 20_000
+"""Instructions of SQLite's machine between looks at the clock: well under a millisecond."""
+
 
 class Request(Struct, eq=False):
     owner: Transaction
@@ -39,8 +42,12 @@ class Transaction:
 
     def __init__(self) -> None:
         self.started = False
+        self.abandoned = False
+        """Nobody wants it any more: what was asked and has not begun must not begin."""
         self.over: str | None = None
         self.last = ""
+        self.brought = False
+        """Messages were put: the commit rings."""
 
 
 class TransactionThread:
@@ -55,6 +62,7 @@ class TransactionThread:
         self._connection = connections.connect(access.path)
         if not access.power:
             self._connection.execute("pragma synchronous = normal")
+        self._connection.set_progress_handler(self._late, _STEPS)
         self._thread = threading.Thread(target=self._work, name="penstock-transactions", daemon=True)
         self._thread.start()
 
@@ -89,17 +97,24 @@ class TransactionThread:
         self._connection.close()
 
     def _next(self) -> Request | None:
+        """In the order of asking; while one transaction is open, only its own requests."""
         if self._active is None:
             return self._waiting.popleft() if self._waiting else self._inbox.get()
+        for index, request in enumerate(self._waiting):
+            if request.owner is self._active:
+                del self._waiting[index]
+                return request
         return self._inbox.get(timeout=max(0.0, self._deadline - time.monotonic()))
 
     def _serve(self, request: Request) -> None:
         owner = request.owner
-        if self._active is not None and time.monotonic() >= self._deadline:
+        if self._late():
             self._expire()
         value: Any = None
         error: BaseException | None = None
         try:
+            if owner.abandoned and self._active is not owner:
+                owner.over = owner.over or "the transaction was rolled back before it began"
             if owner.over is not None:
                 raise TransactionClosed(owner.over)
             if self._active is None:
@@ -107,7 +122,7 @@ class TransactionThread:
             value = request.work(self._connection)
             self._check_open(owner, ends=request.ends)
         except sqlite3.Error as failure:
-            error = translate(failure, "run a statement in a transaction") or failure
+            error = self._explain(failure, owner)
         except BaseException as failure:
             error = failure
         if request.ends and owner.over is None:
@@ -141,6 +156,15 @@ class TransactionThread:
             finally:
                 self._active = None
                 self._access.lock.release()
+
+    def _late(self) -> bool:
+        return self._active is not None and time.monotonic() >= self._deadline
+
+    def _explain(self, failure: sqlite3.Error, owner: Transaction) -> Exception:
+        if failure.sqlite_errorname != "SQLITE_INTERRUPT":
+            return translate(failure, "run a statement in a transaction") or failure
+        self._expire()
+        return TransactionClosed(owner.over or "")
 
     def _expire(self) -> None:
         if self._active is not None:

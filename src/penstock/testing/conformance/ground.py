@@ -9,10 +9,11 @@ from types import TracebackType
 
 import pytest
 from msgspec import Struct
+from msgspec.structs import replace
 
 from penstock.model.clock import SECOND
 from penstock.model.job import DeadLetterView, JobFilter, JobView, QueueView, Status
-from penstock.model.message import DEFAULT_PRIORITY, Message
+from penstock.model.message import DEFAULT_PRIORITY, Message, Placed
 from penstock.model.outcome import Failed, Failure, Snoozed
 from penstock.ports.leases import Enrolment, Rescued
 from penstock.ports.queue import Queue
@@ -115,11 +116,23 @@ class Ground:
         """Messages whose ids and bodies are their names."""
         await self.queue.put([self.message(name, key, priority, task) for name in names])
 
+    async def put_given(self, name: str) -> list[Placed]:
+        """The caller chose the id."""
+        return await self.queue.put([replace(self.message(name), given=True)])
+
+    async def put_in(self, queue: str, *names: str, key: str | None = None) -> None:
+        await self.queue.put([replace(self.message(name, key), queue=queue) for name in names])
+
+    async def put_message(self, message: Message, *, delay: float | None = None, expires: float | None = None) -> None:
+        """Both in seconds from now."""
+        due, end = (None if seconds is None else self.after(seconds) for seconds in (delay, expires))
+        await self.queue.put([replace(message, due=due, expires=end)])
+
     async def put_delayed(self, name: str, seconds: float, key: str | None = None) -> None:
-        await self.queue.put([Message(name, QUEUE, TASK, name.encode(), key=key, due=self.after(seconds))])
+        await self.put_message(self.message(name, key), delay=seconds)
 
     async def put_expiring(self, name: str, seconds: float, key: str | None = None) -> None:
-        await self.queue.put([Message(name, QUEUE, TASK, name.encode(), key=key, expires=self.after(seconds))])
+        await self.put_message(self.message(name, key), expires=seconds)
 
     async def rescue(self, dead: Worker, by: Worker) -> Rescued:
         """What a rescuer does once it knows that `dead` is."""

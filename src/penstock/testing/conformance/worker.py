@@ -41,6 +41,9 @@ class Worker:
     async def done(self, deliveries: Delivery | Sequence[Delivery]) -> None:
         await self.end(deliveries, Done())
 
+    async def release(self, deliveries: Delivery | Sequence[Delivery]) -> None:
+        await self.end(deliveries, Released())
+
     async def end_run(self, run: Sequence[Delivery], outcome: Outcome) -> None:
         """The first of a run fails: as the engine does, release the rest with it."""
         ends = [Settlement(run[0], outcome), *(Settlement(rest, Released()) for rest in run[1:])]
@@ -49,10 +52,13 @@ class Worker:
     async def drain(self, *, suspects: bool = True) -> list[str]:
         """Do everything that can be done now; the ids in their order."""
         names: list[str] = []
-        while deliveries := await self.claim(100, suspects=suspects):
-            await self.done(deliveries)
-            names += [delivery.job_id for delivery in deliveries]
-        return names
+        while True:
+            claimed = await self.ask(100, suspects=suspects)
+            for run in claimed.runs:
+                await self.done(run)
+                names += ids(run)
+            if not claimed.runs and not claimed.more:
+                return names
 
     async def leave(self) -> None:
         await self.store.leases.leave(self.incarnation)

@@ -57,7 +57,7 @@ delete from penstock_aside
 where seq in (select value from json_each(:seqs))
 
 -- name: put_aside
-insert or ignore into penstock_aside (seq, queue, key, rank, stray)
+insert or replace into penstock_aside (seq, queue, key, rank, stray)
 select m.seq, m.queue, m.key, m.rank, null
 from json_each(:seqs) s
 join penstock_message m on m.seq = s.value

@@ -1,0 +1,1 @@
+"""The full matrix of `penstock bench`. See README.md beside this file."""

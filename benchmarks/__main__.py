@@ -1,0 +1,19 @@
+"""`make bench`: `penstock bench` at the depth that the targets are for, without a limit of time, and its JSON kept here."""
+
+import platform
+import sys
+from pathlib import Path
+
+from penstock.cli.bench.command import FULL_DEPTH, bench
+
+RESULTS = Path(__file__).with_name("results")
+
+
+def main() -> None:
+    RESULTS.mkdir(exist_ok=True)
+    result = RESULTS / f"python{platform.python_version()}.json"
+    bench.main(["--depth", str(FULL_DEPTH), "--limit", "0", "--json", str(result), *sys.argv[1:]], prog_name="python -m benchmarks")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""The lines of the report: what each says, and what it should say on this machine.
+
+Targets are given for a disk with 5,300 synced appends a second and a core with 212,000 asyncio tasks a second. A rate is the
+time of one job: so many synced commits, and the rest is the core's; each part is scaled by what this machine's disk and core
+did in the same run. Ratios, memory and the idle worker are not scaled.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from penstock.cli.bench.machine import REFERENCE_FSYNC, REFERENCE_SPAWN
+
+Kind: TypeAlias = Literal["none", "ratio", "rate", "cpu", "ceiling", "p99"]
+
+
+@dataclass(frozen=True)
+class Here:
+    """Medians of this run. `fsync_p99` in ms."""
+
+    fsync: float
+    spawn: float
+    fsync_p99: float
+
+    @property
+    def disk(self) -> float:
+        """How much faster than the one that the targets are for."""
+        return self.fsync / REFERENCE_FSYNC
+
+    @property
+    def core(self) -> float:
+        return self.spawn / REFERENCE_SPAWN
+
+
+@dataclass(frozen=True)
+class Line:
+    title: str
+    unit: str
+    kind: Kind = "none"
+    target: float = 0.0
+    commits: float = 0.0
+    """Synced commits that a job costs."""
+    durability: str = ""
+    raw: str = ""
+
+    def scaled(self, here: Here) -> float | None:
+        """The target on this machine; None: the line is only printed."""
+        match self.kind:
+            case "none":
+                return None
+            case "ratio" | "ceiling":
+                return self.target
+            case "rate":
+                disk = self.commits / REFERENCE_FSYNC
+                return 1 / (disk / here.disk + (1 / self.target - disk) / here.core)
+            case "cpu":
+                return self.target / here.core
+            case "p99":
+                return max(self.target, 4 * here.fsync_p99)
+
+    def holds(self, value: float, ratio: float | None, here: Here) -> bool | None:
+        wanted = self.scaled(here)
+        if wanted is None:
+            return None
+        if self.kind == "ratio":
+            return ratio is not None and ratio >= wanted
+        return value >= wanted if self.kind == "rate" else value <= wanted
+
+
+_DRAIN = 60_000 if sys.version_info >= (3, 12) else 45_000
+_POWER = "power: each commit synced"
+_RELAXED = "power: claims and settles unsynced"
+
+LINES: Mapping[str, Line] = {
+    "enqueue": Line("enqueue, awaited one by one", "/s", "ratio", 0.6, 1, _POWER, "a transaction each"),
+    "concurrent": Line("enqueue, 100 clients at once", "/s", "rate", 60_000, 1 / 100, _POWER, "100 a transaction"),
+    "many": Line("enqueue_many(1000)", "/s", "rate", 150_000, 1 / 1000, _POWER, "1,000 a transaction"),
+    "drain": Line("drain, one worker process", "/s", "rate", _DRAIN, 0, _RELAXED, "claim and settle of 256"),
+    "two": Line("drain, two worker processes", "/s", "none", 0, 0, _RELAXED, "claim and settle of 256"),
+    "keyed": Line("drain, 1,000 keys", "/s", "rate", 30_000, 0, _RELAXED, "claim and settle of 256"),
+    "tx": Line("handlers with tx", "/s", "ratio", 0.5, 1, _POWER, "row, follow-up and settle in a transaction each"),
+    "lock-queued": Line("others' wait for the write lock, p99", "ms", durability="beside tx: at Penstock's lock"),
+    "lock-foreign": Line("the same, not knowing of Penstock", "ms", durability="beside tx: SQLite's busy handler"),
+    "latency-return-p50": Line("enqueue's return to start, p50", "ms", "cpu", 1.0, durability=_POWER),
+    "latency-return-p99": Line("enqueue's return to start, p99", "ms", "p99", 3.0, durability=_POWER),
+    "latency-call-p50": Line("enqueue's call to start, p50", "ms", durability=_POWER),
+    "latency-call-p99": Line("enqueue's call to start, p99", "ms", durability=_POWER),
+    "cpu": Line("CPU for 1,000 jobs of the drain", "s", "cpu", 0.02, durability=_RELAXED),
+    "rss": Line("memory of its process at most", "MiB", "ceiling", 60),
+    "idle": Line("an idle worker, of a core", "%", "ceiling", 1.0),
+}

@@ -1,0 +1,119 @@
+"""Processes under measurement: started as a user starts them, and looked at from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+PROGRAMS = Path(__file__).with_name("programs")
+PATIENCE = 60.0
+"""Seconds that a process has to do what it was started for."""
+
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+def produce(store: Path, *words: object) -> dict[str, Any]:
+    """What a producer says after it has done its work."""
+    done = subprocess.run(_python("program.py", *words), env=_environment(store), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise click.ClickException(f"the producer {words[0]!r} failed:\n{done.stderr}")
+    return json.loads(done.stdout) if done.stdout else {}
+
+
+@contextmanager
+def worker(store: Path, processes: int = 1) -> Generator[subprocess.Popen[str], None, None]:
+    """`penstock worker` with its defaults. Stopped in good order at the end."""
+    command = [sys.executable, "-m", "penstock", "worker", "program:app", "--processes", str(processes)]
+    with _log(store).open("w+") as log:
+        running = subprocess.Popen(
+            command, cwd=PROGRAMS, env=_environment(store), stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True
+        )
+        try:
+            yield running
+        finally:
+            end(running)
+
+
+def check(running: subprocess.Popen[str], store: Path) -> None:
+    """Raises ClickException with its last words if it has ended."""
+    if running.poll() is not None:
+        raise click.ClickException(f"the worker ended with {running.returncode}:\n{_log(store).read_text()[-2000:]}")
+
+
+@contextmanager
+def bystander(store: Path, lock: Path, waits: dict[str, list[float]]) -> Generator[None, None, None]:
+    """Another process that writes to the file meanwhile; fills `waits`."""
+    running = subprocess.Popen(
+        _python("bystander.py", store, lock), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert running.stdout is not None
+        running.stdout.readline()
+        yield
+        said, trouble = running.communicate("\n", timeout=PATIENCE)
+        if running.returncode:
+            raise click.ClickException(f"the bystander failed:\n{trouble}")
+        waits.update(json.loads(said))
+    finally:
+        end(running)
+
+
+def end(running: subprocess.Popen[str]) -> None:
+    if running.poll() is None:
+        running.send_signal(signal.SIGTERM)
+        try:
+            running.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.wait()
+
+
+def cpu_seconds(pids: Iterable[int]) -> float | None:
+    """Spent so far, in user and system; None where the kernel does not tell."""
+    try:
+        return sum(_cpu(Path("/proc") / str(pid)) for pid in pids)
+    except OSError:
+        return None
+
+
+def _cpu(process: Path) -> float:
+    try:
+        return sum(int((thread / "schedstat").read_text().split()[0]) for thread in (process / "task").iterdir()) / 1e9
+    except OSError:  # a kernel without scheduler statistics counts in ticks
+        fields = (process / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICK
+
+
+def peak_mebibytes(pids: Iterable[int]) -> float | None:
+    """The highest resident memory that any of them had."""
+    try:
+        return max(_peak(Path("/proc") / str(pid) / "status") for pid in pids)
+    except OSError:
+        return None
+
+
+def _peak(status: Path) -> float:
+    facts = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    return int(facts["VmHWM"].split()[0]) / 1024
+
+
+def _python(program: str, *words: object) -> list[str]:
+    return [sys.executable, str(PROGRAMS / program), *map(str, words)]
+
+
+def _environment(store: Path) -> dict[str, str]:
+    return {**os.environ, "PENSTOCK_STORE": f"sqlite:///{quote(str(store))}"}
+
+
+def _log(store: Path) -> Path:
+    return store.with_suffix(".log")

@@ -1,0 +1,186 @@
+"""`penstock jobs`: list, show, retry, cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import click
+
+from penstock.cli import exits
+from penstock.cli.bundle import bundled
+from penstock.cli.facts import ended_facts, job_facts
+from penstock.cli.filters import hint_unknown, known_tasks
+from penstock.cli.finding import Place, in_store
+from penstock.cli.page import job_page, unroutable
+from penstock.cli.tables import Column, note, show_json, show_table
+from penstock.cli.words import relative, utc
+from penstock.errors import NotFound
+from penstock.model.job import Cancelled, JobFilter, JobView, Status
+from penstock.ports.store import Store
+
+_STATUSES = get_args(Status)
+
+
+@click.group()
+def jobs() -> None:
+    """List, show, retry and cancel jobs."""
+
+
+def _filter(status: Status | None, queue: str | None, task: str | None, key: str | None, contains: str | None) -> JobFilter:
+    return JobFilter(status=status, queue=queue, task=task, key=key, contains=contains)
+
+
+_filtered = bundled(
+    "where",
+    _filter,
+    click.option("--status", type=click.Choice(_STATUSES), help="Where the job is."),
+    click.option("--queue"),
+    click.option("--task", help="The whole name, e.g. shop.mail.send."),
+    click.option("--key"),
+    click.option("--contains", metavar="TEXT", help="In the encoded arguments."),
+)
+
+
+@jobs.command("ls")
+@_filtered
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@in_store
+def ls(place: Place, where: JobFilter, limit: int) -> None:
+    """The newest first."""
+
+    async def look(store: Store) -> tuple[Sequence[JobView], set[str], int]:
+        found = await store.inspect.jobs(where, limit=limit)
+        if not found:
+            await hint_unknown(store, where)
+        return found, await known_tasks(store), store.clock.now()
+
+    found, tasks, now = place.run(look)
+    if place.as_json:
+        show_json({"jobs": [job_facts(job) for job in found], "limit": limit})
+        return
+    _table(found, now)
+    lost = {job.task for job in found if job.status == "unroutable"}
+    for task in sorted(lost):
+        note(f"unroutable: {unroutable(task, tasks)}")
+    if len(found) == limit:
+        note(f"the newest {limit} are shown; narrow it down, or raise --limit")
+
+
+def _table(found: Sequence[JobView], now: int) -> None:
+    if not found:
+        note("no jobs")
+        return
+    show_table(
+        [
+            Column("ID", [job.id for job in found]),
+            Column("STATUS", [job.status for job in found]),
+            Column("TASK", [job.task for job in found], shrinks=True),
+            Column("QUEUE", [job.queue for job in found], drop=2),
+            Column("KEY", [job.key or "" for job in found], drop=3),
+            Column("TRY", [str(job.attempt) for job in found], right=True, drop=1),
+            Column("WHEN", [relative(_when(job), now) for job in found], right=True),
+            Column("UTC", [utc(_when(job)) for job in found], drop=4),
+        ]
+    )
+
+
+def _when(job: JobView) -> int:
+    """Of what its status says: the end, the start, the time it is due, else the enqueue."""
+    return job.ended or job.started or job.due or job.enqueued
+
+
+@jobs.command("show")
+@click.argument("id")
+@in_store
+def show(place: Place, id: str) -> None:
+    """All that is known of one job: arguments, times, what happened to it."""
+    show_job(place, id)
+
+
+def show_job(place: Place, id: str) -> None:
+    async def look(store: Store) -> tuple[JobView | None, str, dict[str, object]]:
+        job = await store.inspect.job(id)
+        if job is None:
+            return None, "", {}
+        letter = await store.inspect.letter(id)
+        paused = job.queue in await store.settings.paused()
+        page = job_page(job, letter, await known_tasks(store), paused, store.clock.now())
+        return job, page, {**job_facts(job), "dead_because": None if letter is None else letter.reason, **ended_facts(job)}
+
+    job, page, facts = place.run(look)
+    if job is None:
+        raise NotFound(f"no job {id} in this store; ended jobs are kept for 24 hours")
+    if place.as_json:
+        show_json(facts)
+    else:
+        click.echo(page)
+
+
+@jobs.command("retry")
+@click.argument("ids", nargs=-1, required=True)
+@in_store
+def retry(place: Place, ids: tuple[str, ...]) -> None:
+    """Run dead jobs again: under the same ids, at the end of their keys, with all attempts before them."""
+    _each(place, ids, _retry)
+
+
+async def _retry(store: Store, id: str) -> _Told:
+    job = await store.inspect.job(id)
+    match job.status if job is not None else None:
+        case None:
+            return _Told(id, "no such job", ok=False)
+        case "dead":
+            moved = await store.queue.replay([id])
+            return _Told(id, "retried", ok=True) if moved else _Told(id, "somebody else moved it meanwhile", ok=False)
+        case "delayed" | "retrying" as status:
+            due = relative(job.due if job else None, store.clock.now())
+            return _Told(id, f"{status}: it runs by itself {due}, which cannot be brought forward yet", ok=False)
+        case status:
+            return _Told(id, f"{status}: only a dead job can be retried", ok=False)
+
+
+@jobs.command("cancel")
+@click.argument("ids", nargs=-1, required=True)
+@in_store
+def cancel(place: Place, ids: tuple[str, ...]) -> None:
+    """Waiting jobs will never run; running ones are told to stop (a thread goes on until it looks)."""
+    _each(place, ids, _cancel)
+
+
+async def _cancel(store: Store, id: str) -> _Told:
+    try:
+        answer = await store.queue.cancel(id)
+    except NotFound:
+        return _Told(id, "no such job", ok=False)
+    return _Told(id, _CANCELLED[answer], ok=answer != "ended")
+
+
+_CANCELLED: Mapping[Cancelled, str] = {
+    "cancelled": "cancelled",
+    "requested": "running: its cancellation is requested",
+    "ended": "it had ended already",
+}
+
+
+@dataclass(frozen=True)
+class _Told:
+    id: str
+    outcome: str
+    ok: bool
+
+
+def _each(place: Place, ids: Sequence[str], verb: Callable[[Store, str], Awaitable[_Told]]) -> None:
+    """Exits 1 unless it worked for all of them."""
+
+    async def work(store: Store) -> list[_Told]:
+        return [await verb(store, id) for id in ids]
+
+    told = place.run(work)
+    if place.as_json:
+        show_json({"jobs": [{"id": one.id, "ok": one.ok, "outcome": one.outcome} for one in told]})
+    for one in told if not place.as_json else ():
+        click.echo(f"{one.id}  {one.outcome}")
+    if not all(one.ok for one in told):
+        raise click.exceptions.Exit(exits.FAILED)

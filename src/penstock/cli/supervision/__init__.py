@@ -1,0 +1,1 @@
+"""The parent of the worker processes, and what a worker process is."""

@@ -1,0 +1,67 @@
+"""`penstock worker`: the parent, or (with a tether) one of its children."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from penstock.cli import lazy
+from penstock.cli.bundle import bundled
+from penstock.cli.enqueue import Length
+from penstock.cli.supervision import logs
+from penstock.cli.supervision.order import LogFormat, Order
+from penstock.cli.supervision.parent import supervise
+
+
+class Weighted(click.ParamType[tuple[tuple[str, int], ...]]):
+    name = "queues"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[tuple[str, int], ...]:
+        """`mail:5,reports`; a queue's name may hold colons itself."""
+        if isinstance(value, tuple):
+            return value
+        found: dict[str, int] = {}
+        for part in str(value).split(","):
+            name, _, weight = part.strip().rpartition(":")
+            if not weight.isdecimal() or not name:
+                name, weight = part.strip(), "1"
+            if not name or int(weight) < 1 or name in found:
+                self.fail(f"{value!r}: write names with weights from 1, each once: mail:5,reports", param, ctx)
+            found[name] = int(weight)
+        return tuple(found.items())
+
+
+def _order(
+    queues: tuple[tuple[str, int], ...], store: str | None, shutdown_timeout: float, lease: float, log_format: LogFormat
+) -> dict[str, Any]:
+    return {"queues": queues, "store": store, "shutdown_timeout": shutdown_timeout, "lease": lease, "log_format": log_format}
+
+
+_how = bundled(
+    "how",
+    _order,
+    click.option("--queues", type=Weighted(), default=(), help="Only these, with weights: mail:5,reports."),
+    click.option("--store", metavar="URL", help="Instead of the app's own."),
+    click.option("--shutdown-timeout", type=Length(), default="25s", show_default=True, help="For what runs when it is told to stop."),
+    click.option("--lease", type=Length(), default="15s", show_default=True, help="Unseen for so long, a worker counts as dead."),
+    click.option("--log-format", type=click.Choice(["auto", "json", "text"]), default="auto", help="auto: text on a terminal."),
+)
+
+
+@click.command()
+@click.argument("app", metavar="MODULE:APP")
+@click.option("--processes", type=click.IntRange(1, 1024), default=1, show_default=True)
+@click.option("--concurrency", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Jobs at once in each process.")
+@_how
+@click.option("--tether", type=int, hidden=True)
+def worker(app: str, processes: int, concurrency: int, how: dict[str, Any], tether: int | None) -> int:
+    """Run the jobs of an app.
+
+    The processes are watched over: one that dies is replaced. SIGTERM or Ctrl-C lets what runs end within --shutdown-timeout
+    and gives the rest back; a second one gives all back now. SIGUSR1 writes the stacks of all threads to stderr.
+    """
+    if tether is not None:
+        return int(lazy.load("penstock.cli.supervision.child:work")(tether))
+    logs.configure(how["log_format"])
+    return supervise(Order(app=app, processes=processes, concurrency=concurrency, **how))

@@ -1,0 +1,131 @@
+"""What is kept of what is over, and counters that agree with it after anything."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from penstock.model.clock import SECOND
+from penstock.model.job import JobFilter
+from penstock.model.outcome import Dead, Done
+from penstock.testing.conformance.ground import ALL, QUEUE, TASK, Counts, Ground
+from penstock.testing.conformance.play import Play
+
+HOUR = 3600 * SECOND
+
+
+class HistoryConformance:
+    @pytest.mark.parametrize("seed", range(3))
+    async def test_anything_may_happen(self, store: Ground, seed: int) -> None:
+        """Failures, snoozes, releases, deaths, cancellations: order per key is kept, nothing is stuck, counters are right."""
+        play = Play(store, random.Random(seed))
+        await play.begin(messages=60)
+        for _ in range(150):
+            await play.step()
+            assert await store.counters() == await store.recount()
+        await play.finish()
+        counts = await store.counters()
+        assert counts == await store.recount()
+        assert (counts.waiting, counts.delayed, counts.running) == (0, 0, 0)
+        assert counts.done + counts.dead + counts.cancelled == 60
+
+    async def test_what_is_old_is_forgotten(self, store: Ground) -> None:
+        worker = await store.worker()
+        await store.put("old", "old and dead")
+        old, dead = await worker.claim()
+        await worker.done(old)
+        await worker.end(dead, Dead("rejected"))
+        store.advance(3600)
+        await store.put("young", "waits")
+        await worker.done(await worker.claim(1))
+        assert await store.queue.prune(100, age=HOUR, keep=ALL) == 0
+        store.advance(0.001)
+        assert await store.queue.prune(100, age=HOUR, keep=ALL) == 1
+        assert await store.store.inspect.job("old") is None
+        assert [await store.status(name) for name in ("old and dead", "young", "waits")] == ["dead", "done", "waiting"]
+
+    async def test_no_more_is_kept_than_asked_for(self, store: Ground) -> None:
+        worker = await store.worker()
+        names = [f"m{n}" for n in range(10)]
+        await store.put(*names)
+        await store.put_in("other", "elsewhere")
+        for delivery in [*await worker.claim(), *await worker.claim(queue="other")]:
+            await worker.done(delivery)
+            store.advance(1)
+        assert await store.queue.prune(100, age=HOUR, keep=3) == 7
+        assert await store.queue.prune(100, age=HOUR, keep=3) == 0
+        kept = await store.store.inspect.jobs(JobFilter(queue=QUEUE), limit=ALL)
+        assert [job.id for job in kept] == ["m9", "m8", "m7"]
+        assert await store.status("elsewhere") == "done"
+
+    async def test_pruning_goes_on_where_it_stopped(self, store: Ground) -> None:
+        worker = await store.worker()
+        await store.put(*(f"m{n}" for n in range(10)))
+        await worker.done(await worker.claim())
+        store.advance(3601)
+        assert [await store.queue.prune(4, age=HOUR, keep=ALL) for _ in range(4)] == [4, 4, 2, 0]
+
+    async def test_given_ids_are_remembered_whatever_is_kept(self, store: Ground) -> None:
+        worker = await store.worker()
+        await store.put_given("given")
+        await store.put("made")
+        await worker.done(await worker.claim())
+        assert await store.queue.prune(100, age=HOUR, keep=0) == 1
+        assert not (await store.put_given("given"))[0].created
+        store.advance(3600.001)
+        assert await store.queue.prune(100, age=HOUR, keep=0) == 1
+        assert (await store.put_given("given"))[0].created
+
+    async def test_history_goes_with_its_job(self, store: Ground) -> None:
+        worker = await store.worker()
+        await store.put_given("a")
+        await worker.end(await worker.claim_one(), store.failed())
+        await worker.done(await worker.claim_one())
+        store.advance(3601)
+        await store.queue.prune(100, age=HOUR, keep=ALL)
+        await store.put_given("a")
+        assert await store.happened("a") == []
+
+    async def test_jobs_are_listed_newest_first(self, store: Ground) -> None:
+        worker = await store.worker()
+        for name in ("first", "second", "third"):
+            await store.put(name)
+            store.advance(1)
+        await worker.end(await worker.claim_one(), Done())
+        listed = await store.store.inspect.jobs(JobFilter(), limit=2)
+        assert [job.id for job in listed] == ["third", "second"]
+        rest = await store.store.inspect.jobs(JobFilter(), limit=2, before=listed[-1].enqueued)
+        assert [(job.id, job.status) for job in rest] == [("first", "done")]
+        found = {
+            "done": await store.store.inspect.jobs(JobFilter(status="done"), limit=9),
+            "waiting": await store.store.inspect.jobs(JobFilter(status="waiting"), limit=9),
+            "contains": await store.store.inspect.jobs(JobFilter(contains="econ"), limit=9),
+            "task": await store.store.inspect.jobs(JobFilter(task=TASK, queue=QUEUE), limit=9),
+            "ids": await store.store.inspect.jobs(JobFilter(ids=("first", "no such id")), limit=9),
+        }
+        assert {what: [job.id for job in jobs] for what, jobs in found.items()} == {
+            "done": ["first"],
+            "waiting": ["third", "second"],
+            "contains": ["second"],
+            "task": ["third", "second", "first"],
+            "ids": ["first"],
+        }
+
+    async def test_every_state_has_its_name(self, store: Ground) -> None:
+        worker = await store.worker()
+        await store.put("done", "dead", "retrying", "running", "cancelled", "waiting")
+        await store.put_expiring("expired", 0)
+        await store.put_delayed("delayed", 60)
+        await store.put("unroutable", task="nobody knows it")
+        await store.queue.cancel("cancelled")
+        await store.queue.expire(100)
+        done, dead, retrying, _ = await worker.claim(4)
+        await worker.done(done)
+        await worker.end(dead, Dead("rejected"))
+        await worker.end(retrying, store.failed(60))
+        assert {job.id: job.status for job in await store.store.inspect.jobs(JobFilter(), limit=ALL)} == {
+            name: name for name in "done dead retrying running cancelled waiting expired delayed unroutable".split()
+        }
+        assert await store.counters() == await store.recount()
+        assert await store.counters() == Counts(waiting=2, delayed=2, running=1, dead=1, done=1, cancelled=1, expired=1)

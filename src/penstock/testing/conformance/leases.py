@@ -1,0 +1,186 @@
+"""A dead worker's messages come back, each with a death more; a slow one finds that they are not its own any more."""
+
+from __future__ import annotations
+
+import pytest
+
+from penstock.errors import LeaseLost
+from penstock.model.outcome import Dead, Done, Released
+from penstock.testing.conformance.ground import TASK, Counts, Ground
+from penstock.testing.conformance.worker import ids
+
+
+class LeaseConformance:
+    async def test_a_dead_workers_messages_come_back(self, store: Ground) -> None:
+        dead, living = await store.worker(), await store.worker()
+        await store.put("a", "b", "c")
+        await dead.claim(2)
+        rescued = await store.rescue(dead, by=living)
+        assert (rescued.incarnation, rescued.released, rescued.dead) == (dead.incarnation, 2, 0)
+        deliveries = await living.claim()
+        assert ids(deliveries) == ["a", "b", "c"]
+        assert [(delivery.attempt, delivery.deaths) for delivery in deliveries] == [(1, 1), (1, 1), (1, 0)]
+        assert await store.happened("a") == ["died"]
+        assert await store.counters() == await store.recount() == Counts(running=3)
+
+    async def test_who_beats_is_not_rescued(self, store: Ground) -> None:
+        worker, rescuer = await store.worker(), await store.worker()
+        await store.put("a")
+        await worker.claim_one()
+        (seen,) = await rescuer.store.leases.others(rescuer.incarnation)
+        assert not seen.gone
+        assert await worker.store.leases.beat(worker.incarnation)
+        assert await rescuer.store.leases.rescue(seen.incarnation, seen.beat) is None
+        assert await store.status("a") == "running"
+
+    async def test_a_worker_is_rescued_once(self, store: Ground) -> None:
+        dead, rescuer = await store.worker(), await store.worker()
+        await store.put("a")
+        await dead.claim_one()
+        (seen,) = await rescuer.store.leases.others(rescuer.incarnation)
+        assert await rescuer.store.leases.rescue(seen.incarnation, seen.beat) is not None
+        assert await rescuer.store.leases.rescue(seen.incarnation, seen.beat) is None
+        assert await rescuer.store.leases.others(rescuer.incarnation) == []
+        assert (await rescuer.claim_one()).deaths == 1
+
+    async def test_a_stale_settle_writes_nothing_and_tells_which(self, store: Ground) -> None:
+        slow, quick = await store.worker(), await store.worker()
+        await store.put("a", "b", "c", "d")
+        a, b, c, d = await slow.claim()
+        await slow.done(d)
+        await store.rescue(slow, by=quick)
+        held = await quick.claim()
+        for outcome in (Done(b"stale"), store.failed(), store.snoozed(), Dead("stale"), Released()):
+            assert await slow.settle([a, b, c], outcome) == [a.seq, b.seq, c.seq]
+        await quick.end(held, Done(b"fresh"))
+        assert await slow.settle([d, a], Done(b"stale")) == [d.seq, a.seq]
+        assert [(await store.job(name)).result for name in "abc"] == [b"fresh"] * 3
+        assert await store.counters() == await store.recount() == Counts(done=4)
+
+    async def test_a_second_settle_is_stale(self, store: Ground) -> None:
+        worker = await store.worker()
+        await store.put("a")
+        delivery = await worker.claim_one()
+        await worker.end(delivery, Done(b"first"))
+        assert await worker.settle(delivery, Done(b"second")) == [delivery.seq]
+        assert (await store.job("a")).result == b"first"
+
+    async def test_a_worker_declared_dead_is_told(self, store: Ground) -> None:
+        slow, quick = await store.worker(), await store.worker()
+        await store.rescue(slow, by=quick)
+        assert not await slow.store.leases.beat(slow.incarnation)
+        with pytest.raises(LeaseLost):
+            await slow.ask()
+
+    async def test_one_death_changes_nothing(self, store: Ground) -> None:
+        dead, living = await store.worker(), await store.worker()
+        await store.put("a")
+        await dead.claim_one()
+        await store.rescue(dead, by=living)
+        await store.put("b")
+        assert ids(await living.claim()) == ["a", "b"]
+
+    async def test_a_suspect_runs_alone(self, store: Ground) -> None:
+        living = await store.worker()
+        await _let_workers_die(store, 2, "killer")
+        await store.put("a", "b")
+        claimed = await living.ask(1)
+        assert [ids(run) for run in claimed.runs] == [["a"]]
+        assert claimed.suspects
+        free = await store.worker()
+        claimed = await free.ask(10, suspects=True)
+        assert [ids(run) for run in claimed.runs] == [["killer"]]
+        assert claimed.runs[0][0].deaths == 2
+        await free.done(claimed.runs[0])
+        assert not (await living.ask()).suspects
+        assert await store.status("killer") == "done"
+
+    async def test_the_third_death_is_the_last(self, store: Ground) -> None:
+        rescuer = await store.worker(TASK, f"{TASK}.on_dead", hooks=[TASK])
+        await _let_workers_die(store, 3, "killer")
+        letter = await store.letter("killer")
+        assert (letter.deaths, letter.body) == (3, b"killer")
+        assert await store.happened("killer") == ["died", "died", "died"]
+        assert [each.task for each in await rescuer.claim()] == [f"{TASK}.on_dead"]
+
+    async def test_who_died_beside_a_killer_is_not_its_victim_for_long(self, store: Ground) -> None:
+        """Both have two deaths; each runs alone, so only the killer gets its third."""
+        await _let_workers_die(store, 2, "killer", "victim")
+        worker = await store.worker()
+        assert ids(await worker.claim(10, suspects=True)) == ["killer"]
+        other = await store.worker()
+        await store.rescue(worker, by=other)
+        assert await other.drain() == ["victim"]
+        assert await store.status("killer") == "dead"
+
+    async def test_a_suspect_holds_its_key(self, store: Ground) -> None:
+        await _let_workers_die(store, 2, "k1", key="k")
+        busy, free = await store.worker(), await store.worker()
+        await store.put("k2", key="k")
+        await store.put("other")
+        assert ids(await busy.claim()) == ["other"]
+        suspect = await free.claim_one(suspects=True)
+        assert suspect.job_id == "k1"
+        assert await busy.claim() == []
+        await free.done(suspect)
+        assert ids(await busy.claim()) == ["k2"]
+
+    async def test_a_run_ends_before_a_suspect(self, store: Ground) -> None:
+        await _let_workers_die(store, 2, "k2", key="k")
+        worker = await store.worker()
+        await store.put("k3", key="k")
+        claimed = await worker.ask(10, suspects=True)
+        assert [ids(run) for run in claimed.runs] == [["k2"]]
+        await worker.release(claimed.runs[0])
+        claimed = await worker.ask(10, suspects=False)
+        assert claimed.runs == []
+        assert (await worker.ask(10, suspects=False)).suspects
+        assert await worker.drain() == ["k2", "k3"]
+
+    async def test_a_suspect_that_fails_stays_one(self, store: Ground) -> None:
+        await _let_workers_die(store, 2, "killer")
+        worker = await store.worker()
+        await worker.end(await worker.claim_one(suspects=True), store.failed(5))
+        store.advance(5)
+        claimed = await worker.ask()
+        assert (claimed.runs, claimed.suspects) == ([], True)
+        assert (await worker.claim_one(suspects=True)).attempt == 2
+
+    async def test_one_leader_a_role(self, store: Ground) -> None:
+        first, second = await store.worker(), await store.worker()
+        minute = 60_000_000
+        assert await first.store.leases.lead("maintenance", first.incarnation, minute)
+        assert not await second.store.leases.lead("maintenance", second.incarnation, minute)
+        assert await second.store.leases.lead("another role", second.incarnation, minute)
+        store.advance(59)
+        assert await first.store.leases.lead("maintenance", first.incarnation, minute)
+        store.advance(59)
+        assert not await second.store.leases.lead("maintenance", second.incarnation, minute)
+        store.advance(1)
+        assert await second.store.leases.lead("maintenance", second.incarnation, minute)
+        assert not await first.store.leases.lead("maintenance", first.incarnation, minute)
+
+    async def test_a_dead_leaders_role_is_free(self, store: Ground) -> None:
+        first, second = await store.worker(), await store.worker()
+        assert await first.store.leases.lead("maintenance", first.incarnation, 3_600_000_000)
+        await store.rescue(first, by=second)
+        assert await second.store.leases.lead("maintenance", second.incarnation, 3_600_000_000)
+
+    async def test_the_registry_shows_who_lives(self, store: Ground) -> None:
+        worker, other = await store.worker("a", "b"), await store.worker("c")
+        (first, _) = sorted(await store.store.inspect.workers(), key=lambda each: each.incarnation)
+        assert (first.incarnation, first.tasks, first.running) == (worker.incarnation, ("a", "b"), 0)
+        assert await store.store.leases.routable(["a", "c", "d"]) == ["a", "c"]
+        await other.leave()
+        assert await store.store.leases.routable(["a", "c", "d"]) == ["a"]
+
+
+async def _let_workers_die(store: Ground, times: int, *names: str, key: str | None = None) -> None:
+    """Put these, and let workers die one after the other while each holds all of them that it can have."""
+    await store.put(*names, key=key)
+    rescuer = await store.worker()
+    for deaths in range(times):
+        dead = await store.worker()
+        assert ids(await dead.claim(100, suspects=deaths == 2))[:1] == [names[0]]
+        await store.rescue(dead, by=rescuer)
+    await rescuer.leave()

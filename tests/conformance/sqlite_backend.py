@@ -1,0 +1,88 @@
+"""SQLite for the suite: a file in memory-backed storage where there is some, and a clock that stands still."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from penstock.model.clock import SECOND
+from penstock.observe.signals import Signals
+from penstock.stores.sqlite.clock import StoreClock
+from penstock.stores.sqlite.store import SqliteStore
+from penstock.testing.conformance import Capabilities, Setup
+from penstock.testing.conformance.backend import Where
+
+SHARED_MEMORY = Path("/dev/shm")
+START = 1_700_000_000 * SECOND
+
+
+@contextmanager
+def fast_folder() -> Iterator[Path]:
+    """A fresh folder in tmpfs, so that a synced commit costs nothing."""
+    with tempfile.TemporaryDirectory(prefix="penstock-", dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None) as folder:
+        yield Path(folder)
+
+
+class HeldClock:
+    """Wall and boot time that move only when told to."""
+
+    def __init__(self) -> None:
+        self.passed = 0
+        """µs since the machine booted."""
+        self.wall_offset = START
+
+    def store_clock(self) -> StoreClock:
+        return StoreClock(lambda: self.wall_offset + self.passed, lambda: self.passed, "this boot")
+
+    def advance(self, seconds: float) -> None:
+        self.passed += round(seconds * SECOND)
+
+
+class SqliteConnection:
+    """A user's `sqlite3.Connection` with the settings that the module gives it."""
+
+    def __init__(self, path: Path, *, careless: bool = False) -> None:
+        self.driver = sqlite3.connect(path)
+        self.driver.execute(f"pragma synchronous = {'normal' if careless else 'full'}")
+        self.driver.execute("pragma wal_autocheckpoint = 0")
+
+    def execute(self, sql: str) -> Sequence[Sequence[Any]]:
+        return self.driver.execute(sql).fetchall()
+
+    def commit(self) -> None:
+        self.driver.commit()
+
+    def rollback(self) -> None:
+        self.driver.rollback()
+
+    def close(self) -> None:
+        self.driver.close()
+
+
+class SqliteBackend:
+    capabilities = Capabilities()
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "store.db"
+        self.clock = HeldClock()
+
+    def make(self, setup: Setup) -> SqliteStore:
+        return SqliteStore(
+            str(self.path),
+            signals=Signals(),
+            limits=setup.limits,
+            patience=setup.patience,
+            clock=self.clock.store_clock(),
+            tx_limit=setup.tx_limit,
+        )
+
+    def advance(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    def connect(self, where: Where) -> SqliteConnection:
+        path = self.path.with_name("elsewhere.db") if where == "elsewhere" else self.path
+        return SqliteConnection(path, careless=where == "careless")

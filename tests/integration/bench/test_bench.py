@@ -1,0 +1,87 @@
+"""`penstock bench` runs, measures everything, and says what the figures mean. How fast it was is nobody's business here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.cli.bench.lines import LINES, Here
+from penstock.cli.bench.run import MEASURES
+
+REFERENCE = Here(fsync=5_300, spawn=212_000, fsync_p99=0.5)
+SLOW = Here(fsync=530, spawn=106_000, fsync_p99=5)
+
+
+def bench(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "penstock", "bench", "--folder", str(folder), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("bench")
+    done = bench(folder, "--rounds", "1", "--depth", "2000", "--json")
+    assert done.returncode == 0, done.stderr
+    assert not list(folder.iterdir())
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def test_every_line_is_measured(measured: dict[str, Any]) -> None:
+    assert set(measured["lines"]) == set(LINES)
+    assert all(line["value"] > 0 for name, line in measured["lines"].items() if not name.startswith("latency-return"))
+
+
+def test_rates_stand_beside_the_raw_driver(measured: dict[str, Any]) -> None:
+    rates = {name: line for name, line in measured["lines"].items() if LINES[name].unit == "/s"}
+    assert len(rates) == 7
+    assert all(line["raw"] > 0 and line["ratio"] > 0 and line["raw_is"] for line in rates.values())
+
+
+def test_targets_have_a_verdict(measured: dict[str, Any]) -> None:
+    verdicts = {name: line["target"]["ok"] for name, line in measured["lines"].items() if line["target"]}
+    assert {name for name, line in LINES.items() if line.kind != "none"} == set(verdicts)
+    assert measured["missed"] == [name for name, ok in verdicts.items() if not ok]
+
+
+def test_synced_commits_are_counted(measured: dict[str, Any]) -> None:
+    lines = measured["lines"]
+    assert lines["enqueue"]["fsyncs"] == lines["enqueue"]["depth"]
+    assert lines["many"]["fsyncs"] == 2
+    assert 20 <= lines["concurrent"]["fsyncs"] <= 2000
+
+
+def test_the_machine_is_described(measured: dict[str, Any]) -> None:
+    assert {"commit", "python", "sqlite", "filesystem", "fsync_per_s", "fsync_p99_ms", "spawn_per_s", "disk", "core"} <= set(
+        measured["machine"]
+    )
+
+
+def test_a_table_for_humans_and_a_file_for_programs(tmp_path: Path) -> None:
+    done = bench(tmp_path, "--only", "many", "--rounds", "2", "--depth", "1000", "--json", str(tmp_path / "found.json"))
+    assert done.returncode == 0, done.stderr
+    assert "enqueue_many(1000)" in done.stdout
+    assert len(json.loads((tmp_path / "found.json").read_text())["lines"]["many"]["rounds"]) == 2
+
+
+def test_an_unknown_measure_is_refused(tmp_path: Path) -> None:
+    done = bench(tmp_path, "--only", "drain,flow")
+    assert done.returncode == 2
+    assert all(name in done.stderr for name in ("flow", *MEASURES))
+
+
+def test_targets_on_the_reference_machine_are_those_of_the_issue() -> None:
+    wanted = {name: line.target for name, line in LINES.items() if line.kind == "rate"}
+    assert {name: LINES[name].scaled(REFERENCE) for name in wanted} == pytest.approx(wanted)
+
+
+def test_a_slow_disk_excuses_commits_and_a_slow_core_the_rest() -> None:
+    assert LINES["drain"].scaled(SLOW) == pytest.approx(LINES["drain"].target / 2)
+    per_hundred = 100 * (1 / 60_000) - 1 / 5_300
+    assert LINES["concurrent"].scaled(SLOW) == pytest.approx(100 / (2 * per_hundred + 1 / 530))
+    assert LINES["enqueue"].scaled(SLOW) == 0.6
+    assert LINES["latency-return-p99"].scaled(SLOW) == 20
+    assert LINES["rss"].scaled(SLOW) == 60

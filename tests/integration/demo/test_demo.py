@@ -1,0 +1,100 @@
+"""The whole demo, as a stranger runs it."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MARK = "PENSTOCK_TEST_MARK"
+
+
+@pytest.fixture
+def mark() -> Iterator[str]:
+    """In the environment of the demo and of all it starts."""
+    mark = uuid.uuid4().hex
+    yield mark
+    for pid in marked(mark):
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_reconciles_with_killed_workers_and_leaves_nothing(mark: str, tmp_path: Path) -> None:
+    done = subprocess.run(demo("--for", "8", "--kills", "2", "--json", "--seed", "7"), **quiet(mark, tmp_path), check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout)
+    sums = result["sums"]
+    assert result["ok"] and result["faults"] == []
+    assert sums["acknowledged"] <= sums["users"] <= sums["tried"] == sums["acknowledged"] + sums["unknown"]
+    assert sums["acknowledged"] > 100
+    assert sums["users"] == sums["welcomed"] + sums["dead_letters"]
+    assert sums["e_mails"] == sums["welcomed"] + len(result["sent_again_after_a_kill"])
+    assert (sums["lost"], sums["effects_twice"], sums["unfinished"]) == (0, 0, 0)
+    assert (sums["e_mails_twice_unexplained"], sums["welcomed_without_e_mail"]) == (0, 0)
+    assert sums["dead_letters"] > 0
+    assert result["replayed"]["status"] == "done"
+    assert len(result["kills"]) == 2
+    assert all(kill["back_after"] is not None for kill in result["kills"])
+    assert marked(mark) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nobody_outlives_a_killed_demo(mark: str, tmp_path: Path) -> None:
+    with subprocess.Popen(demo("--for", "60", "--kills", "0", "--dir", str(tmp_path / "data")), **quiet(mark, tmp_path)) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            if "signed up" in line and "signed up 0" not in line:
+                break
+        family = [os.pidfd_open(pid) for pid in marked(mark)]
+        assert len(family) >= 5, "the demo, the mail server, the web API, the visitors and the workers"
+        running.kill()
+        for pidfd in family:
+            assert select.select([pidfd], [], [], 30)[0], "a process outlived the demo"
+            os.close(pidfd)
+    assert marked(mark) == []
+
+
+def test_a_folder_in_use_is_refused(mark: str, tmp_path: Path) -> None:
+    (tmp_path / "something").write_text("of somebody")
+    refused = subprocess.run(demo("--dir", str(tmp_path)), **quiet(mark, tmp_path), check=False)
+    assert refused.returncode == 2
+    assert "is not empty" in refused.stderr
+
+
+def test_a_missing_extra_is_named_with_its_install_line(mark: str, tmp_path: Path) -> None:
+    without = "import sys; sys.modules['aiosmtpd'] = None; from penstock.cli import main; sys.argv[1:] = ['demo']; main()"
+    refused = subprocess.run([sys.executable, "-c", without], **quiet(mark, tmp_path), check=False)
+    assert refused.returncode == 78
+    assert 'pip install "penstock[demo]"' in refused.stderr
+
+
+def demo(*options: str) -> list[str]:
+    return [sys.executable, "-m", "penstock", "demo", *options]
+
+
+def quiet(mark: str, folder: Path) -> dict[str, Any]:
+    return {
+        "stdin": subprocess.DEVNULL,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "text": True,
+        "env": {**os.environ, MARK: mark, "TMPDIR": str(folder)},
+    }
+
+
+def marked(mark: str) -> list[int]:
+    wanted = f"{MARK}={mark}".encode()
+    return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/environ") if wanted in environment(path).split(b"\0")]
+
+
+def environment(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # it has ended
+        return b""

@@ -1,0 +1,144 @@
+"""`task.using(…)`: what it takes, what it makes of it, what it refuses."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from penstock import App, Retry, Task
+from penstock.errors import ConfigurationError, PayloadTooLarge
+from penstock.model.message import Message
+from tests.unit.api.scripted import NOW, ScriptedStore, attach
+
+SECOND = 1_000_000
+NOON = datetime(2024, 5, 17, 12, tzinfo=UTC)
+NOON_MICROS = 1_715_947_200_000_000
+
+
+def a_task(app: App) -> Task[[int], None]:
+    @app.task(queue="mail")
+    async def send(a: int) -> None: ...
+
+    return send
+
+
+async def sent(app: App, task: Task[[int], None]) -> Message:
+    store = attach(app, ScriptedStore())
+    await task.enqueue(1)
+    return store.messages[-1]
+
+
+async def test_without_options(app: App) -> None:
+    message = await sent(app, a_task(app))
+    assert (message.queue, message.task, message.body, message.priority) == ("mail", "shop.send", b'{"a":1}', 4)
+    assert (message.key, message.due, message.expires, message.headers, message.options, message.given) == (None,) * 5 + (False,)
+    assert len(message.id) == 36
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"delay": 1.5}, {"due": NOW + 1_500_000}),
+        ({"delay": 0}, {"due": NOW}),
+        ({"delay": timedelta(hours=1)}, {"due": NOW + 3600 * SECOND}),
+        ({"at": NOON}, {"due": NOON_MICROS}),
+        ({"expires": 60}, {"expires": NOW + 60 * SECOND}),
+        ({"expires": timedelta(minutes=1)}, {"expires": NOW + 60 * SECOND}),
+        ({"expires": NOON}, {"expires": NOON_MICROS}),
+        ({"priority": 0}, {"priority": 0}),
+        ({"priority": 9}, {"priority": 9}),
+        ({"key": "user:7"}, {"key": "user:7"}),
+        ({"id": "w-1"}, {"id": "w-1", "given": True}),
+        ({"headers": {"tenant": "a"}}, {"headers": b'{"tenant":"a"}'}),
+        ({"timeout": timedelta(seconds=5)}, {"options": b'{"timeout":5.0}'}),
+        ({"retry": Retry(attempts=3)}, {"options": b'{"attempts":3,"first":1.0,"factor":2.0,"limit":3600.0}'}),
+    ],
+    ids=str,
+)
+async def test_an_option_becomes_part_of_the_message(app: App, options: dict[str, Any], expected: dict[str, Any]) -> None:
+    message = msgspec.structs.asdict(await sent(app, a_task(app).using(**options)))
+    assert {name: message[name] for name in expected} == expected
+
+
+async def test_later_options_win_and_the_rest_stays(app: App) -> None:
+    first = a_task(app).using(delay=5, key="a", priority=1, expires=60, timeout=3, headers={"x": "1"})
+    message = await sent(app, first.using(at=NOON, priority=9, expires=NOON + timedelta(1), retry=Retry(attempts=2)))
+    assert (message.due, message.key, message.priority) == (NOON_MICROS, "a", 9)
+    assert message.expires == NOON_MICROS + 24 * 3600 * SECOND
+    assert message.headers == b'{"x":"1"}'
+    assert msgspec.json.decode(message.options or b"") == {"attempts": 2, "first": 1.0, "factor": 2.0, "limit": 3600.0, "timeout": 3.0}
+
+
+async def test_options_do_not_leak(app: App) -> None:
+    task = a_task(app)
+    task.using(priority=9, key="a")
+    message = await sent(app, task)
+    assert (message.priority, message.key) == (4, None)
+
+
+async def test_options_travel_with_a_bound_call(app: App) -> None:
+    store = attach(app, ScriptedStore())
+    task = a_task(app)
+    jobs = await app.enqueue_many([task.using(priority=9).bind(1), task.using(id="w-1").bind(2), task.bind(3)])
+    assert [message.priority for message in store.messages] == [9, 4, 4]
+    assert [job.id for job in jobs] == [message.id for message in store.messages]
+    assert jobs[1].id == "w-1"
+    assert await app.enqueue_many([]) == []
+
+
+async def test_a_bound_call_can_be_enqueued_twice(app: App) -> None:
+    attach(app, ScriptedStore())
+    call = a_task(app).bind(1)
+    one, two = await app.enqueue_many([call, call])
+    assert one.id < two.id
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"priority": 10}, "a priority is 0 to 9, 9 first"),
+        ({"priority": -1}, "a priority is 0 to 9"),
+        ({"priority": 1.5}, "a priority is 0 to 9"),
+        ({"priority": True}, "a priority is 0 to 9"),
+        ({"delay": -1}, "using(delay=…): -1 is not a length of time from 0 on"),
+        ({"delay": timedelta(seconds=-1)}, "is not a length of time"),
+        ({"delay": float("nan")}, "is not a length of time"),
+        ({"delay": float("inf")}, "is not a length of time"),
+        ({"delay": "1h"}, "neither a number of seconds nor a timedelta"),
+        ({"delay": 1, "at": NOON}, "give one of the two"),
+        ({"at": datetime(2024, 1, 1)}, "using(at=…): a datetime without a time zone names no instant"),
+        ({"at": 5}, "5 is not a datetime"),
+        ({"expires": datetime(2024, 1, 1)}, "using(expires=…): a datetime without a time zone"),
+        ({"expires": -1}, "using(expires=…): -1 is not a length of time"),
+        ({"expires": 0}, "it would expire before it may start"),
+        ({"delay": 60, "expires": 30}, "it would expire before it may start"),
+        ({"at": NOON, "expires": NOON}, "it would expire before it may start"),
+        ({"key": "a b"}, "using(key=…): 'a b' is not a name: 1 to 128 of A-Z a-z 0-9 _ . : -"),
+        ({"key": ""}, "is not a name"),
+        ({"key": "a" * 129}, "is not a name"),
+        ({"key": 7}, "7 is not a name"),
+        ({"id": "a/b"}, "using(id=…): 'a/b' is not a name"),
+        ({"headers": {"a": 1}}, "names and values are strings, got 'a': 1"),
+        ({"headers": {1: "a"}}, "names and values are strings"),
+        ({"retry": 3}, "pass a Retry"),
+        ({"retry": Retry(give_up=(ValueError,))}, "exception types do not travel"),
+        ({"timeout": 0}, "using(timeout=…): 0 is not a length of time above 0"),
+        ({"timeout": float("inf")}, "is not a length of time above 0"),
+    ],
+    ids=str,
+)
+def test_an_option_that_cannot_be_is_refused(app: App, options: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        a_task(app).using(**options)
+    assert problem in str(caught.value)
+
+
+def test_headers_have_a_limit(app: App) -> None:
+    with pytest.raises(PayloadTooLarge, match="the limit is 16384"):
+        a_task(app).using(headers={"a": "x" * 20_000})
+
+
+def test_an_unknown_option_is_a_type_error(app: App) -> None:
+    with pytest.raises(TypeError, match="dealy"):
+        a_task(app).using(dealy=5)  # type: ignore[call-arg]
