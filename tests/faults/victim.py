@@ -110,7 +110,7 @@ async def put(lane: int, n: int, word: str) -> None:
     if n % KEYS == 0:
         key = f"k{lane}-{n // KEYS % 25}"
         job = await effect.using(id=job_id, key=key).enqueue(n, key)
-    elif n % 5 == 1:
+    elif n % KEYS == 3:
         job = await effect.using(id=job_id).enqueue(n, f"free{lane}")
     else:
         job = await plain.using(id=job_id).enqueue(n)

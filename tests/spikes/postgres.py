@@ -81,8 +81,10 @@ def columns(program: Program[T]) -> Program[T]:
     try:
         statement = next(program)
         while True:
-            if statement.rows is not None:
-                statement = Statement(statement.name, {f"rows_{n}": list(each) for n, each in enumerate(zip(*statement.rows, strict=True))})
+            if statement.values is not None:
+                statement = Statement(
+                    statement.name, {f"rows_{n}": list(statement.values[n :: statement.width]) for n in range(statement.width)}
+                )
             statement = program.send((yield statement))
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]

@@ -64,7 +64,7 @@ async def test_a_key_never_runs_twice_at_once_and_keeps_its_order(connect: Any) 
             claimed = [run[0].key for run in runs if run[0].key is not None]
             assert not running.intersection(claimed)
             running.update(claimed)
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(0)
             settlements = [settlement for run in runs for settlement in handle(run)]
             running.difference_update(claimed)
             assert await queue.settle(owner, settlements) == []

@@ -13,6 +13,7 @@ from penstock.cli.bundle import Decorator, bundled
 from penstock.cli.facts import letter_facts
 from penstock.cli.filters import hint_unknown, parse_where
 from penstock.cli.finding import Place, in_store
+from penstock.cli.groups import Commands
 from penstock.cli.jobs import show_job
 from penstock.cli.tables import Column, note, show_json, show_table
 from penstock.cli.words import count, relative, utc
@@ -24,7 +25,7 @@ _BATCH = 500
 _where = click.option("--where", "pairs", multiple=True, metavar="NAME=VALUE", help="queue=, task=, key= or contains=; may be repeated.")
 
 
-@click.group()
+@click.group(cls=Commands)
 def dead() -> None:
     """List, show, replay and discard dead letters."""
 

@@ -17,22 +17,12 @@ from penstock.app import App
 from penstock.cli import apps
 from penstock.cli.bundle import bundled
 from penstock.cli.finding import check_there
+from penstock.cli.lengths import as_seconds
 from penstock.cli.tables import note
-from penstock.cli.words import seconds_of
 from penstock.config import Found
 from penstock.errors import PayloadError
 
 _BATCH = 1000
-
-
-class Length(click.ParamType[float]):
-    name = "length of time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        try:
-            return value if isinstance(value, float) else seconds_of(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 def _options(key: str | None, delay: float | None, id: str | None, priority: int | None) -> dict[str, Any]:
@@ -43,7 +33,7 @@ _using = bundled(
     "using",
     _options,
     click.option("--key", help="Jobs of one key run one at a time, in order."),
-    click.option("--delay", type=Length(), help="Not before: 90, 10m, 1h30m."),
+    click.option("--delay", callback=as_seconds, metavar="TIME", help="Not before: 90, 10m, 1h30m."),
     click.option("--id", help="A second enqueue of this id is the first one."),
     click.option("--priority", type=click.IntRange(0, 9), help="9 first; 4 unless given."),
 )

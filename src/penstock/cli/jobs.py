@@ -13,6 +13,7 @@ from penstock.cli.bundle import bundled
 from penstock.cli.facts import ended_facts, job_facts
 from penstock.cli.filters import hint_unknown, known_tasks
 from penstock.cli.finding import Place, in_store
+from penstock.cli.groups import Commands
 from penstock.cli.page import job_page, unroutable
 from penstock.cli.tables import Column, note, show_json, show_table
 from penstock.cli.words import relative, utc
@@ -23,7 +24,7 @@ from penstock.ports.store import Store
 _STATUSES = get_args(Status)
 
 
-@click.group()
+@click.group(cls=Commands)
 def jobs() -> None:
     """List, show, retry and cancel jobs."""
 

@@ -12,6 +12,7 @@ import click
 
 from penstock.cli.filters import known_queues
 from penstock.cli.finding import Place, in_store
+from penstock.cli.groups import Commands
 from penstock.cli.tables import Column, note, show_json, show_table
 from penstock.cli.words import did_you_mean, iso, relative
 from penstock.errors import NotFound
@@ -21,7 +22,7 @@ from penstock.ports.store import Store
 _new = click.option("--new", is_flag=True, help="Also a queue that nobody knows yet.")
 
 
-@click.group()
+@click.group(cls=Commands)
 def queues() -> None:
     """List, pause, resume and set queues."""
 

@@ -11,6 +11,7 @@ import click
 
 from penstock._version import __version__
 from penstock.cli import exits, lazy
+from penstock.cli.groups import Commands
 from penstock.errors import PenstockError
 
 _COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -26,7 +27,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
 }
 
 
-class Root(click.Group):
+class Root(Commands):
     """Knows names and summaries without importing the commands."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -37,11 +38,6 @@ class Root(click.Group):
             return None
         loaded = lazy.load(_COMMANDS[cmd_name][0])
         return loaded if isinstance(loaded, click.Command) else _plain(cmd_name, loaded)
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        if not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            raise click.NoSuchCommand(args[0], possibilities=self.list_commands(ctx), ctx=ctx)
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

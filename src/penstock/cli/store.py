@@ -8,6 +8,7 @@ import click
 
 from penstock import connect
 from penstock.cli.finding import Place, check_schema, check_there, in_store
+from penstock.cli.groups import Commands
 from penstock.cli.tables import Column, note, show_json, show_table
 from penstock.cli.words import iso, relative, size
 from penstock.config import Found
@@ -15,10 +16,10 @@ from penstock.model.job import QueueView, WorkerView
 from penstock.ports.store import Facts, Schema
 from penstock.ports.store import Store as Opened
 
-_COUNTED = ("waiting", "delayed", "running", "dead", "done", "failed", "cancelled", "expired")
+_COUNTED = ("waiting", "delayed", "running", "dead", "done", "failed_attempts", "cancelled", "expired")
 
 
-@click.group()
+@click.group(cls=Commands)
 def store() -> None:
     """Migrate the store; see how it is."""
 
@@ -61,7 +62,10 @@ def status(place: Place) -> None:
     if place.as_json:
         show_json({**_facts(found, schema, facts), "jobs": totals, "workers": [_worker(worker) for worker in workers]})
         return
-    click.echo("jobs       " + ", ".join(f"{number:,} {name}" for name, number in totals.items() if number or name in _COUNTED[:4]))
+    click.echo(
+        "jobs       "
+        + ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in totals.items() if number or name in _COUNTED[:4])
+    )
     _show_workers(workers, now)
 
 

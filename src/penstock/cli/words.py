@@ -12,7 +12,7 @@ from typing import Any
 from penstock.model.clock import SECOND, to_datetime
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
-_LENGTH = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_LENGTH = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
 
 
 def length(seconds: float) -> str:
@@ -52,7 +52,7 @@ def iso(instant: int | None) -> str | None:
 
 def seconds_of(text: str) -> float:
     """`90`, `1.5s`, `10m`, `1h30m`, `2d`. Raises ValueError."""
-    if re.fullmatch(r"\d+(?:\.\d+)?", text):
+    if re.fullmatch(r"\d+(?:\.\d+)?", text, re.ASCII):
         return float(text)
     parts = _LENGTH.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:

@@ -8,43 +8,54 @@ import click
 
 from penstock.cli import lazy
 from penstock.cli.bundle import bundled
-from penstock.cli.enqueue import Length
+from penstock.cli.lengths import as_seconds
 from penstock.cli.supervision import logs
 from penstock.cli.supervision.order import LogFormat, Order
 from penstock.cli.supervision.parent import supervise
 
 
-class Weighted(click.ParamType[tuple[tuple[str, int], ...]]):
-    name = "queues"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[tuple[str, int], ...]:
-        """`mail:5,reports`; a queue's name may hold colons itself."""
-        if isinstance(value, tuple):
-            return value
-        found: dict[str, int] = {}
-        for part in str(value).split(","):
-            name, _, weight = part.strip().rpartition(":")
-            if not weight.isdecimal() or not name:
-                name, weight = part.strip(), "1"
-            if not name or int(weight) < 1 or name in found:
-                self.fail(f"{value!r}: write names with weights from 1, each once: mail:5,reports", param, ctx)
-            found[name] = int(weight)
-        return tuple(found.items())
+def weights(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[tuple[str, int], ...]:
+    """`mail:5,reports`; a queue's name may hold colons itself."""
+    found: dict[str, int] = {}
+    for part in value.split(",") if value is not None else ():
+        name, _, weight = part.strip().rpartition(":")
+        if not weight.isdecimal() or not name:
+            name, weight = part.strip(), "1"
+        if not name or int(weight) < 1 or name in found:
+            raise click.BadParameter(f"{value!r}: write names with weights from 1, each once: mail:5,reports")
+        found[name] = int(weight)
+    return tuple(found.items())
 
 
 def _order(
     queues: tuple[tuple[str, int], ...], store: str | None, shutdown_timeout: float, lease: float, log_format: LogFormat
 ) -> dict[str, Any]:
+    if lease < 1:
+        raise click.BadParameter("a lease is at least 1s", param_hint="--lease")
     return {"queues": queues, "store": store, "shutdown_timeout": shutdown_timeout, "lease": lease, "log_format": log_format}
 
 
 _how = bundled(
     "how",
     _order,
-    click.option("--queues", type=Weighted(), default=(), help="Only these, with weights: mail:5,reports."),
+    click.option("--queues", callback=weights, help="Only these, with weights: mail:5,reports."),
     click.option("--store", metavar="URL", help="Instead of the app's own."),
-    click.option("--shutdown-timeout", type=Length(), default="25s", show_default=True, help="For what runs when it is told to stop."),
-    click.option("--lease", type=Length(), default="15s", show_default=True, help="Unseen for so long, a worker counts as dead."),
+    click.option(
+        "--shutdown-timeout",
+        callback=as_seconds,
+        metavar="TIME",
+        default="25s",
+        show_default=True,
+        help="For what runs when it is told to stop.",
+    ),
+    click.option(
+        "--lease",
+        callback=as_seconds,
+        metavar="TIME",
+        default="15s",
+        show_default=True,
+        help="Unseen for so long, a worker counts as dead.",
+    ),
     click.option("--log-format", type=click.Choice(["auto", "json", "text"]), default="auto", help="auto: text on a terminal."),
 )
 

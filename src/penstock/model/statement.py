@@ -22,11 +22,12 @@ Rows: TypeAlias = Sequence[Row]
 
 
 class Statement(Struct, frozen=True, gc=False):
-    """A named SQL statement and its parameters. `rows` fills the statement's values list, one tuple a row."""
+    """A named SQL statement and its parameters, or the rows of its values list: flat, `width` values a row."""
 
     name: str
     params: Mapping[str, Any] | None = None
-    rows: Sequence[Row] | None = None
+    values: Sequence[Any] | None = None
+    width: int = 0
 
 
 Program: TypeAlias = Generator[Statement, Rows, T]

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,18 +90,27 @@ class Running:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
         self.seen: list[str] = []
+        self._unasked: list[str] = []
         self._lines: Queue[str | None] = Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def until(self, pattern: str) -> re.Match[str]:
-        """The next line that matches."""
-        return self._take(lambda line: re.search(pattern, line), pattern)
+        """The first line that matches and was not an answer before."""
+        for line in self._unasked:
+            if found := re.search(pattern, line):
+                self._unasked.remove(line)
+                return found
+        while (line := self._next(pattern)) is not None:
+            if found := re.search(pattern, line):
+                return found
+            self._unasked.append(line)
+        raise AssertionError(f"ended without {pattern!r}:\n" + "".join(self.seen))
 
     def closed(self) -> None:
         """Wait until nobody can write any more: the process and all its children are gone."""
         while (line := self._next("the end of the output")) is not None:
-            self.seen.append(line)
+            self._unasked.append(line)
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -122,18 +131,14 @@ class Running:
         assert self.process.stdout is not None
         self.process.stdout.close()
 
-    def _take(self, match: Callable[[str], re.Match[str] | None], what: str) -> re.Match[str]:
-        while (line := self._next(what)) is not None:
-            self.seen.append(line)
-            if found := match(line):
-                return found
-        raise AssertionError(f"ended without {what!r}:\n" + "".join(self.seen))
-
     def _next(self, what: str) -> str | None:
         try:
-            return self._lines.get(timeout=PATIENCE)
+            line = self._lines.get(timeout=PATIENCE)
         except Empty:
             raise AssertionError(f"{what!r} did not come within {PATIENCE} s:\n" + "".join(self.seen)) from None
+        if line is not None:
+            self.seen.append(line)
+        return line
 
     def _read(self) -> None:
         assert self.process.stdout is not None

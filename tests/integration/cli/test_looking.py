@@ -1,6 +1,7 @@
 """Commands that look into a store, and never create one."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -128,7 +129,12 @@ def test_store_migrate_and_status(bare: Console) -> None:
 
 
 def test_unknown_commands_suggest(bare: Console) -> None:
-    for arguments, hint in ((["jbs"], "'jobs'"), (["jobs", "lss"], "'ls'"), (["workr"], "'worker'"), (["jobs", "ls", "--quee"], "--queue")):
+    for arguments, hint in (
+        (["jbs"], "did you mean jobs?"),
+        (["jobs", "lss"], "did you mean ls?"),
+        (["workr"], "mean worker?"),
+        (["jobs", "ls", "--quee"], "--queue"),
+    ):
         answer = bare.run(*arguments)
         assert (answer.code, hint in answer.err) == (2, True), answer
 
@@ -171,6 +177,4 @@ def test_a_probe_loads_neither_click_nor_an_app(console: Console) -> None:
         "sys.exit(0 if code == 69 and not {'click', 'asyncio', 'penstock.app', 'shop'} & set(sys.modules) else 1)"
     )
     (console.folder / "probe.py").write_text(program)
-    import subprocess
-
     assert subprocess.run([sys.executable, "probe.py"], cwd=console.folder, env=console.environment, check=False).returncode == 0

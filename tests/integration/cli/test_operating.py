@@ -106,7 +106,7 @@ def test_retry_is_for_dead_jobs(console: Console) -> None:
 def test_a_paused_queue_rests_until_it_is_resumed(console: Console) -> None:
     console.ok("enqueue", "shop:app", "hang")
     console.ok("queues", "pause", "mail", "--new")
-    with console.worker() as worker:
+    with console.worker("--shutdown-timeout", "0.1s") as worker:
         worker.until("hang first")
         console.ok("enqueue", "shop:app", "send", "user_id=7")
         paused = {queue["name"]: queue for queue in console.json("queues", "ls")["queues"]}["mail"]

@@ -49,6 +49,7 @@ def test_a_second_sigterm_gives_back_at_once_uncounted(console: Console) -> None
     with console.worker("--shutdown-timeout", "1h") as worker:
         worker.until("hang first")
         worker.send(signal.SIGTERM)
+        worker.until("SIGTERM: stopping")
         worker.send(signal.SIGTERM)
         assert worker.code() == 0
     shown = console.json("jobs", "show", job)
@@ -92,6 +93,7 @@ def test_an_app_that_cannot_be_imported_stops_all_with_one_message(bare: Console
         (["shop:app", "--queues", "mial"], 78, "did you mean mail"),
         (["shop:app", "--queues", "mail:0"], 2, "weights from 1"),
         (["shop:app", "--processes", "0"], 2, "--processes"),
+        (["shop:app", "--lease", "0.5s"], 2, "at least 1s"),
         (["shop:app", "--store", "sqlite:////nowhere/at/all.db"], 69, "its folder does not exist"),
         (["shop:app", "--store", "redis://localhost"], 78, "redis"),
     ],

@@ -136,7 +136,10 @@ def test_a_dead_letter_needs_a_cause() -> None:
     causeless = changed(found, mail=[entry for entry in found.mail if isinstance(entry, Accepted)])
     assert_fault(causeless, None, "dead letter without a cause: job job-3")
     poison = [Buried("job-3", 3, NOBODY, "its worker died 3 times under it", deaths=3)]
-    assert reconcile(changed(causeless, letters=poison)).ok
+    assert_fault(changed(causeless, letters=poison), None, "dead letter without a cause: job job-3")
+    deaths = {**found.deaths, "job-3": [Death(at * SECOND, f"{at}") for at in (1, 2, 3)]}
+    kills = {**found.kills, "1": 1, "2": 2, "3": 3}
+    assert reconcile(changed(causeless, letters=poison, deaths=deaths, kills=kills)).ok
 
 
 def test_work_that_is_left() -> None:

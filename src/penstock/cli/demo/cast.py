@@ -55,8 +55,9 @@ class Cast:
 
     async def _dismiss(self, child: Child | None) -> None:
         if child is not None:
+            stopped = await child.stop()
             self._here.remove(child)
-            if not await child.stop():
+            if not stopped:
                 raise child.failure("did not stop when told to, and had to be killed")
 
     async def _enter(self, name: str, module: str, orders: dict[str, object] | None) -> Child:

@@ -35,13 +35,14 @@ async def gather(plan: Plan, store: Store, kills: Sequence[Kill]) -> Evidence:
     mail: list[Entry] = ledger.read(plan.spool)
     accepted = [entry for entry in mail if isinstance(entry, Accepted)]
     users, welcomed = _tables(plan)
+    buried = await letters(store)
     return Evidence(
         visits=[entry for entry in visits if isinstance(entry, Tried | Acknowledged | Unknown)],
         mail=[entry for entry in mail if isinstance(entry, Accepted | Refused)],
         users=users,
         welcomed=welcomed,
-        letters=await letters(store),
-        deaths=await _deaths(store, accepted),
+        letters=buried,
+        deaths=await _deaths(store, accepted, buried),
         kills={kill.worker: kill.at for kill in kills},
         unfinished=await unfinished(store),
     )
@@ -67,11 +68,11 @@ def _buried(letter: DeadLetterView) -> Buried:
     return Buried(letter.id, arguments.user_id, arguments.address, letter.reason, letter.deaths)
 
 
-async def _deaths(store: Store, accepted: list[Accepted]) -> Mapping[str, Sequence[Death]]:
-    """Only of jobs whose e-mail is there more than once."""
+async def _deaths(store: Store, accepted: list[Accepted], buried: list[Buried]) -> Mapping[str, Sequence[Death]]:
+    """Only of jobs that have something to explain."""
     copies = Counter(entry.job for entry in accepted)
     found: dict[str, Sequence[Death]] = {}
-    for job in (job for job, count in copies.items() if count > 1):
+    for job in [*(job for job, count in copies.items() if count > 1), *(letter.job for letter in buried if letter.deaths)]:
         view = await store.inspect.job(job)
         history = () if view is None else view.history
         found[job] = [Death(entry.at, entry.worker or "") for entry in history if entry.what == "died"]

@@ -2,7 +2,7 @@
 
 - Every acknowledged sign-up is a user, and every user was a sign-up: acknowledged ≤ users ≤ tried.
 - Every user ends exactly once: one row in `welcomed`, or one dead letter. A dead letter needs a cause: the mail server refused the
-  address for ever (550), or three workers were killed under the job.
+  address for ever (550), or we killed three workers under the job.
 - Every row in `welcomed` has its e-mail. A second copy of an e-mail needs a cause: between the two, a worker that we killed died
   under the job, and the job's history says so.
 """
@@ -56,7 +56,7 @@ class Evidence(Struct, frozen=True):
     welcomed: Sequence[Welcomed]
     letters: Sequence[Buried]
     deaths: Mapping[str, Sequence[Death]]
-    """By job; at least of those whose e-mail is there twice."""
+    """By job; at least of those whose e-mail is there twice, and of dead letters."""
     kills: Mapping[str, int]
     """Worker: when it was killed."""
     unfinished: int = 0
@@ -171,7 +171,8 @@ def _invented(evidence: Evidence) -> Iterable[str]:
 def _causeless(evidence: Evidence) -> Iterable[str]:
     refused = {entry.address for entry in evidence.mail if isinstance(entry, Refused) and entry.code >= 500}
     for letter in evidence.letters:
-        if letter.address not in refused and letter.deaths < FATAL_DEATHS:
+        kills = [death for death in evidence.deaths.get(letter.job, ()) if death.worker in evidence.kills]
+        if letter.address not in refused and len(kills) < FATAL_DEATHS:
             yield f"job {letter.job} ({letter.address}): {letter.reason}"
 
 

@@ -17,7 +17,7 @@ from penstock.cli.demo import view
 from penstock.cli.demo.meter import Numbers
 
 WIDEST = 100
-LINE_EVERY = 1.0
+"""Characters of a line of text."""
 
 
 class Screen:
@@ -44,7 +44,7 @@ class Screen:
         if self._live:
             self._draw(view.table(numbers, doing, self._keys))
         elif numbers.elapsed >= self._next:
-            self._next = numbers.elapsed + LINE_EVERY
+            self._next = int(numbers.elapsed) + 1
             print(view.line(numbers, doing), file=self._out, flush=True)
 
     def _draw(self, lines: Sequence[str]) -> None:

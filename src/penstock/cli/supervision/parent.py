@@ -77,6 +77,7 @@ class Parent:
     def _on_signal(self, number: int) -> None:
         if number in _STOPS:
             self._requests += 1
+            self._tell_stopping(number)
             self._stop(now=self._requests > 1)
         elif number == signal.SIGUSR1:
             faulthandler.dump_traceback(all_threads=True)
@@ -112,6 +113,13 @@ class Parent:
     @property
     def _stopping(self) -> bool:
         return self._requests > 0 or self._verdict is not None
+
+    def _tell_stopping(self, number: int) -> None:
+        name, patience = signal.Signals(number).name, length(self._order.shutdown_timeout)
+        if self._requests == 1:
+            _log.info("%s: stopping; what runs may end within %s, a second one gives it back at once", name, patience)
+        elif self._requests == 2:
+            _log.info("%s again: giving back what runs", name)
 
     def _give_up(self, verdict: Failed) -> None:
         self._verdict = verdict

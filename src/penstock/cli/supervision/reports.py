@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import io
+import inspect
 import logging
+import traceback
+from collections.abc import Iterator
 
 from penstock.model.delivery import Delivery
 from penstock.model.events import Event, LoopBlocked, Trouble, WorkerRescued, WorkerStarted, WorkerStopped
@@ -28,10 +30,16 @@ def log_event(event: Event) -> None:
 
 def log_tasks(loop: asyncio.AbstractEventLoop) -> None:
     """What each task waits for: the stacks of the threads do not say."""
-    text = io.StringIO()
-    for task in asyncio.all_tasks(loop):
-        task.print_stack(file=text)
-    _log.warning("tasks of the event loop:\n%s", text.getvalue())
+    waits = [f"{task.get_name()}\n{''.join(_waits(task.get_coro()))}" for task in asyncio.all_tasks(loop)]
+    _log.warning("tasks of the event loop:\n%s", "".join(waits))
+
+
+def _waits(coroutine: object) -> Iterator[str]:
+    """Down the chain of awaits, innermost last."""
+    while inspect.iscoroutine(coroutine):
+        if coroutine.cr_frame is not None:
+            yield from traceback.format_stack(coroutine.cr_frame, 1)
+        coroutine = coroutine.cr_await
 
 
 def log_failure(delivery: Delivery, error: Exception) -> None:

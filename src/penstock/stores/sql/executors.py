@@ -1,6 +1,6 @@
 """Executors: each drives a program over one kind of connection.
 
-A rows list goes out in statements of 256, 64, 8 and 1 rows, so that each text is prepared once and found again.
+A rows list goes out in statements of 256, 64, 16, 4 and 1 rows, so that each text is prepared once and found again.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
-from penstock.model.statement import Program, Row, Rows, Statement
+from penstock.model.statement import Program, Rows, Statement
 from penstock.stores.sql.library import Library
 
 T = TypeVar("T")
 
-_SIZES = (256, 64, 8, 1)
+_SIZES = (256, 64, 16, 4, 1)
 _NOTHING: Rows = ()
 
 
@@ -32,7 +32,7 @@ def drive(program: Program[T], library: Library, run: SyncRun) -> T:
     try:
         statement = next(program)
         while True:
-            if statement.rows is None:
+            if statement.values is None:
                 rows = run(library[statement.name], statement.params or _NOTHING)
             else:
                 rows = _NOTHING
@@ -49,7 +49,7 @@ async def drive_async(program: Program[T], library: Library, run: AsyncRun) -> T
         statement = next(program)
         while True:
             rows = _NOTHING
-            if statement.rows is None:
+            if statement.values is None:
                 rows = await run(library[statement.name], statement.params or _NOTHING)
             else:
                 for text, params in chunks(library, statement):
@@ -60,14 +60,10 @@ async def drive_async(program: Program[T], library: Library, run: AsyncRun) -> T
 
 
 def chunks(library: Library, statement: Statement) -> Iterator[tuple[str, Sequence[Any]]]:
-    rows = statement.rows or ()
-    start = 0
+    values, width = statement.values or (), statement.width
+    left, start = len(values) // width, 0
     for size in _SIZES:
-        while len(rows) - start >= size:
-            part = rows[start : start + size]
-            start += size
-            yield library.filled(statement.name, size, len(part[0])), flat(part)
-
-
-def flat(rows: Sequence[Row]) -> list[Any]:
-    return [value for row in rows for value in row]
+        while left >= size:
+            end = start + size * width
+            yield library.filled(statement.name, size, width), values[start:end]
+            start, left = end, left - size

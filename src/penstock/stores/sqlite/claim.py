@@ -16,10 +16,13 @@ from penstock.model.delivery import SUSPECT_DEATHS, Delivery
 from penstock.model.statement import Program, Row, Rows, Statement
 from penstock.ports.queue import Claim, Claimed
 from penstock.stores.sqlite import keys
+from penstock.stores.sqlite.history import finished
 from penstock.stores.sqlite.tally import Tally
 
 _MEET = 2_000
 _PROMOTE = 500
+_GLANCE = 32
+"""Rows to look at, however little room there is: some will not run."""
 
 SEQ, ID, TASK, KEY, FAILURES, DEATHS, EXPIRES, ENQUEUED, HEADERS, OPTIONS, BODY, RANK = range(12)
 PLACE = RANK
@@ -95,20 +98,22 @@ class _Search:
         return bool((yield Statement("scan_suspect", {"queue": self._queue, "tasks": _names(self._ask.tasks)})))
 
     def strays(self) -> Program[None]:
-        """What went aside because its task was unknown there, and is known here."""
+        """What went aside because its task was unknown there, and is known here, competes again: about as many as there is room."""
         rows = yield Statement("strays", {"queue": self._queue})
         known = [row[0] for row in rows if row[0] in self._ask.tasks]
         if not known or self._room <= 0:
             return
-        rows = yield Statement("scan_strays", {"queue": self._queue, "tasks": msgspec.json.encode(known).decode(), "limit": self._room})
-        taken = yield from self._sort(rows)
-        yield Statement("leave_aside", {"seqs": _json(row[SEQ] for row in rows[:taken] if row[KEY] is None)})
-        self.more |= taken < len(rows)
+        limit = max(self._room, _GLANCE)
+        back = yield Statement("known_strays", {"queue": self._queue, "tasks": msgspec.json.encode(known).decode(), "limit": limit})
+        seqs = {"seqs": _json(row[0] for row in back)}
+        yield Statement("back_to_ready", seqs)
+        yield Statement("leave_aside", seqs)
+        self.more |= len(back) == limit
 
     def ready(self) -> Program[None]:
         met = 0
         while self._room > 0 and met < _MEET:
-            limit = max(self._room, 32)
+            limit = max(self._room, _GLANCE)
             rows = yield Statement("scan_ready", {"queue": self._queue, "limit": limit})
             if not rows:
                 return
@@ -221,7 +226,7 @@ class _Search:
                 yield Statement(statement, {"seqs": _json(seqs)})
 
     def _expire(self, row: Row) -> Program[None]:
-        yield Statement("finish", rows=[(row[SEQ], self._queue, "expired", self._now, row[FAILURES], None, None, None)])
+        yield finished(row[SEQ], self._queue, "expired", self._now, row[FAILURES], None, None, None)
         self.tally.move(self._queue, "waiting", "expired")
         self.tally.add(self._queue, "kept")
 

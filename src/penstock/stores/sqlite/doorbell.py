@@ -12,6 +12,7 @@ import os
 import socket
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from penstock.stores.sqlite import connection as connections
@@ -31,17 +32,16 @@ class Ringer:
         self._seen = -1
 
     def ring(self) -> None:
-        try:
+        """Never raises: it comes after the commit. Who is not reached will look anyway."""
+        with suppress(OSError):
             self._refresh()
-        except FileNotFoundError:
-            return
         for path in self._known:
             try:
                 self._socket.sendto(b"\0", path)
             except (ConnectionRefusedError, FileNotFoundError):
                 self._forget(path)
             except OSError:
-                pass  # its buffer is full: it will look anyway
+                pass  # its buffer is full
 
     def close(self) -> None:
         self._socket.close()
@@ -54,7 +54,8 @@ class Ringer:
 
     def _forget(self, path: str) -> None:
         """Its owner died without taking it down."""
-        Path(path).unlink(missing_ok=True)
+        with suppress(OSError):
+            Path(path).unlink()
 
 
 class Watch:

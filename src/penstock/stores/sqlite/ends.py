@@ -10,6 +10,7 @@ from penstock.errors import NotFound
 from penstock.model.job import Cancelled
 from penstock.model.statement import Program, Row, Statement
 from penstock.stores.sqlite import keys
+from penstock.stores.sqlite.history import finished
 from penstock.stores.sqlite.settle import note
 from penstock.stores.sqlite.tally import Count, Tally
 
@@ -60,7 +61,7 @@ def _end(row: Row, how: Count, now: int, tally: Tally) -> Program[None]:
     if not taken:
         yield Statement("take_from_aside", {"seq": row[SEQ]})
         yield Statement("take_from_suspect", {"seq": row[SEQ]})
-    yield Statement("finish", rows=[(row[SEQ], row[QUEUE], how, now, row[FAILURES], None, None, None)])
+    yield finished(row[SEQ], row[QUEUE], how, now, row[FAILURES], None, None, None)
     tally.move(row[QUEUE], was, how)
     tally.add(row[QUEUE], "kept")
     if row[KEY] is not None:
@@ -70,7 +71,7 @@ def _end(row: Row, how: Count, now: int, tally: Tally) -> Program[None]:
 
 def replay(ids: Sequence[str], now: int) -> Program[list[str]]:
     """Back to their queues under the same ids, at the end of their keys, in their old order."""
-    letters = yield Statement("find_letters", {"ids": msgspec.json.encode(ids).decode()})
+    letters = yield Statement("find_letters", {"ids": _once(ids)})
     last = yield Statement("last_seq")
     new = last[0][0] if last else 0
     tally = Tally()
@@ -90,11 +91,11 @@ def replay(ids: Sequence[str], now: int) -> Program[list[str]]:
 
 def discard(ids: Sequence[str], now: int) -> Program[list[str]]:
     """Gone from the dead letters; the history keeps that it was discarded."""
-    letters = yield Statement("find_letters", {"ids": msgspec.json.encode(ids).decode()})
+    letters = yield Statement("find_letters", {"ids": _once(ids)})
     tally = Tally()
     for seq, _, queue, _ in letters:
         yield Statement("unbury", {"seq": seq})
-        yield Statement("finish", rows=[(seq, queue, "cancelled", now, 0, None, None, "discarded from the dead letters")])
+        yield finished(seq, queue, "cancelled", now, 0, None, None, "discarded from the dead letters")
         tally.move(queue, "dead", "cancelled")
         tally.add(queue, "kept")
     yield from tally.write()
@@ -125,6 +126,10 @@ class Pruning:
         yield from tally.write()
         self._after = rows[-1][0] if len(rows) == limit else 0
         return len(gone)
+
+
+def _once(ids: Sequence[str]) -> str:
+    return msgspec.json.encode(list(dict.fromkeys(ids))).decode()
 
 
 def _seqs(rows: Sequence[Row]) -> str:

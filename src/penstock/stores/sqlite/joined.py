@@ -1,9 +1,14 @@
-"""Writing in a transaction that a user opened on a connection of theirs: same file, same commit, or nothing."""
+"""Writing in a transaction that a user opened on a connection of theirs: same file, same commit, or nothing.
+
+`put` reads before it writes. The drivers' implicit transactions begin at the first statement that writes, so one that changes
+nothing comes first: otherwise another process could commit between the reading and the writing.
+"""
 
 from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -42,7 +47,7 @@ class Sqlite3Connection:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        if connection.isolation_level is None and not connection.in_transaction:
+        if _commits_each_statement(connection) and not connection.in_transaction:
             raise ConfigurationError(
                 "using(tx=connection): no transaction is open on this sqlite3 connection; execute('begin immediate') first"
             )
@@ -55,6 +60,12 @@ class Sqlite3Connection:
 
     def after_commit(self, callback: Any) -> None:
         """sqlite3 has no hook: other processes find the commit by data_version."""
+
+
+def _commits_each_statement(connection: sqlite3.Connection) -> bool:
+    if sys.version_info >= (3, 12) and connection.autocommit is not sqlite3.LEGACY_TRANSACTION_CONTROL:
+        return connection.autocommit is True
+    return connection.isolation_level is None
 
 
 def as_foreign(connection: object) -> ForeignConnection:
@@ -92,6 +103,7 @@ class Joined:
 
     def _put(self, messages: Sequence[Message]) -> Program[list[Placed]]:
         yield from check(self._host)
+        yield Statement("take_write_lock")
         placed = yield from put(messages, self._host.clock.now())
         self._foreign.after_commit(self._host.ringer.ring)
         return placed

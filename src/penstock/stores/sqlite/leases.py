@@ -16,6 +16,7 @@ from penstock.model.outcome import Dead
 from penstock.model.statement import Program, Row, Statement
 from penstock.ports.leases import Enrolment, Rescued
 from penstock.stores.sqlite import keys
+from penstock.stores.sqlite.history import finished
 from penstock.stores.sqlite.settle import bury, note
 from penstock.stores.sqlite.tally import Tally
 
@@ -63,7 +64,7 @@ def _take_back(owner: int, now: int, *, death: bool) -> Program[tuple[int, int]]
             yield from note(row[SEQ], row[FAILURES] + 1, "died", now, f"{owner:016x}")
             yield Statement("count_death", {"seq": row[SEQ]})
         if row[SEQ] in stopped:
-            yield Statement("finish", rows=[(row[SEQ], row[QUEUE], "cancelled", now, row[FAILURES], owner, None, None)])
+            yield finished(row[SEQ], row[QUEUE], "cancelled", now, row[FAILURES], owner, None, None)
             tally.move(row[QUEUE], "running", "cancelled")
             tally.add(row[QUEUE], "kept")
         elif death and row[DEATHS] + 1 >= FATAL_DEATHS:

@@ -67,37 +67,61 @@ Part: TypeAlias = tuple[list[int], Program[Sequence[Any]]]
 """The members it is for, and a program that returns a result for each."""
 
 
-def compile_group(members: Sequence[Operation], now: int) -> Iterator[Part]:
-    """Puts first, then settles, then the rest, so that a claim in the same group sees them."""
-    puts = [index for index, member in enumerate(members) if isinstance(member, Put)]
-    if puts:
-        yield puts, _merged_put([member for member in members if isinstance(member, Put)], now)
-    owners: defaultdict[int, list[int]] = defaultdict(list)
-    for index, member in enumerate(members):
-        if isinstance(member, Settle):
-            owners[member.owner].append(index)
-    for owner, indices in owners.items():
-        yield indices, _merged_settle(owner, [members[index] for index in indices], now)
-    for index, member in enumerate(members):
-        if isinstance(member, Run):
-            yield [index], _single(member, now)
+class Group:
+    """Operations that share one transaction: sorted by kind in one pass, since a group may have thousands."""
 
+    def __init__(self, members: Sequence[Operation]) -> None:
+        self._members = members
+        self._puts: list[int] = []
+        self._settles: defaultdict[int, list[int]] = defaultdict(list)
+        self._runs: list[int] = []
+        self.points: set[str] = set()
+        for index, member in enumerate(members):
+            kind = type(member)
+            if kind is Put:
+                self._puts.append(index)
+            elif isinstance(member, Settle):
+                self._settles[member.owner].append(index)
+            else:
+                self._runs.append(index)
+        rest = [members[index] for index in (*self._runs, *(index for some in self._settles.values() for index in some))]
+        self.durable = bool(self._puts) or any(member.durable for member in rest)
+        self.rings = bool(self._puts) or any(member.rings for member in rest)
+        self.points = {member.point for member in rest if member.point is not None}
+        if self._puts:
+            self.points.add(Put.point)
 
-def _merged_put(members: Sequence[Put], now: int) -> Program[Sequence[Any]]:
-    placed = yield from put([message for member in members for message in member.messages], now)
-    results: list[Any] = []
-    start = 0
-    for member in members:
-        results.append(placed[start : start + len(member.messages)])
-        start += len(member.messages)
-    return results
+    @property
+    def doing(self) -> str:
+        return self._members[0].doing
 
+    def parts(self, now: int) -> Iterator[Part]:
+        """Puts first, then settles, then the rest, so that a claim in the same group sees them."""
+        if self._puts:
+            yield self._puts, self._merged_put(now)
+        for owner, indices in self._settles.items():
+            yield indices, self._merged_settle(owner, indices, now)
+        for index in self._runs:
+            yield [index], self._single(index, now)
 
-def _merged_settle(owner: int, members: Sequence[Operation], now: int) -> Program[Sequence[Any]]:
-    settles = [member for member in members if isinstance(member, Settle)]
-    lost = set((yield from settle(owner, [each for member in settles for each in member.settlements], now)))
-    return [[each.delivery.seq for each in member.settlements if each.delivery.seq in lost] for member in settles]
+    def _merged_put(self, now: int) -> Program[Sequence[Any]]:
+        parts = [member.messages for index in self._puts if isinstance(member := self._members[index], Put)]
+        placed = yield from put([message for messages in parts for message in messages], now)
+        if len(placed) == len(parts):
+            return [[one] for one in placed]
+        results: list[Any] = []
+        start = 0
+        for messages in parts:
+            results.append(placed[start : start + len(messages)])
+            start += len(messages)
+        return results
 
+    def _merged_settle(self, owner: int, indices: Sequence[int], now: int) -> Program[Sequence[Any]]:
+        parts = [member.settlements for index in indices if isinstance(member := self._members[index], Settle)]
+        lost = set((yield from settle(owner, [each for part in parts for each in part], now)))
+        return [[each.delivery.seq for each in part if each.delivery.seq in lost] if lost else [] for part in parts]
 
-def _single(member: Run, now: int) -> Program[Sequence[Any]]:
-    return [(yield from member.make(now))]
+    def _single(self, index: int, now: int) -> Program[Sequence[Any]]:
+        member = self._members[index]
+        assert isinstance(member, Run)
+        return [(yield from member.make(now))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -9,6 +10,9 @@ import msgspec
 from penstock.model.message import Message, Placed
 from penstock.model.statement import Program, Statement
 from penstock.stores.sqlite.tally import Tally
+
+_WIDTH = 12
+"""Columns that a put writes."""
 
 
 def put(messages: Sequence[Message], now: int) -> Program[list[Placed]]:
@@ -34,8 +38,8 @@ def _insert(messages: Sequence[Message], now: int) -> Program[None]:
     last = yield Statement("last_seq")
     after = {"after": last[0][0] if last else 0}
     tally = Tally()
-    delayed = _count(messages, now, tally)
-    yield Statement("put_messages", rows=[_row(message, now) for message in messages])
+    values, delayed = _values(messages, now, tally)
+    yield Statement("put_messages", values=values, width=_WIDTH)
     if delayed < len(messages):
         yield Statement("put_ready", after)
     if delayed:
@@ -43,30 +47,17 @@ def _insert(messages: Sequence[Message], now: int) -> Program[None]:
     yield from tally.write()
 
 
-def _row(message: Message, now: int) -> tuple[object, ...]:
-    due = message.due
-    return (
-        message.id,
-        message.queue,
-        message.task,
-        9 - message.priority,
-        message.key,
-        due if due is not None and due > now else None,
-        message.expires,
-        now,
-        message.given,
-        message.headers,
-        message.options,
-        message.body,
-    )
-
-
-def _count(messages: Sequence[Message], now: int, tally: Tally) -> int:
+def _values(messages: Sequence[Message], now: int, tally: Tally) -> tuple[list[object], int]:
+    """The parameters of all rows, and how many of them are not due yet."""
+    values: list[object] = []
     delayed = 0
-    for message in messages:
-        if message.due is not None and message.due > now:
+    for m in messages:
+        due = m.due if m.due is not None and m.due > now else None
+        if due is not None:
             delayed += 1
-            tally.add(message.queue, "delayed")
-        else:
-            tally.add(message.queue, "waiting")
-    return delayed
+            tally.move(m.queue, "waiting", "delayed")
+        rank = 9 - m.priority
+        values += (m.id, m.queue, m.task, rank, m.key, due, m.expires, now, m.given, m.headers, m.options, m.body)
+    for queue, count in Counter([m.queue for m in messages]).items():
+        tally.add(queue, "waiting", count)
+    return values, delayed

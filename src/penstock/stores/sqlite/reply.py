@@ -7,6 +7,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -56,7 +57,7 @@ def send(answers: Iterable[Answer]) -> None:
         else:
             loops[answer[0].loop].append(answer)
     for loop, group in loops.items():
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # it is closed: nobody waits any more
             loop.call_soon_threadsafe(_resolve, group)
 
 

@@ -6,6 +6,7 @@ order of their run; the last one frees the key, a failed one holds it (see `keys
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 import msgspec
@@ -14,7 +15,7 @@ from penstock.model.delivery import Delivery, Settlement
 from penstock.model.message import Message
 from penstock.model.outcome import Committed, Dead, Done, Failed, Failure, Outcome, Released, Snoozed
 from penstock.model.statement import Program, Statement
-from penstock.stores.sqlite import keys
+from penstock.stores.sqlite import history, keys
 from penstock.stores.sqlite.put import put
 from penstock.stores.sqlite.tally import Tally
 
@@ -42,10 +43,11 @@ class _Ends:
         self._now = now
         self._worker = f"{owner:016x}"
         self._tally = Tally()
-        self._finished: list[tuple[object, ...]] = []
+        self._finished: list[object] = []
         self._ready: list[int] = []
         self._aside: list[int] = []
         self._keyed: list[int] = []
+        self._done: defaultdict[str, int] = defaultdict(int)
 
     def add(self, delivery: Delivery, outcome: Outcome, stopped: bool) -> Program[None]:
         if delivery.key is not None:
@@ -68,21 +70,26 @@ class _Ends:
 
     def write(self) -> Program[None]:
         if self._finished:
-            yield Statement("finish", rows=self._finished)
+            yield Statement("finish", values=self._finished, width=history.WIDTH)
         if self._ready:
             yield Statement("back_to_ready", {"seqs": str(self._ready)})
         if self._aside:
             yield Statement("put_aside", {"seqs": str(self._aside)})
         if self._keyed:
             yield from keys.free(self._owner, str(self._keyed))
+        for queue, count in self._done.items():
+            self._tally.move(queue, "running", "done", count)
+            self._tally.add(queue, "kept", count)
         yield from self._tally.write()
 
     def _finish(self, delivery: Delivery, how: str, outcome: Outcome) -> None:
         result, note = (outcome.result, outcome.unavailable) if isinstance(outcome, Done) else (None, None)
-        row = (delivery.seq, delivery.queue, how, self._now, delivery.attempt, self._owner, result, note)
-        self._finished.append(row)
-        self._tally.move(delivery.queue, "running", "done" if how == "done" else "cancelled")
-        self._tally.add(delivery.queue, "kept")
+        self._finished += (delivery.seq, delivery.queue, how, self._now, delivery.attempt, self._owner, result, note)
+        if how == "done":
+            self._done[delivery.queue] += 1
+        else:
+            self._tally.move(delivery.queue, "running", "cancelled")
+            self._tally.add(delivery.queue, "kept")
 
     def _fail(self, delivery: Delivery, outcome: Failed) -> Program[None]:
         self._tally.add(delivery.queue, "failed")

@@ -1,9 +1,9 @@
 """Transactions for handlers and for `app.transaction()`: one thread and one connection a process.
 
 A transaction begins at its first statement, behind an in-process FIFO gate (this thread's inbox) and the flock that all writers
-share, and has `limit` seconds from then on; past it, a statement that runs is interrupted, it is rolled back and everything that
-still comes gets `TransactionClosed` with the last statement's text. Messages put without an id of the caller's are kept back and written just
-before the commit. Commits are always synced: they carry users' rows.
+share, and has `limit` seconds from then on. Past it, a statement that runs is interrupted, the transaction is rolled back and
+everything that still comes gets `TransactionClosed` with the last statement's text. Messages put without an id of the caller's
+are kept back and written just before the commit. Commits are always synced: they carry users' rows.
 
 A crash anywhere before the commit leaves nothing: neither rows, nor follow-ups, nor the settlement.
 """
@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct
@@ -95,6 +96,15 @@ class TransactionThread:
         if self._active is not None:
             self._abandon("the store was closed")
         self._connection.close()
+        self._refuse_late_ones()
+
+    def _refuse_late_ones(self) -> None:
+        """What waited for its turn, or was posted at the moment of closing."""
+        with suppress(queue.Empty):
+            while True:
+                if (request := self._inbox.get_nowait()) is not None:
+                    self._waiting.append(request)
+        send([(request.reply, None, StoreUnavailable("transaction: the store was closed")) for request in self._waiting])
 
     def _next(self) -> Request | None:
         """In the order of asking; while one transaction is open, only its own requests."""

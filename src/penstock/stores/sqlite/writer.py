@@ -22,6 +22,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct
@@ -35,7 +36,7 @@ from penstock.stores.sql.library import Library
 from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite.checkpoint import Checkpointer
 from penstock.stores.sqlite.failures import translated
-from penstock.stores.sqlite.operations import Operation, compile_group
+from penstock.stores.sqlite.operations import Group, Operation
 from penstock.stores.sqlite.reply import Answer, Reply, send
 
 _GROUP = 4_000
@@ -51,6 +52,7 @@ log = logging.getLogger("penstock.store")
 class Ticket(Struct, gc=False, eq=False):
     operation: Operation
     reply: Reply
+    weight: int
 
 
 class Access(Struct, frozen=True):
@@ -101,12 +103,21 @@ class Writer:
             self._closed = True
             self._inbox.put(None)
             self._thread.join()
+            self._refuse_late_ones()
 
     def _post(self, operation: Operation, reply: Reply) -> None:
         if self._closed:
             raise StoreUnavailable(f"{operation.doing}: the store is closed")
-        self.waiting += operation.weight
-        self._inbox.put(Ticket(operation, reply))
+        weight = operation.weight
+        self.waiting += weight  # no call between reading and writing it: threads do not interfere
+        self._inbox.put(Ticket(operation, reply, weight))
+
+    def _refuse_late_ones(self) -> None:
+        """What another thread posted at the moment of closing."""
+        with suppress(queue.Empty):
+            while True:
+                if (ticket := self._inbox.get_nowait()) is not None:
+                    send([(ticket.reply, None, StoreUnavailable(f"{ticket.operation.doing}: the store is closed"))])
 
     # -- the thread --------------------------------------------------------------------------------
 
@@ -114,7 +125,8 @@ class Writer:
         while True:
             tickets, open_ = self._gather()
             if tickets:
-                self.waiting -= sum(ticket.operation.weight for ticket in tickets)
+                weight = sum([ticket.weight for ticket in tickets])
+                self.waiting -= weight
                 self._write(tickets)
             if not open_:
                 break
@@ -127,7 +139,7 @@ class Writer:
         try:
             while ticket is not None:
                 tickets.append(ticket)
-                weight += ticket.operation.weight
+                weight += ticket.weight
                 if weight >= _GROUP:
                     return tickets, True
                 ticket = self._inbox.get_nowait()
@@ -152,24 +164,24 @@ class Writer:
 
     def _group(self, tickets: Sequence[Ticket]) -> list[Answer]:
         access = self._access
-        members = [ticket.operation for ticket in tickets]
-        self._sync(access.power and any(member.durable for member in members))
+        group = Group([ticket.operation for ticket in tickets])
+        self._sync(access.power and group.durable)
         access.lock.acquire()
         try:
-            self._begin(members[0].doing)
+            self._begin(group.doing)
             now = access.clock.now()
             answers: list[Answer] = []
-            for indices, program in compile_group(members, now):
-                results = self._drive(program, members[indices[0]].doing)
+            for indices, program in group.parts(now):
+                results = self._drive(program, group.doing)
                 answers += [(tickets[index].reply, result, None) for index, result in zip(indices, results, strict=True)]
-            self._commit(members)
+            self._commit(group)
             self._checkpoint()
         except BaseException:
             self._roll_back()
             raise
         finally:
             access.lock.release()
-        if any(member.rings for member in members):
+        if group.rings:
             access.committed()
         self._be_fair()
         return answers
@@ -186,18 +198,17 @@ class Writer:
         except sqlite3.Error as error:
             raise translated(error, doing) from error
 
-    def _commit(self, members: Sequence[Operation]) -> None:
+    def _commit(self, group: Group) -> None:
         reach = self._access.signals.reach
-        points = {member.point for member in members if member.point}
-        for point in points:
+        for point in group.points:
             reach(f"{point}.before_commit")
         try:
             self._connection.execute("commit")
         except sqlite3.Error as error:
-            if error.sqlite_errorname.startswith("SQLITE_IOERR") and any(member.durable for member in members):
-                raise PublishUnknown(f"{members[0].doing}: the device failed while committing; retry with the same id ({error})") from error
-            raise translated(error, members[0].doing) from error
-        for point in points:
+            if error.sqlite_errorname.startswith("SQLITE_IOERR") and group.durable:
+                raise PublishUnknown(f"{group.doing}: the device failed while committing; retry with the same id ({error})") from error
+            raise translated(error, group.doing) from error
+        for point in group.points:
             reach(f"{point}.after_commit")
 
     def _checkpoint(self) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from penstock.errors import NotFound
 from penstock.model.delivery import Settlement
-from penstock.model.outcome import Dead, Done, Released
+from penstock.model.outcome import Dead, Done, Outcome, Released
 from penstock.testing.conformance.ground import TASK, Counts, Ground
 from penstock.testing.conformance.worker import ids
 
@@ -81,7 +81,7 @@ class CancellingConformance:
             assert await store.queue.cancel(delivery.job_id) == "requested"
         assert await worker.store.queue.cancellations(worker.incarnation) == [delivery.seq for delivery in deliveries[:-1]]
         assert (await store.job("failed")).cancel_requested
-        outcomes = (store.failed(), Released(), store.snoozed(), Done(), Dead("rejected"), store.failed(60))
+        outcomes: tuple[Outcome, ...] = (store.failed(), Released(), store.snoozed(), Done(), Dead("rejected"), store.failed(60))
         ends = [Settlement(delivery, outcome) for delivery, outcome in zip(deliveries, outcomes, strict=True)]
         assert await worker.store.queue.settle(worker.incarnation, ends) == []
         ended = {delivery.job_id: await store.status(delivery.job_id) for delivery in deliveries}

@@ -125,7 +125,7 @@ class HistoryConformance:
         await worker.end(dead, Dead("rejected"))
         await worker.end(retrying, store.failed(60))
         assert {job.id: job.status for job in await store.store.inspect.jobs(JobFilter(), limit=ALL)} == {
-            name: name for name in "done dead retrying running cancelled waiting expired delayed unroutable".split()
+            name: name for name in ("done", "dead", "retrying", "running", "cancelled", "waiting", "expired", "delayed", "unroutable")
         }
         assert await store.counters() == await store.recount()
         assert await store.counters() == Counts(waiting=2, delayed=2, running=1, dead=1, done=1, cancelled=1, expired=1)

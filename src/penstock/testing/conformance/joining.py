@@ -107,7 +107,7 @@ class JoiningConformance:
         _users(store)
         careless = store.connect("careless")
         careless.execute(INSERT)
-        with pytest.raises(ConfigurationError, match="durab|power"):
+        with pytest.raises(ConfigurationError, match=r"durab|power"):
             await store.store.join(careless.driver).put([store.message("welcome")])
         careless.rollback()
         assert await (await store.worker()).claim() == []

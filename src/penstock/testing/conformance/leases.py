@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from penstock.errors import LeaseLost
+from penstock.model.delivery import SUSPECT_DEATHS
 from penstock.model.outcome import Dead, Done, Released
 from penstock.testing.conformance.ground import TASK, Counts, Ground
 from penstock.testing.conformance.worker import ids
@@ -88,26 +91,25 @@ class LeaseConformance:
         assert [ids(run) for run in claimed.runs] == [["a"]]
         assert claimed.suspects
         free = await store.worker()
-        claimed = await free.ask(10, suspects=True)
-        assert [ids(run) for run in claimed.runs] == [["killer"]]
-        assert claimed.runs[0][0].deaths == 2
-        await free.done(claimed.runs[0])
+        suspect = await free.claim_suspect()
+        assert (suspect.job_id, suspect.deaths) == ("killer", 2)
+        await free.done(suspect)
         assert not (await living.ask()).suspects
         assert await store.status("killer") == "done"
 
     async def test_the_third_death_is_the_last(self, store: Ground) -> None:
-        rescuer = await store.worker(TASK, f"{TASK}.on_dead", hooks=[TASK])
-        await _let_workers_die(store, 3, "killer")
+        await _let_workers_die(store, 3, "killer", hooks=[TASK])
         letter = await store.letter("killer")
         assert (letter.deaths, letter.body) == (3, b"killer")
         assert await store.happened("killer") == ["died", "died", "died"]
+        rescuer = await store.worker(f"{TASK}.on_dead")
         assert [each.task for each in await rescuer.claim()] == [f"{TASK}.on_dead"]
 
     async def test_who_died_beside_a_killer_is_not_its_victim_for_long(self, store: Ground) -> None:
         """Both have two deaths; each runs alone, so only the killer gets its third."""
         await _let_workers_die(store, 2, "killer", "victim")
         worker = await store.worker()
-        assert ids(await worker.claim(10, suspects=True)) == ["killer"]
+        assert (await worker.claim_suspect()).job_id == "killer"
         other = await store.worker()
         await store.rescue(worker, by=other)
         assert await other.drain() == ["victim"]
@@ -119,32 +121,36 @@ class LeaseConformance:
         await store.put("k2", key="k")
         await store.put("other")
         assert ids(await busy.claim()) == ["other"]
-        suspect = await free.claim_one(suspects=True)
+        suspect = await free.claim_suspect()
         assert suspect.job_id == "k1"
         assert await busy.claim() == []
         await free.done(suspect)
         assert ids(await busy.claim()) == ["k2"]
 
     async def test_a_run_ends_before_a_suspect(self, store: Ground) -> None:
+        await store.put_message(store.message("k1", key="k"), delay=10)
         await _let_workers_die(store, 2, "k2", key="k")
+        store.advance(10)
         worker = await store.worker()
         await store.put("k3", key="k")
-        claimed = await worker.ask(10, suspects=True)
-        assert [ids(run) for run in claimed.runs] == [["k2"]]
-        await worker.release(claimed.runs[0])
-        claimed = await worker.ask(10, suspects=False)
-        assert claimed.runs == []
-        assert (await worker.ask(10, suspects=False)).suspects
+        (k1,) = await worker.claim()
+        assert k1.job_id == "k1"
+        await worker.done(k1)
+        suspect = await worker.claim_suspect()
+        assert suspect.job_id == "k2"
+        await worker.release(suspect)
+        claimed = await worker.ask()
+        assert (claimed.runs, claimed.suspects) == ([], True)
         assert await worker.drain() == ["k2", "k3"]
 
     async def test_a_suspect_that_fails_stays_one(self, store: Ground) -> None:
         await _let_workers_die(store, 2, "killer")
         worker = await store.worker()
-        await worker.end(await worker.claim_one(suspects=True), store.failed(5))
+        await worker.end(await worker.claim_suspect(), store.failed(5))
         store.advance(5)
         claimed = await worker.ask()
         assert (claimed.runs, claimed.suspects) == ([], True)
-        assert (await worker.claim_one(suspects=True)).attempt == 2
+        assert (await worker.claim_suspect()).attempt == 2
 
     async def test_one_leader_a_role(self, store: Ground) -> None:
         first, second = await store.worker(), await store.worker()
@@ -175,12 +181,15 @@ class LeaseConformance:
         assert await store.store.leases.routable(["a", "c", "d"]) == ["a"]
 
 
-async def _let_workers_die(store: Ground, times: int, *names: str, key: str | None = None) -> None:
+async def _let_workers_die(store: Ground, times: int, *names: str, key: str | None = None, hooks: Sequence[str] = ()) -> None:
     """Put these, and let workers die one after the other while each holds all of them that it can have."""
     await store.put(*names, key=key)
-    rescuer = await store.worker()
+    rescuer = await store.worker(hooks=hooks)
     for deaths in range(times):
-        dead = await store.worker()
-        assert ids(await dead.claim(100, suspects=deaths == 2))[:1] == [names[0]]
+        dead = await store.worker(hooks=hooks)
+        if deaths < SUSPECT_DEATHS:
+            assert ids(await dead.claim(100)) == list(names)
+        else:
+            assert (await dead.claim_suspect()).job_id == names[0]
         await store.rescue(dead, by=rescuer)
     await rescuer.leave()

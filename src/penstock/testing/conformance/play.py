@@ -101,10 +101,10 @@ class Play:
             self._runs[worker].remove(run)
 
     async def _stopped(self, run: list[Delivery]) -> None:
-        """Given back; those whose cancellation was requested ended so."""
+        """Given back. Not all of them: cancelled on request, or dead with their third worker."""
         for delivery in run:
             if await self._ground.status(delivery.job_id) in ("cancelled", "dead"):
-                self._ended(delivery)
+                self._forget(delivery.job_id)
         run.clear()
 
     async def _cancel(self) -> None:

@@ -19,14 +19,22 @@ class Worker:
     async def ask(self, room: int = 10, *, queue: str = "mail", suspects: bool = False) -> Claimed:
         return await self.store.queue.claim(Claim(self.incarnation, [(queue, room)], self.tasks, suspects))
 
-    async def claim(self, room: int = 10, *, queue: str = "mail", suspects: bool = False) -> list[Delivery]:
-        claimed = await self.ask(room, queue=queue, suspects=suspects)
+    async def claim(self, room: int = 10, *, queue: str = "mail") -> list[Delivery]:
+        claimed = await self.ask(room, queue=queue)
         return [delivery for run in claimed.runs for delivery in run]
 
-    async def claim_one(self, *, suspects: bool = False) -> Delivery:
-        deliveries = await self.claim(1, suspects=suspects)
+    async def claim_one(self) -> Delivery:
+        deliveries = await self.claim(1)
         assert len(deliveries) == 1, "there is nothing to claim"
         return deliveries[0]
+
+    async def claim_suspect(self) -> Delivery:
+        """What a claim has to meet first, the next one brings; this worker holds nothing."""
+        claimed = await self.ask(10, suspects=True)
+        if not claimed.runs and claimed.suspects:
+            claimed = await self.ask(10, suspects=True)
+        assert [len(run) for run in claimed.runs] == [1], "a suspect comes alone"
+        return claimed.runs[0][0]
 
     async def settle(self, deliveries: Delivery | Sequence[Delivery], outcome: Outcome) -> list[int]:
         """Those that were not this worker's any more."""
@@ -57,7 +65,7 @@ class Worker:
             for run in claimed.runs:
                 await self.done(run)
                 names += ids(run)
-            if not claimed.runs and not claimed.more:
+            if not claimed.runs and not claimed.more and not (suspects and claimed.suspects):
                 return names
 
     async def leave(self) -> None:

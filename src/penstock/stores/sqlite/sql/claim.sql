@@ -116,12 +116,10 @@ select distinct stray
 from penstock_aside
 where queue = :queue and stray is not null
 
--- name: scan_strays
-select m.seq, m.id, m.task, m.key, m.failures, m.deaths, m.expires, m.enqueued, m.headers, m.options, m.body, a.rank
-from penstock_aside a
-join penstock_message m on m.seq = a.seq
-where a.queue = :queue and a.stray in (select value from json_each(:tasks))
-order by a.rank, a.seq
+-- name: known_strays
+select seq
+from penstock_aside
+where queue = :queue and stray in (select value from json_each(:tasks))
 limit :limit
 
 -- name: suspect_waits

@@ -17,7 +17,7 @@ where seq = :seq
 -- name: holder
 select l.owner
 from penstock_worker w
-join penstock_leased l on l.owner = w.incarnation and l.seq = :seq
+cross join penstock_leased l on l.owner = w.incarnation and l.seq = :seq
 
 -- name: request_cancel
 insert or ignore into penstock_cancel (owner, seq)

@@ -9,9 +9,10 @@ left join penstock_finished f on f.seq = m.seq
 left join penstock_dead d on d.seq = m.seq
 left join (
     select h.seq, h.owner, h.claimed
-    from penstock_worker x
-    join penstock_leased h on h.owner = x.incarnation
-    join penstock_message y on y.seq = h.seq and y.id = :id
+    from penstock_message y
+    cross join penstock_worker x
+    cross join penstock_leased h on h.owner = x.incarnation and h.seq = y.seq
+    where y.id = :id
 ) l on l.seq = m.seq
 left join penstock_worker w on w.incarnation = l.owner
 left join penstock_cancel c on c.owner = l.owner and c.seq = m.seq
@@ -58,7 +59,7 @@ order by n
 -- name: letters
 select m.id, d.queue, d.task, d.reason, d.died, d.attempts, m.deaths, m.key, m.body, m.headers, d.error, d.message, d.traceback, m.seq
 from penstock_dead d
-join penstock_message m on m.seq = d.seq
+cross join penstock_message m on m.seq = d.seq
 where (:queue is null or d.queue = :queue)
     and (:task is null or d.task = :task)
     and (:key is null or m.key = :key)
@@ -76,7 +77,7 @@ where m.id = :id
 -- name: count_letters
 select count(*)
 from penstock_dead d
-join penstock_message m on m.seq = d.seq
+cross join penstock_message m on m.seq = d.seq
 where (:queue is null or d.queue = :queue)
     and (:task is null or d.task = :task)
     and (:key is null or m.key = :key)

@@ -47,6 +47,10 @@ on conflict (scope, name) do update set
 delete from penstock_setting
 where scope = :scope and name = :name
 
+-- name: take_write_lock
+delete from penstock_meta
+where 0 = 1
+
 -- name: database_list
 pragma database_list
 
