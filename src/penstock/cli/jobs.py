@@ -123,7 +123,8 @@ def show_job(place: Place, id: str) -> None:
 @click.argument("ids", nargs=-1, required=True)
 @in_store
 def retry(place: Place, ids: tuple[str, ...]) -> None:
-    """Run dead jobs again: under the same ids, at the end of their keys, with all attempts before them."""
+    """Run jobs again, under the same ids: dead ones at the end of their keys with all attempts before them; what is delayed or
+    waits for a retry at once, in its place."""
     _each(place, ids, _retry)
 
 
@@ -132,14 +133,11 @@ async def _retry(store: Store, id: str) -> _Told:
     match job.status if job is not None else None:
         case None:
             return _Told(id, "no such job", ok=False)
-        case "dead":
+        case "dead" | "delayed" | "retrying":
             moved = await store.queue.replay([id])
             return _Told(id, "retried", ok=True) if moved else _Told(id, "somebody else moved it meanwhile", ok=False)
-        case "delayed" | "retrying" as status:
-            due = relative(job.due if job else None, store.clock.now())
-            return _Told(id, f"{status}: it runs by itself {due}, which cannot be brought forward yet", ok=False)
         case status:
-            return _Told(id, f"{status}: only a dead job can be retried", ok=False)
+            return _Told(id, f"{status}: only what is dead, delayed or waits for a retry can be run again", ok=False)
 
 
 @jobs.command("cancel")

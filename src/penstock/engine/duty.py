@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from penstock.engine.program import Program, WorkerOptions
 from penstock.engine.ties import Ties
+from penstock.model.clock import micros
 from penstock.ports.leases import Enrolment
 from penstock.ports.store import Store
 
@@ -36,5 +37,6 @@ class Duty(Struct, frozen=True):
             host=host,
             queues=tuple(queue for queue, _ in self.queues),
             tasks=tuple(sorted(routes)),
+            lease=micros(self.options.lease),
             hooks=tuple(sorted(name for name, route in routes.items() if route.hook)),
         )

@@ -1,7 +1,7 @@
 """Finds workers that died, and frees what they held.
 
 - Gone for certain (its lock file is free, its parent reaped it): rescued at once.
-- Else by its beat: unchanged for a lease on *this* process's monotonic clock since this process first saw it. Clocks of machines
+- Else by its beat: unchanged for its own lease on *this* process's monotonic clock since this process first saw it. Clocks of machines
   are never compared, and a beat is a number, not a time.
 - A rescuer that did not look for half a lease (it was stopped, its loop was blocked) has seen nothing meanwhile: it counts anew.
 - Rescue is a compare-and-set on the beat: a worker that beats in the last instant lives, and of two rescuers one does it.
@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from penstock.engine.service import Service
 from penstock.engine.ties import Ties
+from penstock.model.clock import SECOND
 from penstock.model.events import WorkerRescued
 from penstock.ports.leases import Leases, Seen
 
@@ -38,7 +39,7 @@ class Rescuer(Service):
         now = self._monotonic()
         self._remember(others, now)
         for other in others:
-            if other.gone or now - self._seen[other.incarnation][1] >= self._lease:
+            if other.gone or now - self._seen[other.incarnation][1] >= other.lease / SECOND:
                 await self._rescue(other)
         return REST
 

@@ -32,6 +32,8 @@ class JobView(Struct, frozen=True):
     """One job. Times in µs of the store's clock."""
 
     id: str
+    seq: int
+    """Its place in the store, in commit order."""
     queue: str
     task: str
     status: Status

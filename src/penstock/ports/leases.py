@@ -21,6 +21,8 @@ class Enrolment(Struct, frozen=True):
     tasks: tuple[str, ...]
     hooks: tuple[str, ...] = ()
     """Those of `tasks` that have an `on_dead` hook."""
+    lease: int = 15_000_000
+    """µs that its beat may stand still before others declare it dead."""
 
 
 class Seen(Struct, frozen=True):
@@ -29,6 +31,8 @@ class Seen(Struct, frozen=True):
     incarnation: int
     beat: int
     gone: bool
+    lease: int = 15_000_000
+    """µs: its own, not the rescuer's."""
 
 
 class Rescued(Struct, frozen=True):

@@ -70,7 +70,8 @@ class Queue(Protocol):
         ...
 
     async def replay(self, ids: Sequence[str]) -> list[str]:
-        """Move dead letters back to their queues, at the end of their keys, attempts 0. Returns the ids that moved."""
+        """Move dead letters back to their queues, at the end of their keys, attempts 0; what is delayed or waits for a retry
+        becomes due now, in its place. Returns the ids that moved."""
         ...
 
     async def discard(self, ids: Sequence[str]) -> list[str]:

@@ -15,6 +15,7 @@ MANY_PARAMETERS = {
 MANY_IMPORTS = {
     SRC + "app.py": "the only module that knows everyone",
     SRC + "cli/": "a shell",
+    SRC + "stores/sqlite/reaping.py": "the whole of a rescue in one page, for a process that has no store open",
     SRC + "stores/sqlite/store.py": "puts the parts of a store together",
 }
 WALL_CLOCK = {
@@ -35,7 +36,8 @@ SERVER_TIME: dict[str, str] = {
     # "stores/postgres/sql/clock.sql:server_time": "measures the offset that store time is kept with",
 }
 SLEEPS: dict[str, str] = {
-    # "tests/faults/victim.py": "a helper process that has to be caught asleep",
+    "tests/faults/victim.py": "a helper process that has to be caught at work",
+    "tests/faults/kills.py": "paces a load of its own; waits by looking",
 }
 SKIPS = {
     "tests/conftest.py": "a server that cannot be had away from CI",

@@ -86,9 +86,9 @@ def test_a_dead_child_is_followed_by_another(told: Callable[[], list[str]]) -> N
 
 
 def test_who_died_last_decides_the_exit_code() -> None:
-    die_asked = "import os, signal; os.kill(os.getppid(), signal.SIGTERM); " + WAIT + "; " + DIE
+    die_asked = "import os, signal; os.kill(os.getppid(), signal.SIGTERM); " + WAIT + "\n" + DIE
     assert Parent(ORDER, spawning(die_asked)).run() == 1
-    assert Parent(ORDER, spawning(TERMINATE_PARENT + "; raise SystemExit(70)")).run() == 70
+    assert Parent(ORDER, spawning(TERMINATE_PARENT + "\nraise SystemExit(70)")).run() == 70
 
 
 def test_what_cannot_get_better_stops_all(told: Callable[[], list[str]]) -> None:

@@ -72,7 +72,7 @@ async def _serve(app: App, order: Order, tether: Tether) -> int:
     async with app.worker(options) as worker:
         steering.take(worker)
         served = options.queues or tuple((queue, 1) for queue in _queues(app))
-        tether.tell(Ready(app.found.masked, tuple(queue for queue, _ in served)))
+        tether.tell(Ready(app.found.url, tuple(queue for queue, _ in served)))
         await steering.stopped()
     await app.close()
     _end_in_time(exits.OK)

@@ -14,15 +14,19 @@ import faulthandler
 import logging
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 
+from penstock import connect
 from penstock.cli import exits
 from penstock.cli.supervision.bell import Bell, listening
 from penstock.cli.supervision.order import Order
 from penstock.cli.supervision.slot import Death, Slot, Spawn, spawner
 from penstock.cli.supervision.tether import Failed, Ready, Word
 from penstock.cli.words import length
+from penstock.config import masked
+from penstock.errors import PenstockError
 
 _STOPS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 _HOPELESS = frozenset({exits.USAGE, exits.CONFIG})
@@ -41,6 +45,7 @@ class Parent:
         self._requests = 0
         self._deadline: float | None = None
         self._worked = False
+        self._store = ""
         self._verdict: Failed | None = None
         self._failures: dict[int, Failed] = {}
 
@@ -88,8 +93,9 @@ class Parent:
         match word:
             case Ready(store, queues):
                 if not self._worked:
-                    self._announce(store, queues)
+                    self._announce(masked(store), queues)
                 self._worked = True
+                self._store = store
             case Failed():
                 self._failures[slot.number] = word
 
@@ -103,10 +109,16 @@ class Parent:
         if death.status in _HOPELESS or (death.status == exits.UNAVAILABLE and not self._worked):
             self._give_up(failed or Failed(death.status, f"worker {slot.number} (pid {death.pid}) {death.how}"))
             return
+        self._rescue()
         pause = max(0.0, (slot.again or 0.0) - self._monotonic())
         why = f" ({failed.message})" if failed else ""
         following = f"the next one starts in {length(pause)}" if pause else "another one starts"
         _log.warning("worker %d (pid %d) %s%s after %s; %s", slot.number, death.pid, death.how, why, length(death.lived), following)
+
+    def _rescue(self) -> None:
+        """At once, should no other worker be left to do it. On a thread: the store may make it wait."""
+        if self._store:
+            threading.Thread(target=rescue, args=(self._store,), name="penstock-rescue", daemon=True).start()
 
     # -- ends
 
@@ -151,6 +163,13 @@ class Parent:
         order = self._order
         many = f"{order.processes} × {order.concurrency}" if order.processes > 1 else str(order.concurrency)
         _log.info("%s: %s jobs at once from %s on %s", order.app, many, ", ".join(queues) or "no queue", store)
+
+
+def rescue(store: str) -> None:
+    try:
+        connect.administration(store).rescue()
+    except PenstockError as error:
+        _log.warning("what the dead worker held could not be taken back here; the next worker does it (%s)", error)
 
 
 def supervise(order: Order) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 FIRST = 0.1
 LONGEST = 30.0
-FORGIVEN = 60.0
+FORGIVEN = 10.0
 """Seconds of life after which earlier deaths do not count any more."""
 
 

@@ -29,6 +29,7 @@ class Ready(Struct, frozen=True, tag="ready"):
     """It is enrolled and claims."""
 
     store: str
+    """Its URL, not masked: this is a private socket."""
     queues: tuple[str, ...]
 
 

@@ -99,16 +99,14 @@ class _Search:
 
     def strays(self) -> Program[None]:
         """What went aside because its task was unknown there, and is known here, competes again: about as many as there is room."""
-        rows = yield Statement("strays", {"queue": self._queue})
-        known = [row[0] for row in rows if row[0] in self._ask.tasks]
-        if not known or self._room <= 0:
-            return
         limit = max(self._room, _GLANCE)
-        back = yield Statement("known_strays", {"queue": self._queue, "tasks": msgspec.json.encode(known).decode(), "limit": limit})
-        seqs = {"seqs": _json(row[0] for row in back)}
-        yield Statement("back_to_ready", seqs)
-        yield Statement("leave_aside", seqs)
-        self.more |= len(back) == limit
+        for (task,) in (yield Statement("strays", {"queue": self._queue})):
+            if task in self._ask.tasks and self._room > 0:
+                back = yield Statement("known_strays", {"queue": self._queue, "task": task, "limit": limit})
+                seqs = {"seqs": _json(row[0] for row in back)}
+                yield Statement("back_to_ready", seqs)
+                yield Statement("leave_aside", seqs)
+                self.more |= len(back) == limit
 
     def ready(self) -> Program[None]:
         met = 0

@@ -70,7 +70,8 @@ def _end(row: Row, how: Count, now: int, tally: Tally) -> Program[None]:
 
 
 def replay(ids: Sequence[str], now: int) -> Program[list[str]]:
-    """Back to their queues under the same ids, at the end of their keys, in their old order."""
+    """Back to their queues under the same ids, at the end of their keys, in their old order; what waits for its time runs now."""
+    early = yield from _hasten(ids)
     letters = yield Statement("find_letters", {"ids": _once(ids)})
     last = yield Statement("last_seq")
     new = last[0][0] if last else 0
@@ -86,7 +87,18 @@ def replay(ids: Sequence[str], now: int) -> Program[list[str]]:
     if letters:
         yield Statement("advance_seq", {"seq": new})
     yield from tally.write()
-    return [row[1] for row in letters]
+    return [*early, *(row[1] for row in letters)]
+
+
+def _hasten(ids: Sequence[str]) -> Program[list[str]]:
+    rows = yield Statement("find_later", {"ids": _once(ids)})
+    tally = Tally()
+    for seq, _, queue, due in rows:
+        yield Statement("take_from_later", {"queue": queue, "due": due, "seq": seq})
+        yield Statement("back_to_ready", {"seqs": f"[{seq}]"})
+        tally.move(queue, "delayed", "waiting")
+    yield from tally.write()
+    return [row[1] for row in rows]
 
 
 def discard(ids: Sequence[str], now: int) -> Program[list[str]]:

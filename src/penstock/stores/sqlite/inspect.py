@@ -34,12 +34,13 @@ class SqliteInspect:
         if where.ids is not None:
             found = [await self.job(job_id) for job_id in where.ids[:limit]]
             return [job for job in found if job is not None]
-        top = (await self._reader.rows("seq_before", {"before": before}))[0][0]
-        params = {**_filter(where), "before": top, "limit": limit}
+        params = {**_filter(where), "before": _ALL if before is None else before, "limit": limit}
         params["outcome"] = status if status in _OUTCOMES else None
         params["place"] = None if status is None or status in _OUTCOMES else ("waiting" if status == "unroutable" else status)
         del params["ids"]
         known = await self._known_tasks()
+        params["known"] = msgspec.json.encode(sorted(known)).decode() if status in ("waiting", "unroutable") else None
+        params["routable"] = status == "waiting"
         jobs = [_job(row, known, ()) for row in await self._reader.rows("jobs", params)]
         return [job for job in jobs if status is None or job.status == status]
 
@@ -82,7 +83,7 @@ def _filter(where: JobFilter) -> dict[str, Any]:
 
 
 def _job(row: Row, known: frozenset[str], history: tuple[Attempt, ...]) -> JobView:
-    (_, job_id, queue, task, rank, key, due, expires, enqueued, failures, deaths, headers, body, *rest) = row
+    (seq, job_id, queue, task, rank, key, due, expires, enqueued, failures, deaths, headers, body, *rest) = row
     outcome, ended, attempt, owner, result, note, died, _, holder, claimed, worker, cancel, later = rest
     status = _status(outcome, died, holder, later, failures)
     if status == "waiting" and task not in known:
@@ -91,6 +92,7 @@ def _job(row: Row, known: frozenset[str], history: tuple[Attempt, ...]) -> JobVi
         worker = f"{owner or holder:016x}"
     return JobView(
         id=job_id,
+        seq=seq,
         queue=queue,
         task=task,
         status=status,

@@ -25,6 +25,7 @@ SEQ, QUEUE, TASK, KEY, FAILURES, DEATHS = range(6)
 
 def enrol(worker: Enrolment, now: int) -> Program[None]:
     facts = {"incarnation": worker.incarnation, "app": worker.app, "name": worker.name, "pid": worker.pid, "host": worker.host}
+    facts["lease"] = worker.lease
     lists = {"queues": msgspec.json.encode(worker.queues).decode(), "tasks": msgspec.json.encode(worker.tasks).decode()}
     yield Statement("enrol", {**facts, **lists, "now": now})
     yield Statement("drop_hooks", {"tasks": lists["tasks"]})

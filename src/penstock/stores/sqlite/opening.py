@@ -22,7 +22,7 @@ def open_file(folder: Folder, library: Library, clock: StoreClock, *, migrating:
     connection = connections.connect(folder.database)
     try:
         if not _is_up(connection, library, clock):
-            with _locked(folder):
+            with locked(folder):
                 _bring_up(connection, folder.database, library, clock, migrating=migrating)
     except sqlite3.Error as error:
         raise translated(error, f"open {folder.database}") from error
@@ -39,7 +39,7 @@ def _is_up(connection: sqlite3.Connection, library: Library, clock: StoreClock) 
 
 
 @contextmanager
-def _locked(folder: Folder) -> Iterator[None]:
+def locked(folder: Folder) -> Iterator[None]:
     lock = FileLock(folder.path / "write.lock")
     lock.acquire()
     try:

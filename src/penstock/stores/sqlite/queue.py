@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from penstock.errors import QueueFull
 from penstock.model.delivery import Settlement
 from penstock.model.job import Cancelled
 from penstock.model.message import Message, Placed
@@ -16,26 +14,20 @@ from penstock.stores.sqlite import ends
 from penstock.stores.sqlite.claim import claim
 from penstock.stores.sqlite.operations import Put, Run, Settle
 from penstock.stores.sqlite.reader import Reader
+from penstock.stores.sqlite.room import PATIENCE, Room
 from penstock.stores.sqlite.writer import Writer
-
-_BUFFER = 10_000
-"""Messages that may wait to be written."""
-PATIENCE = 5.0
-"""Seconds that a put waits for room."""
-_GLANCE = 0.02
 
 
 class SqliteQueue:
     def __init__(self, writer: Writer, reader: Reader, limits: Mapping[str, int], patience: float = PATIENCE) -> None:
         self._writer = writer
         self._reader = reader
-        self._limits = limits
-        self._patience = patience
+        self._room = Room(writer, reader, limits, patience)
         self._pruning = ends.Pruning()
 
     async def put(self, messages: Sequence[Message]) -> list[Placed]:
-        if self._writer.waiting >= _BUFFER or self._limits:
-            await self._wait_for_room(messages)
+        if self._room.uncertain:
+            await self._room.wait(messages)
         return await self._writer.submit(Put(messages))  # type: ignore[no-any-return]
 
     async def claim(self, claim_: Claim) -> Claimed:
@@ -67,27 +59,6 @@ class SqliteQueue:
     async def prune(self, limit: int, *, age: int, keep: int) -> int:
         work = Run(lambda now: self._pruning.prune(limit, age, keep, now), "prune the history", durable=False)
         return await self._writer.submit(work)  # type: ignore[no-any-return]
-
-    async def _wait_for_room(self, messages: Sequence[Message]) -> None:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._patience
-        while (full := await self._full(messages)) is not None:
-            if loop.time() >= deadline:
-                raise QueueFull(f"{full}; waited {self._patience:g} s for room, nothing of this call was stored")
-            await asyncio.sleep(_GLANCE)
-
-    async def _full(self, messages: Sequence[Message]) -> str | None:
-        """What is full, if anything is."""
-        if self._writer.waiting >= _BUFFER:
-            return f"{self._writer.waiting} messages of this process wait to be written"
-        for queue in {message.queue for message in messages}:
-            if (limit := self._limits.get(queue)) is not None:
-                rows = await self._reader.rows("depth", {"queue": queue})
-                depth = rows[0][0] if rows else 0
-                coming = sum(message.queue == queue for message in messages)
-                if depth + coming > limit and depth > 0:
-                    return f"queue {queue} holds {depth} messages, its max_waiting is {limit}"
-        return None
 
 
 def settings_write(scope: str, name: str, value: str | None, by: str, now: int) -> Program[Any]:

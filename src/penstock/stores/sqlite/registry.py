@@ -40,7 +40,7 @@ class SqliteLeases:
 
     async def others(self, incarnation: int) -> list[Seen]:
         rows = await self._reader.rows("others", {"incarnation": incarnation})
-        return [Seen(other, beat, is_free(self._folder.worker_lock(other))) for other, beat, _ in rows]
+        return [Seen(other, beat, is_free(self._folder.worker_lock(other)), lease) for other, beat, lease in rows]
 
     async def rescue(self, incarnation: int, beat: int) -> Rescued | None:
         work = Run(lambda now: leases.rescue(incarnation, beat, now), "rescue a worker's messages", durable=True, rings=True)

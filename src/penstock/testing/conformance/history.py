@@ -95,7 +95,7 @@ class HistoryConformance:
         await worker.end(await worker.claim_one(), Done())
         listed = await store.store.inspect.jobs(JobFilter(), limit=2)
         assert [job.id for job in listed] == ["third", "second"]
-        rest = await store.store.inspect.jobs(JobFilter(), limit=2, before=listed[-1].enqueued)
+        rest = await store.store.inspect.jobs(JobFilter(), limit=2, before=listed[-1].seq)
         assert [(job.id, job.status) for job in rest] == [("first", "done")]
         found = {
             "done": await store.store.inspect.jobs(JobFilter(status="done"), limit=9),

@@ -62,7 +62,7 @@ create table penstock_aside (
 
 create index penstock_aside_key on penstock_aside (queue, key, seq) where key is not null;
 
-create index penstock_aside_stray on penstock_aside (queue, stray, seq) where stray is not null;
+create index penstock_aside_stray on penstock_aside (queue, stray, rank, seq) where stray is not null;
 
 create table penstock_suspect (
     seq integer primary key,
@@ -153,6 +153,7 @@ create table penstock_worker (
     host text not null,
     started integer not null,
     beat integer not null,
+    lease integer not null,   -- µs that its beat may stand still
     queues text not null,
     tasks text not null
 );

@@ -112,14 +112,28 @@ select :owner, value, :now
 from json_each(:seqs)
 
 -- name: strays
-select distinct stray
-from penstock_aside
-where queue = :queue and stray is not null
+with recursive met(stray) as (
+    select min(stray)
+    from penstock_aside
+    where queue = :queue and stray is not null
+    union all
+    select (
+        select min(a.stray)
+        from penstock_aside a
+        where a.queue = :queue and a.stray > met.stray
+    )
+    from met
+    where met.stray is not null
+)
+select stray
+from met
+where stray is not null
 
 -- name: known_strays
 select seq
 from penstock_aside
-where queue = :queue and stray in (select value from json_each(:tasks))
+where queue = :queue and stray = :task
+order by rank, seq
 limit :limit
 
 -- name: suspect_waits

@@ -66,6 +66,12 @@ join penstock_message m on m.id = s.value
 join penstock_dead d on d.seq = m.seq
 order by m.seq
 
+-- name: find_later
+select m.seq, m.id, m.queue, m.due
+from json_each(:ids) s
+join penstock_message m on m.id = s.value
+join penstock_later l on l.queue = m.queue and l.due = m.due and l.seq = m.seq
+
 -- name: unbury
 delete from penstock_dead
 where seq = :seq

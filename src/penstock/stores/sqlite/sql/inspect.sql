@@ -35,6 +35,7 @@ where m.seq < :before
     and (:task is null or m.task = :task)
     and (:key is null or m.key = :key)
     and (:contains is null or instr(cast(m.body as text), :contains) > 0)
+    and (:known is null or (m.task in (select value from json_each(:known))) = :routable)
     and (:outcome is null or f.outcome = :outcome)
     and (:place is null
         or (:place = 'dead' and d.seq is not null)
@@ -44,11 +45,6 @@ where m.seq < :before
         or (:place = 'waiting' and f.seq is null and d.seq is null and l.seq is null and t.seq is null))
 order by m.seq desc
 limit :limit
-
--- name: seq_before
-select coalesce(max(seq), 0) + 1
-from penstock_message
-where :before is null or enqueued < :before
 
 -- name: attempts
 select number, what, at, owner, error, message, traceback

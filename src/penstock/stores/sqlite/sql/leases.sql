@@ -1,8 +1,8 @@
 -- Workers.
 
 -- name: enrol
-insert into penstock_worker (incarnation, app, name, pid, host, started, beat, queues, tasks)
-values (:incarnation, :app, :name, :pid, :host, :now, 0, :queues, :tasks)
+insert into penstock_worker (incarnation, app, name, pid, host, started, beat, lease, queues, tasks)
+values (:incarnation, :app, :name, :pid, :host, :now, 0, :lease, :queues, :tasks)
 
 -- name: enrol_hook
 insert or ignore into penstock_hook (task)
@@ -19,7 +19,7 @@ where incarnation = :incarnation
 returning beat
 
 -- name: others
-select incarnation, beat, host
+select incarnation, beat, lease
 from penstock_worker
 where incarnation <> :incarnation
 

@@ -35,6 +35,11 @@ where scope = :scope
 select scope, name, value
 from penstock_setting
 
+-- name: max_waiting
+select substr(scope, 7), value
+from penstock_setting
+where name = 'max_waiting' and scope like 'queue:%'
+
 -- name: set_setting
 insert into penstock_setting (scope, name, value, by, at)
 values (:scope, :name, :value, :by, :at)

@@ -1,0 +1,120 @@
+"""How SQLite runs our statements: by an index, whatever the tables hold."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from penstock.stores.sql.library import Library
+from penstock.stores.sqlite import connection as connections
+from penstock.stores.sqlite import migrate
+
+LIBRARY = Library.load("penstock.stores.sqlite")
+ALIAS = re.compile(r"\bpenstock_(\w+)(?: (\w)\b)?")
+SMALL = {"meta", "clock", "counter", "worker", "setting", "suspect", "sqlite_sequence"}
+"""A row a queue, a worker, a setting or a suspect: scanning them is as good as searching."""
+SCANS = {
+    "free_all_keys": {"busy"},  # a rescue, now and then
+    "letters": {"dead"},  # an operator looks: dead letters are few, and any of their fields may be asked for
+    "count_letters": {"dead"},
+}
+SORTS = {
+    "find_letters",  # as many as were asked for
+    "held_by",  # as many as a worker holds
+    "letters",
+    "run_of_key",  # two times 32
+    "scan_suspect",
+    "workers",
+}
+PLANS = {
+    "scan_ready": ["SEARCH r USING PRIMARY KEY (queue=?)", "SEARCH m USING INTEGER PRIMARY KEY (rowid=?)"],
+    "leave_ready": ["SEARCH penstock_ready USING PRIMARY KEY (queue=? AND (rank,seq)<(?,?))"],
+    "due_now": ["SEARCH penstock_later USING PRIMARY KEY (queue=? AND due<?)"],
+    "drop_later": ["SEARCH penstock_later USING PRIMARY KEY (queue=? AND (due,seq)<(?,?))"],
+    "next_due": ["SEARCH penstock_later USING PRIMARY KEY (queue=?)"],
+    "any_ready": ["SEARCH penstock_ready USING PRIMARY KEY (queue=?)"],
+    "busy_key": ["SEARCH penstock_busy USING PRIMARY KEY (queue=? AND key=?)"],
+    "owner_lives": ["SEARCH penstock_worker USING INTEGER PRIMARY KEY (rowid=?)"],
+    "put_ready": ["SEARCH penstock_message USING INTEGER PRIMARY KEY (rowid>?)"],
+    "put_later": ["SEARCH penstock_message USING INTEGER PRIMARY KEY (rowid>?)"],
+    "expired": ["SEARCH m USING INDEX penstock_message_expires (expires<?)"],
+    "attempts": ["SEARCH penstock_attempt USING INDEX penstock_attempt_seq (seq=?)"],
+    "old_finished": ["SEARCH f USING INTEGER PRIMARY KEY (rowid>?)", "SEARCH m USING INTEGER PRIMARY KEY (rowid=?)"],
+}
+PARTS = {
+    "release": "SEARCH penstock_leased USING PRIMARY KEY (owner=? AND seq=?)",
+    "known_ids": "SEARCH penstock_message USING COVERING INDEX penstock_message_id (id=?)",
+    "run_of_key": "SEARCH penstock_aside USING COVERING INDEX penstock_aside_key (queue=? AND key=?)",
+    "head_of_key": "SEARCH a USING INDEX penstock_aside_key (queue=? AND key=?)",
+    "free_keys": "SEARCH penstock_busy USING INDEX penstock_busy_last (last=?)",
+    "known_strays": "SEARCH penstock_aside USING COVERING INDEX penstock_aside_stray (queue=? AND stray=?)",
+    "strays": "SEARCH penstock_aside USING COVERING INDEX penstock_aside_stray",
+    "leave_ready_some": "SEARCH penstock_ready USING PRIMARY KEY (queue=? AND rank=? AND seq=?)",
+    "holder": "SEARCH l USING PRIMARY KEY (owner=? AND seq=?)",
+    "job": "SEARCH h USING PRIMARY KEY (owner=? AND seq=?)",
+    "jobs": "SEARCH m USING INTEGER PRIMARY KEY (rowid<?)",
+}
+
+
+@pytest.fixture
+def connection(path: Path) -> Iterator[sqlite3.Connection]:
+    connection = connections.connect(str(path))
+    migrate.migrate(connection)
+    yield connection
+    connection.close()
+
+
+def plan(connection: sqlite3.Connection, name: str) -> list[str]:
+    text = LIBRARY[name]
+    params = dict.fromkeys(re.findall(r":([a-z_]+)", text))
+    return [row[3] for row in connection.execute(f"explain query plan {text}", params).fetchall()]
+
+
+def planned() -> list[str]:
+    """Those that have a plan: no pragma, no savepoint, no list of rows."""
+    return [
+        name
+        for name in LIBRARY.names()
+        if LIBRARY[name].split()[0] in {"select", "insert", "update", "delete"} and ":rows" not in LIBRARY[name]
+    ]
+
+
+def scanned(name: str, steps: list[str]) -> set[str]:
+    """The tables that a plan goes through from end to end."""
+    tables = {alias: table for table, alias in ALIAS.findall(LIBRARY[name]) if alias}
+    found = {match[1] for step in steps if (match := re.match(r"SCAN (\w+)(?! VIRTUAL)", step)) and "VIRTUAL TABLE" not in step}
+    names = {tables.get(each, each).removeprefix("penstock_") for each in found}
+    return names - SMALL - {"CONSTANT", "l", "w"}
+
+
+@pytest.mark.parametrize("name", planned())
+def test_no_large_table_is_scanned(connection: sqlite3.Connection, name: str) -> None:
+    assert scanned(name, plan(connection, name)) == SCANS.get(name, set())
+
+
+@pytest.mark.parametrize("name", planned())
+def test_nothing_large_is_sorted(connection: sqlite3.Connection, name: str) -> None:
+    sorts = any("TEMP B-TREE" in step for step in plan(connection, name))
+    assert sorts == (name in SORTS)
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_the_plan_of_a_hot_statement(connection: sqlite3.Connection, name: str) -> None:
+    assert plan(connection, name) == PLANS[name]
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_the_index_of_a_hot_statement(connection: sqlite3.Connection, name: str) -> None:
+    assert any(step.startswith(PARTS[name]) for step in plan(connection, name))
+
+
+def test_a_scan_is_found(connection: sqlite3.Connection) -> None:
+    """This test's own eyes."""
+    steps = [row[3] for row in connection.execute("explain query plan select * from penstock_message where body = ''")]
+    assert scanned("job", steps) == {"message"}
+    steps = [row[3] for row in connection.execute("explain query plan select 1 from penstock_leased h where claimed = 1")]
+    assert scanned("job", steps) == {"leased"}
