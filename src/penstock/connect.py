@@ -33,7 +33,7 @@ def make_store(url: str, *, durability: Durability, signals: Signals, limits: Ma
     path = str(sqlite_path(url))
     from penstock.stores.sqlite.store import SqliteStore
 
-    return cast(Store, SqliteStore(path, durability=durability, signals=signals, limits=limits))
+    return SqliteStore(path, durability=durability, signals=signals, limits=limits)
 
 
 def make_worker(store: Store, program: Program, options: WorkerOptions, signals: Signals) -> Worker:
@@ -48,7 +48,7 @@ def administration(url: str) -> Administration:
     path = str(sqlite_path(url))
     from penstock.stores.sqlite.admin import SqliteAdministration
 
-    return cast(Administration, SqliteAdministration(path))
+    return SqliteAdministration(path)
 
 
 def sqlite_path(url: str) -> Path:

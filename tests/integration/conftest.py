@@ -1,18 +1,20 @@
 """A folder in memory-backed storage, and an app on a file in it."""
 
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from penstock import App
-from tests.conformance.sqlite_backend import fast_folder
+
+SHARED_MEMORY = Path("/dev/shm")
 
 
 @pytest.fixture
 def fast() -> Iterator[Path]:
-    with fast_folder() as folder:
-        yield folder
+    with tempfile.TemporaryDirectory(prefix="penstock-", dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

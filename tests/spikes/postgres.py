@@ -24,14 +24,17 @@ SEQ, KEY, RUN = 0, 3, 32
 
 
 def put(messages: Sequence[Message], now: int) -> Program[list[Placed]]:
-    created = {row[0] for row in (yield Statement("put_messages", rows=[_row(message, now) for message in messages]))}
+    created = {row[0] for row in (yield Statement("put_messages", values=_values(messages, now), width=12))}
     first = {message.id: n for n, message in reversed(list(enumerate(messages)))}
     return [Placed(message.id, message.id in created and first[message.id] == n) for n, message in enumerate(messages)]
 
 
-def _row(m: Message, now: int) -> Row:
-    due = m.due if m.due is not None and m.due > now else None
-    return m.id, m.queue, m.task, 9 - m.priority, m.key, due, m.expires, now, m.given, m.headers, m.options, m.body
+def _values(messages: Sequence[Message], now: int) -> list[object]:
+    values: list[object] = []
+    for m in messages:
+        due = m.due if m.due is not None and m.due > now else None
+        values += (m.id, m.queue, m.task, 9 - m.priority, m.key, due, m.expires, now, m.given, m.headers, m.options, m.body)
+    return values
 
 
 def claim(ask: Claim, now: int) -> Program[Claimed]:

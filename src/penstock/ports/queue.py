@@ -49,8 +49,8 @@ class Queue(Protocol):
         """Keep all of them or none. Durable when it returns. Raises StoreError; PublishUnknown if the reply was lost."""
         ...
 
-    async def claim(self, claim: Claim) -> Claimed:
-        """Lease messages to `claim.owner`. Expired ones met are ended. Raises LeaseLost if the owner is not enrolled."""
+    async def claim(self, ask: Claim) -> Claimed:
+        """Lease messages to `ask.owner`. Expired ones met are ended. Raises LeaseLost if the owner is not enrolled."""
         ...
 
     async def settle(self, owner: int, settlements: Sequence[Settlement]) -> list[int]:

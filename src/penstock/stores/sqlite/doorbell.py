@@ -15,7 +15,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from penstock.errors import StoreError
 from penstock.stores.sqlite import connection as connections
+from penstock.stores.sqlite.forkable import Forkable
 
 _LOOK = 0.05
 """Seconds between looks at data_version while nothing rings: 0.02 % of a core."""
@@ -68,8 +70,8 @@ class Watch:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._socket.bind(os.fspath(self._path))
-        self._connection = connections.connect_readonly(database)
-        self._connection.execute("pragma busy_timeout = 0")
+        self._database = database
+        self._forkable = Forkable(self._connect)
         self._version = self._look()
         self._loop.add_reader(self._socket.fileno(), self._rung)
         self._timer = self._loop.call_later(_LOOK, self._check)
@@ -79,7 +81,7 @@ class Watch:
         self._loop.remove_reader(self._socket.fileno())
         self._socket.close()
         self._path.unlink(missing_ok=True)
-        self._connection.close()
+        self._forkable.close()
 
     def _rung(self) -> None:
         try:
@@ -98,6 +100,13 @@ class Watch:
 
     def _look(self) -> int:
         try:
-            return int(self._connection.execute("pragma data_version").fetchone()[0])
-        except sqlite3.Error:
+            with self._forkable as connection:
+                return int(connection.execute("pragma data_version").fetchone()[0])
+        except (sqlite3.Error, StoreError):
             return -1
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = connections.connect_readonly(self._database)
+        connection.execute("pragma busy_timeout = 0")
+        self._version = 0  # each connection counts by itself
+        return connection

@@ -30,8 +30,8 @@ class SqliteQueue:
             await self._room.wait(messages)
         return await self._writer.submit(Put(messages))  # type: ignore[no-any-return]
 
-    async def claim(self, claim_: Claim) -> Claimed:
-        work = Run(lambda now: claim(claim_, now), "claim", durable=False)
+    async def claim(self, ask: Claim) -> Claimed:
+        work = Run(lambda now: claim(ask, now), "claim", durable=False)
         return await self._writer.submit(work)  # type: ignore[no-any-return]
 
     async def settle(self, owner: int, settlements: Sequence[Settlement]) -> list[int]:

@@ -12,30 +12,25 @@ from penstock.model.statement import Rows
 from penstock.stores.sql.library import Library
 from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite.failures import translated
+from penstock.stores.sqlite.forkable import Forkable
 
 
 class Reader:
     def __init__(self, path: str, library: Library) -> None:
         self._library = library
-        self._path = path
-        self._connection: sqlite3.Connection | None = None
+        self._forkable = Forkable(lambda: connections.connect_readonly(path))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="penstock-reader")
 
     async def rows(self, name: str, params: Mapping[str, Any]) -> Rows:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, name, params)
 
     def close(self) -> None:
-        self._thread.submit(self._close).result()
+        self._thread.submit(self._forkable.close).result()
         self._thread.shutdown()
 
     def _read(self, name: str, params: Mapping[str, Any]) -> Rows:
-        if self._connection is None:
-            self._connection = connections.connect_readonly(self._path)
-        try:
-            return self._connection.execute(self._library[name], params).fetchall()
-        except sqlite3.Error as error:
-            raise translated(error, "look into the store") from error
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
+        with self._forkable as connection:
+            try:
+                return connection.execute(self._library[name], params).fetchall()
+            except sqlite3.Error as error:
+                raise translated(error, "look into the store") from error

@@ -24,6 +24,7 @@ from msgspec import Struct
 from penstock.errors import StoreUnavailable, TransactionClosed
 from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite.failures import translate, translated
+from penstock.stores.sqlite.forkable import Forkable
 from penstock.stores.sqlite.reply import Reply, send
 from penstock.stores.sqlite.writer import Access
 
@@ -60,10 +61,9 @@ class TransactionThread:
         self._active: Transaction | None = None
         self._deadline = 0.0
         self._closed = False
-        self._connection = connections.connect(access.path)
-        if not access.power:
-            self._connection.execute("pragma synchronous = normal")
-        self._connection.set_progress_handler(self._late, _STEPS)
+        self._forkable = Forkable(self._connect)
+        with self._forkable:  # what is wrong with the file is said now
+            pass
         self._thread = threading.Thread(target=self._work, name="penstock-transactions", daemon=True)
         self._thread.start()
 
@@ -80,6 +80,13 @@ class TransactionThread:
 
     # -- the thread --------------------------------------------------------------------------------
 
+    def _connect(self) -> sqlite3.Connection:
+        self._connection = connections.connect(self._access.path)
+        if not self._access.power:
+            self._connection.execute("pragma synchronous = normal")
+        self._connection.set_progress_handler(self._late, _STEPS)
+        return self._connection
+
     def _work(self) -> None:
         while True:
             try:
@@ -95,7 +102,7 @@ class TransactionThread:
                 self._serve(request)
         if self._active is not None:
             self._abandon("the store was closed")
-        self._connection.close()
+        self._forkable.close()
         self._refuse_late_ones()
 
     def _refuse_late_ones(self) -> None:
@@ -129,8 +136,9 @@ class TransactionThread:
                 raise TransactionClosed(owner.over)
             if self._active is None:
                 self._begin(owner)
-            value = request.work(self._connection)
-            self._check_open(owner, ends=request.ends)
+            with self._forkable as connection:
+                value = request.work(connection)
+                self._check_open(owner, ends=request.ends)
         except sqlite3.Error as failure:
             error = self._explain(failure, owner)
         except BaseException as failure:
@@ -142,10 +150,14 @@ class TransactionThread:
     def _begin(self, owner: Transaction) -> None:
         self._access.lock.acquire()
         try:
-            self._connection.execute("begin immediate")
+            with self._forkable as connection:
+                connection.execute("begin immediate")
         except sqlite3.Error as error:
             self._access.lock.release()
             raise translated(error, "begin a transaction") from error
+        except BaseException:
+            self._access.lock.release()
+            raise
         self._active = owner
         self._deadline = time.monotonic() + self._limit
         owner.started = True
@@ -161,8 +173,7 @@ class TransactionThread:
         owner.over = why
         if self._active is owner:
             try:
-                if self._connection.in_transaction:
-                    self._connection.execute("rollback")
+                self._forkable.roll_back()
             finally:
                 self._active = None
                 self._access.lock.release()

@@ -1,0 +1,150 @@
+"""A server that imports the app, uses it, and forks, as gunicorn does with `--preload`.
+
+    preload.py load|outlived|transaction|worker
+
+It says what it did on its standard output and goes on when it is given a line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+from penstock import App
+from penstock.engine.program import WorkerOptions
+
+CHILDREN = 4
+ROUNDS = 3
+EACH = 20
+
+app = App(name="web")
+
+
+@app.task()
+async def count(who: int, n: int) -> None: ...
+
+
+@app.task(queue="held")
+async def hang() -> None:
+    say(f"hang {os.getpid()}")
+    await asyncio.Event().wait()
+
+
+def say(line: str) -> None:
+    os.write(1, (line + "\n").encode())
+
+
+def fork(work: Callable[[], None], *, exits: bool = False) -> int:
+    """`exits`: as a whole interpreter does, with everything that runs at its end."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        work()
+    except BaseException as error:
+        say(f"child failed: {error!r}")
+        os._exit(1)
+    if exits:
+        sys.exit(0)
+    os._exit(0)
+
+
+def reap(pids: list[int]) -> bool:
+    return all(os.waitpid(pid, 0)[1] == 0 for pid in pids)
+
+
+# -- children under load while the parent goes on
+
+
+def request() -> None:
+    for n in range(EACH):
+        count.sync.enqueue(os.getpid(), n)
+    asyncio.run(serve())
+    count.sync.enqueue(os.getpid(), -1)
+
+
+async def serve() -> None:
+    await asyncio.gather(*(count.enqueue(os.getpid(), EACH + n) for n in range(EACH)))
+
+
+def load() -> None:
+    kept = 0
+    over = threading.Event()
+
+    def go_on() -> None:
+        nonlocal kept
+        while not over.is_set():
+            count.sync.enqueue(0, kept)
+            kept += 1
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    good = True
+    for _ in range(ROUNDS):
+        good &= reap([fork(request, exits=child % 2 == 0) for child in range(CHILDREN)])
+    over.set()
+    thread.join()
+    app.sync.close()
+    say(f"parent kept {kept}, children {'well' if good else 'ill'}")
+
+
+# -- a child that outlives what its parent had open
+
+
+def outlived() -> None:
+    count.sync.enqueue(0, 0)
+    told, tell = os.pipe()
+
+    def child() -> None:
+        count.sync.enqueue(1, 0)
+        os.read(told, 1)
+        count.sync.enqueue(1, 1)
+
+    pid = fork(child)
+    count.sync.enqueue(0, 1)
+    app.sync.close()
+    os.write(tell, b"x")
+    say(f"children {'well' if reap([pid]) else 'ill'}")
+
+
+# -- a transaction of the parent's while children come and go
+
+
+def transaction() -> None:
+    with app.sync.transaction() as tx:
+        tx.execute("create table if not exists ledger (entry text)")
+        tx.execute("insert into ledger values ('before')")
+        good = reap([fork(lambda: None, exits=child % 2 == 0) for child in range(CHILDREN)])
+        tx.execute("insert into ledger values ('after')")
+        say(f"transaction open, children {'well' if good else 'ill'}")
+        sys.stdin.readline()
+    say("committed")
+    say(f"child after it {'well' if reap([fork(lambda: void(count.sync.enqueue(2, 0)))]) else 'ill'}")
+
+
+def void(_: object) -> None: ...
+
+
+# -- a worker whose children live and die
+
+
+def worker() -> None:
+    asyncio.run(work())
+
+
+async def work() -> None:
+    await hang.enqueue()
+    async with app.worker(WorkerOptions(concurrency=1, lease=60)):
+        killed, living = (fork(lambda: signal.pause()) for _ in range(2))
+        os.kill(killed, signal.SIGKILL)
+        os.waitpid(killed, 0)
+        say(f"child {living} lives, parent {os.getpid()}")
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    {"load": load, "outlived": outlived, "transaction": transaction, "worker": worker}[sys.argv[1]]()
