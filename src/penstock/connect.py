@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from penstock.config import masked
@@ -49,6 +49,15 @@ def administration(url: str) -> Administration:
     from penstock.stores.sqlite.admin import SqliteAdministration
 
     return SqliteAdministration(path)
+
+
+def rescue(url: str) -> int:
+    """Take back what workers of this machine held that are dead for certain. Returns how many workers that were."""
+    path = str(sqlite_path(url))
+    from penstock.stores.sqlite.files import Folder
+    from penstock.stores.sqlite.reaping import reap
+
+    return reap(Folder(path))
 
 
 def sqlite_path(url: str) -> Path:

@@ -324,6 +324,6 @@ QueueMachine.TestCase.settings = settings(
     derandomize=True,
     database=None,
     phases=(Phase.generate, Phase.shrink),
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
 TestQueue = QueueMachine.TestCase

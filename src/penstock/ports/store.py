@@ -100,7 +100,3 @@ class Administration(Protocol):
     def ready(self) -> str | None:
         """None, or why no work can be done now (no schema, no worker that beats, nothing writable)."""
         ...
-
-    def rescue(self) -> int:
-        """Take back what workers held that are dead for certain. Returns how many workers that were."""
-        ...

@@ -89,7 +89,7 @@ def test_many_dead_letters_move_in_batches(console: Console) -> None:
     assert console.json("dead", "ls")["count"] == 0
 
 
-def test_retry_is_for_dead_jobs(console: Console) -> None:
+def test_retry_is_for_dead_and_for_waiting_jobs(console: Console) -> None:
     dead = console.ok("enqueue", "shop:app", "fail", "text=no").out.strip()
     later = console.ok("enqueue", "shop:app", "try_later").out.strip()
     with console.worker("--log-format", "text") as worker:
@@ -98,8 +98,8 @@ def test_retry_is_for_dead_jobs(console: Console) -> None:
         assert worker.stop() == 0
     assert console.json("jobs", "show", later)["status"] == "retrying"
     answer = console.run("jobs", "retry", dead, later, "nowhere", "--json")
-    assert (answer.code, [one["ok"] for one in answer.data["jobs"]]) == (1, [True, False, False])
-    assert "runs by itself in" in answer.data["jobs"][1]["outcome"]
+    assert (answer.code, [one["ok"] for one in answer.data["jobs"]]) == (1, [True, True, False])
+    assert console.json("jobs", "show", later)["status"] == "unroutable"  # due now, and no worker is there
     assert console.json("jobs", "show", dead)["attempt"] == 0
 
 

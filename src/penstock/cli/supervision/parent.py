@@ -167,7 +167,7 @@ class Parent:
 
 def rescue(store: str) -> None:
     try:
-        connect.administration(store).rescue()
+        connect.rescue(store)
     except PenstockError as error:
         _log.warning("what the dead worker held could not be taken back here; the next worker does it (%s)", error)
 

@@ -15,7 +15,6 @@ from penstock.stores.sqlite.clock import StoreClock
 from penstock.stores.sqlite.failures import translated
 from penstock.stores.sqlite.files import Folder, is_free
 from penstock.stores.sqlite.opening import open_file
-from penstock.stores.sqlite.reaping import reap
 
 _WAL_RESET_FIXED = (3, 51, 3)
 
@@ -49,10 +48,6 @@ class SqliteAdministration:
         """Creates the file if there is none."""
         open_file(self._folder, Library.load("penstock.stores.sqlite"), StoreClock(), migrating=True)
         return self.schema()
-
-    def rescue(self) -> int:
-        """Take back what workers held that are dead for certain: for a parent that has just reaped one. Returns how many."""
-        return reap(self._folder)
 
     def live(self) -> bool:
         self.schema()
