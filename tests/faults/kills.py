@@ -29,7 +29,7 @@ VICTIM = Path(__file__).with_name("victim.py")
 WORKER_POINTS = ("claimed", "in_handler", "tx_open", "settle.before_commit")
 PRODUCER_POINTS = ("put.before_commit", "put.after_commit")
 WORKERS = 3
-RATE = 1_100
+RATE = 1_500
 """Jobs a second of each of the two producers."""
 
 

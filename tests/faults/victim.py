@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import signal
 import sys
@@ -123,7 +124,13 @@ async def once(numbers: list[tuple[int, int]]) -> None:
     await app.close()
 
 
+def die_with_parent() -> None:
+    """A harness that is killed leaves nobody behind."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 if __name__ == "__main__":
+    die_with_parent()
     role, *words = sys.argv[1:]
     if role == "worker":
         asyncio.run(work())

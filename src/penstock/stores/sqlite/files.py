@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import weakref
 from pathlib import Path
 
 from penstock.errors import ConfigurationError, StoreReadOnly, StoreUnavailable
@@ -66,8 +67,8 @@ class FileLock:
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._pid = os.getpid()
-        os.register_at_fork(after_in_child=self._forget)
+        forget = weakref.WeakMethod(self._forget)  # a registration is for ever, a lock is not
+        os.register_at_fork(after_in_child=lambda: close() if (close := forget()) is not None else None)
 
     def acquire(self) -> None:
         fcntl.flock(self._fd, fcntl.LOCK_EX)

@@ -10,7 +10,7 @@ import os
 import sqlite3
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -23,7 +23,6 @@ from penstock.ports.store import Durability
 from penstock.ports.transaction import ForeignConnection
 from penstock.stores.sql.executors import drive, drive_async
 from penstock.stores.sql.library import Library
-from penstock.stores.sqlite.doorbell import Ringer
 from penstock.stores.sqlite.failures import translated
 from penstock.stores.sqlite.put import put
 
@@ -37,7 +36,8 @@ class Host(Struct, frozen=True):
     library: Library
     clock: Clock
     durability: Durability
-    ringer: Ringer
+    committed: Callable[[], None]
+    """Wakes the workers."""
 
 
 class Sqlite3Connection:
@@ -105,7 +105,7 @@ class Joined:
         yield from check(self._host)
         yield Statement("take_write_lock")
         placed = yield from put(messages, self._host.clock.now())
-        self._foreign.after_commit(self._host.ringer.ring)
+        self._foreign.after_commit(self._host.committed)
         return placed
 
 

@@ -20,6 +20,7 @@ from penstock.stores.sqlite.writer import Writer
 class SqliteLeases:
     def __init__(self, writer: Writer, reader: Reader, clock: StoreClock, folder: Folder) -> None:
         self._writer = writer
+        self._checkpointer = writer.checkpointer
         self._reader = reader
         self._clock = clock
         self._folder = folder
@@ -60,6 +61,7 @@ class SqliteLeases:
         def program(now: int) -> Program[bool]:
             won = yield from leases.lead(role, incarnation, lease, now)
             if won:
+                self._checkpointer.remind()
                 yield from self._clock.adjust()
             return won
 

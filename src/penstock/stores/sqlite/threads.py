@@ -38,7 +38,7 @@ class Threads:
 
     def join(self, connection: object, durability: Durability) -> Joined:
         foreign: ForeignConnection = as_foreign(connection)
-        host = Host(self._folder.database, self.access.library, self.access.clock, durability, self._ringer)
+        host = Host(self._folder.database, self.access.library, self.access.clock, durability, self._ringer.ring)
         return Joined(host, foreign)
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:

@@ -174,6 +174,8 @@ class TransactionThread:
         if self._active is owner:
             try:
                 self._forkable.roll_back()
+                if self._access.checkpointer.due:
+                    self._access.checkpointer.run(self._connection)
             finally:
                 self._active = None
                 self._access.lock.release()

@@ -87,6 +87,10 @@ class Writer:
         self._thread = threading.Thread(target=self._work, name="penstock-writer", daemon=True)
         self._thread.start()
 
+    @property
+    def checkpointer(self) -> Checkpointer:
+        return self._access.checkpointer
+
     async def submit(self, operation: Operation) -> Any:
         reply = Reply.awaited()
         self._post(operation, reply)
@@ -234,10 +238,7 @@ class Writer:
         checkpointer.count(changes - self._changes)
         self._changes = changes
         if checkpointer.due:
-            try:
-                checkpointer.run(self._connection)
-            except sqlite3.Error:
-                log.warning("checkpoint failed; it is tried again later", exc_info=True)
+            checkpointer.run(self._connection)
 
     def _roll_back(self) -> None:
         try:

@@ -1,0 +1,66 @@
+"""The short form of the kill test: `python -m tests.faults.kills --kills 200` is the long one."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from penstock.stores.sqlite import migrate
+from tests.faults.ledger import Ledger, disordered, effect_of, judge
+
+
+@pytest.mark.timeout(300)
+def test_kills_lose_nothing_and_do_nothing_twice(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.faults.kills", "--kills", "24", "--seed", "7", "--disk", str(tmp_path)]
+    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert run.returncode in (0, 1), run.stderr
+    verdict = json.loads(run.stdout)
+    assert verdict["acknowledged"] > 5_000
+    broken = {name: verdict[name] for name in ("lost", "twice", "missing", "follow_ups", "disordered", "void") if verdict[name]}
+    assert not broken, run.stderr
+    assert verdict["corrupt"] == "ok"
+    assert verdict["ok"]
+
+
+def test_the_checks_see_what_they_look_for() -> None:
+    assert disordered([(20, "k"), (40, "k"), (40, "j")]) == []
+    assert disordered([(40, "k"), (20, "k")]) == ["k"]
+    assert disordered([(20, "k"), (20, "k")]) == ["k"]
+    assert (effect_of("1-20"), effect_of("1-23"), effect_of("1-21")) == (("1", 20), ("1", 23), None)
+
+
+@pytest.mark.parametrize(
+    ("tampering", "seen"),
+    [
+        ("delete from penstock_finished where seq = 1", "lost"),
+        ("insert into effects values (20, 'k1-1')", "twice"),
+        ("delete from effects where n = 20", "missing"),
+        ("insert into follows values (140)", "follow_ups"),
+        ("insert into penstock_dead (seq, queue, task, reason, died, attempts) values (9, 'q', 't', 'r', 1, 1)", "dead"),
+    ],
+)
+def test_the_verdict_sees_tampering(tmp_path: Path, tampering: str, seen: str) -> None:
+    database = tmp_path / "kills.db"
+    connection = sqlite3.connect(database)
+    for _, script in migrate.scripts():
+        connection.executescript(script)
+    connection.executescript("create table effects (n integer, key text); create table follows (n integer);")
+    connection.executescript(
+        """
+        insert into penstock_message (seq, id, queue, task, rank, enqueued, body) values (1, '1-20', 'q', 't', 5, 1, '{}');
+        insert into penstock_finished (seq, queue, outcome, ended, attempt) values (1, 'q', 'done', 2, 1);
+        insert into effects values (20, 'k1-1');
+        """
+    )
+    ledger = Ledger()
+    ledger.tried["1-20"].append(1)
+    ledger.acknowledged["1-20"] = 2
+    assert judge(ledger, database).good
+    connection.executescript(tampering)
+    connection.close()
+    verdict = judge(ledger, database)
+    assert not verdict.good
+    assert getattr(verdict, seen)
