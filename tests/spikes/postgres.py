@@ -24,17 +24,13 @@ SEQ, KEY, RUN = 0, 3, 32
 
 
 def put(messages: Sequence[Message], now: int) -> Program[list[Placed]]:
-    created = {row[0] for row in (yield Statement("put_messages", values=_values(messages, now), width=12))}
-    first = {message.id: n for n, message in reversed(list(enumerate(messages)))}
-    return [Placed(message.id, message.id in created and first[message.id] == n) for n, message in enumerate(messages)]
-
-
-def _values(messages: Sequence[Message], now: int) -> list[object]:
     values: list[object] = []
     for m in messages:
         due = m.due if m.due is not None and m.due > now else None
         values += (m.id, m.queue, m.task, 9 - m.priority, m.key, due, m.expires, now, m.given, m.headers, m.options, m.body)
-    return values
+    created = {row[0] for row in (yield Statement("put_messages", values=values, width=12))}
+    first = {message.id: n for n, message in reversed(list(enumerate(messages)))}
+    return [Placed(message.id, message.id in created and first[message.id] == n) for n, message in enumerate(messages)]
 
 
 def claim(ask: Claim, now: int) -> Program[Claimed]:
@@ -84,10 +80,9 @@ def columns(program: Program[T]) -> Program[T]:
     try:
         statement = next(program)
         while True:
-            if statement.values is not None:
-                statement = Statement(
-                    statement.name, {f"rows_{n}": list(statement.values[n :: statement.width]) for n in range(statement.width)}
-                )
+            if (values := statement.values) is not None:
+                arrays = {f"rows_{n}": list(values[n :: statement.width]) for n in range(statement.width)}
+                statement = Statement(statement.name, arrays)
             statement = program.send((yield statement))
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
