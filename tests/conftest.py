@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite("penstock.testing.conformance")  # before anybody imports it: its assertions explain themselves
+
 SERVICES = Path(__file__).resolve().parent.parent / "scripts" / "services"
 UNAVAILABLE = 69
 
@@ -32,6 +34,18 @@ def postgres_url() -> Iterator[str]:
 def services(verb: str, directory: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(SERVICES), verb, "postgres", "--dir", directory]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MB of its own."""
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(tmp_path)], capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip("only root can mount a small disk")
+    try:
+        yield tmp_path
+    finally:
+        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -29,6 +29,7 @@ def statement(text: str) -> dict[str, str]:
     return {SQLITE: f"-- name: put\n{text};\n"}
 
 
+SHARED = {POSTGRES.replace("queue", "keys"): "-- name: vacate\nselect 1;"}
 MANY = {f"src/penstock/part{n}.py": "" for n in range(9)}
 
 WALLS = [
@@ -74,6 +75,7 @@ WALLS = [
     Wall(sql.foreign_parameters, statement("select %(id)s")),
     Wall(sql.dialects_apart, {SQLITE: "-- name: put\nselect 1;", POSTGRES: "-- name: put_job\nselect 1;"}),
     Wall(sql.dialects_apart, {SQLITE: "-- name: put\nselect :a;", POSTGRES: "-- name: put\nselect :b::text;"}),
+    Wall(sql.dialects_apart, {SQLITE: "-- name: put\nselect 1;", POSTGRES.replace("queue", "own"): "-- name: put\nselect 1;"} | SHARED),
     Wall(patience.sleeping_tests, {"tests/test_sample.py": "import asyncio\nasync def f():\n    await asyncio.sleep(0.1)"}),
     Wall(patience.sleeping_tests, {"tests/test_sample.py": "from time import sleep\nsleep(1)"}),
     Wall(patience.skipped_tests, {"tests/test_sample.py": "import pytest\n@pytest.mark.xfail\ndef test(): ..."}),
@@ -139,6 +141,7 @@ GOOD = {
         "try:\n    f()\nexcept ValueError:\n    pass\nexcept Exception as error:\n    raise RuntimeError from error"
     ),
     "src/penstock/model/clock.py": "import time\n\ndef now():\n    return time.time_ns()",
+    SQLITE.replace("queue", "own"): "-- name: last_seq\nselect 1;",
     SQLITE: "-- the queue\n-- name: put\n-- ANY case here; ? too\ninsert into jobs(body, at) values (:body, :now) returning 'X; ? $1';\n",
     POSTGRES: "-- name: put\ninsert into jobs(body, at) values (:body::bytea, :now);\n",
     "tests/test_sample.py": "import asyncio\n\nasync def test():\n    await asyncio.sleep(0)",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +22,25 @@ PROGRAMS = Path(__file__).parent / "programs"
 
 
 @contextmanager
-def program(name: str, *arguments: str, store: Path) -> Iterator[Running]:
+def program(name: str, *arguments: str, store: Path, prefix: Sequence[str] = ()) -> Iterator[Running]:
     """One of `programs/`, which finds its store by PENSTOCK_STORE. Killed at the end of the block if it still runs."""
     source = str(Path(penstock.__file__).parents[1])
     environment = {**os.environ, "PYTHONPATH": source, "PYTHONUNBUFFERED": "1", "PENSTOCK_STORE": f"sqlite:///{store}"}
     process = subprocess.Popen(
-        [sys.executable, str(PROGRAMS / name), *arguments],
+        [*prefix, sys.executable, str(PROGRAMS / name), *arguments],
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
     running = Running(process)
     try:
         yield running
     finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # what it forked, too
         running.end()
         assert process.stdin is not None
         process.stdin.close()

@@ -35,11 +35,12 @@ def test_children_and_parent_enqueue_under_load(fast: Path) -> None:
     assert rows(store, "pragma integrity_check") == [("ok",)]
 
 
-def test_a_child_outlives_what_its_parent_had_open(fast: Path) -> None:
+@pytest.mark.parametrize("what", ["outlived", "engine"])
+def test_a_child_outlives_what_its_parent_had_open(fast: Path, what: str) -> None:
     """SQLite counts a process's locks in its memory: a child that inherits the count of open connections would lock nothing
     itself, and its log would be deleted under it as soon as its parent closes."""
     store = fast / "web.db"
-    with program("preload.py", "outlived", store=store) as server:
+    with program("preload.py", what, store=store) as server:
         server.until("children well")
         assert server.code() == 0
     assert kept(store) == [(2, 2)]

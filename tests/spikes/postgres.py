@@ -103,6 +103,7 @@ class Raw:
 
     def __init__(self, connection: Any) -> None:
         self.connection, self.awaits = connection, isinstance(connection, asyncpg.Connection)
+        self.driver = "asyncpg" if self.awaits else "psycopg"
 
     def run(self, sql: str, params: Any) -> Rows:
         return cursor.fetchall() if (cursor := self.connection.execute(sql, params)).description else ()
@@ -114,10 +115,10 @@ class Raw:
 
 
 class Joined:
-    """`ports.transaction.Joined`. ForeignConnection does not say which driver is below: here the test does."""
+    """`ports.transaction.Joined`."""
 
-    def __init__(self, foreign: ForeignConnection, driver: str, library: Library = LIBRARY) -> None:
-        self.foreign, self.driver, self.library, self.trips = foreign, driver, library, 0
+    def __init__(self, foreign: ForeignConnection, library: Library = LIBRARY) -> None:
+        self.foreign, self.driver, self.library, self.trips = foreign, foreign.driver, library, 0
 
     async def put(self, messages: Sequence[Message]) -> list[Placed]:
         return await self.drive(put(messages, 1))
@@ -141,14 +142,14 @@ class PostgresQueue:
     """`ports.queue.Queue`, each verb a transaction of its own; put is one statement, and so one already."""
 
     def __init__(self, connection: Any) -> None:
-        self.connection, self.joined = connection, Joined(Raw(connection), "asyncpg")
+        self.connection, self.joined = connection, Joined(Raw(connection))
         self.put = self.joined.put
 
     async def claim(self, claim_: Claim) -> Claimed:
         return await self._write(claim(claim_, 1_000))
 
     async def settle(self, owner: int, settlements: Sequence[Settlement]) -> list[int]:
-        return await self._write(settle(owner, settlements, 1_000))
+        return await self._write(settle(owner, settlements, 1_000, put))
 
     async def _write(self, program: Program[T]) -> T:
         async with self.connection.transaction():

@@ -121,7 +121,7 @@ async def test_put_joins_the_users_transaction_in_one_round_trip(connect: Any, p
     session, sql = kind.endswith("Session"), "insert into users values ('sam')"
 
     await done(user.execute(text(sql) if session else "begin; " + sql if kind == "asyncpg" else sql))
-    joined = Joined(foreign(user) if session else Raw(user), "psycopg" if kind in {"psycopg", "Session"} else "asyncpg")
+    joined = Joined(foreign(user) if session else Raw(user))
     messages = [message("a", key="k"), message("b", due=99), message("c", given=True), message("c", given=True)]
     placed = await joined.put(messages) if joined.foreign.awaits else joined.put_now(messages)
     assert ([each.created for each in placed], joined.trips) == ([True, True, True, False], 1)
@@ -140,6 +140,6 @@ async def test_sqlites_put_fails_beside_a_concurrent_writer(connect: Any) -> Non
                 await other.put([message("theirs")])
             return await super().run_async(sql, params)
 
-    joined = Joined(Beside(await connect()), "asyncpg", Library.load("tests.spikes", "as_sqlite"))
+    joined = Joined(Beside(await connect()), Library.load("tests.spikes", "as_sqlite"))
     with pytest.raises(asyncpg.UniqueViolationError, match="ready_pkey"):  # what lies above the last seq is not only ours
         await joined.drive(sqlites_put([message("ours")], 1))

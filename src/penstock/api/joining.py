@@ -14,7 +14,7 @@ from penstock.api.transaction import SyncTransaction, Transaction, block, joined
 from penstock.errors import ConfigurationError
 from penstock.model.message import Message, Placed
 from penstock.ports.store import Store
-from penstock.ports.transaction import Joined, OpenTransaction, ambient
+from penstock.ports.transaction import ForeignConnection, Joined, OpenTransaction, ambient
 
 Connection: TypeAlias = object
 """Transaction, sqlite3.Connection, SQLAlchemy Session or AsyncSession: known by type at run time."""
@@ -49,7 +49,15 @@ def put_now(link: Link, store: Store, messages: Sequence[Message], tx: Connectio
     target = _target(link, store, tx)
     if target is None:
         return link.call(lambda home: home.queue.put(messages), instead)
-    return target[0].put_now(messages)
+    joined, ours = target
+    if not ours:
+        _refuse_async(link.foreign(tx), tx, instead)
+    return joined.put_now(messages)
+
+
+def _refuse_async(foreign: object, tx: Connection | None, instead: str) -> None:
+    if isinstance(foreign, ForeignConnection) and foreign.awaits:
+        raise ConfigurationError(f"using(tx={type(tx).__name__}).sync: this connection is async: {instead}")
 
 
 def alone() -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from penstock.api.link import Link
 from penstock.errors import ConfigurationError
@@ -110,18 +110,29 @@ def joined_here(store: Store) -> OpenTransaction | None:
 
 def refuse_waiting_for_itself(store: Store) -> None:
     """A durable write beside a transaction that holds the write lock would wait for the code that waits for it."""
-    inner = joined_here(store)
-    if inner is not None and inner.started:
-        raise ConfigurationError(
-            "using(tx=None) after the first statement of this handler's tx would wait for the lock that the tx holds: "
-            "enqueue before it, or let it join by leaving tx= out"
-        )
+    current = ambient.get()
+    if current is not None and current[1].started and _same_database(cast(Store, current[0]), store):
+        raise ConfigurationError(_OPTED_OUT if current[0] is store else _ANOTHER_APP)
     around = block.get()
-    if around is not None and around.store is store and not around.ended and around.inner.started:
+    if around is not None and _same_database(around.store, store) and not around.ended and around.inner.started:
         raise ConfigurationError(
             "inside app.transaction(), after its first statement, this would wait for the lock that the transaction holds: "
             "join it with using(tx=tx), or enqueue before"
         )
+
+
+_OPTED_OUT = (
+    "using(tx=None) after the first statement of this handler's tx would wait for the lock that the tx holds: "
+    "enqueue before it, or let it join by leaving tx= out"
+)
+_ANOTHER_APP = (
+    "after the first statement of this handler's tx another app's verb on the same database would wait for the lock that the tx holds: "
+    "use it before, or let one of the handler's own app join"
+)
+
+
+def _same_database(one: Store, other: Store) -> bool:
+    return one is other or one.url == other.url
 
 
 async def _begin(store: Store) -> OpenTransaction:

@@ -10,12 +10,16 @@ Needs `pip install "penstock[sqlalchemy]"`.
 
 from __future__ import annotations
 
+import os
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import QueuePool
 
 from penstock.errors import ConfigurationError
 
@@ -30,13 +34,29 @@ def prepare(engine: E) -> E:
 
     Without it a session that reads before it writes can fail with "database is locked" at once, whatever its time-out is
     (SQLite cannot upgrade a stale read), and its automatic checkpoints have to be switched off when it first joins.
+    Before this process forks, the connections of a sync engine that nobody uses are closed: a child that inherits them could
+    lose what it commits. Dispose of an async engine before you fork, and fork in no transaction.
     Other dialects are left as they are. Returns the engine. Call it before the first connection.
     """
     sync = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
     if sync.dialect.name == "sqlite":
         event.listen(sync, "connect", _configure)
         event.listen(sync, "begin", _begin)
+        if sync is engine:
+            _close_before_forks(weakref.ref(sync))
     return engine
+
+
+def _close_before_forks(found: weakref.ref[Engine]) -> None:
+    """SQLite counts locks in its process's memory: a child would take those of inherited connections for its own. Another kind
+    of pool may hold a database in memory."""
+
+    def close() -> None:
+        engine = found()
+        if engine is not None and isinstance(engine.pool, QueuePool):
+            engine.dispose()
+
+    os.register_at_fork(before=close)
 
 
 def _configure(connection: Any, _: object) -> None:
@@ -66,6 +86,7 @@ class Joining:
                 f"using(tx={type(target).__name__}): of SQLAlchemy, a Session, AsyncSession, Connection or AsyncConnection can be joined"
             )
         self._target = target
+        self.driver = _dialect_driver(target)
 
     @property
     def awaits(self) -> bool:
@@ -90,6 +111,14 @@ class Joining:
         if isinstance(session, Session) and session.info.get(_RINGS) is not session.get_transaction():
             session.info[_RINGS] = session.get_transaction()
             event.listen(session, "after_commit", lambda _: callback(), once=True)
+
+
+def _dialect_driver(target: Session | Connection | AsyncSession | AsyncConnection) -> str:
+    try:
+        bind = target.get_bind() if isinstance(target, Session | AsyncSession) else target
+    except UnboundExecutionError as error:
+        raise ConfigurationError("using(tx=session): this session has no engine of its own: which database to join?") from error
+    return "sqlite3" if bind.dialect.driver == "pysqlite" else bind.dialect.driver
 
 
 def _driver(params: Any) -> Any:

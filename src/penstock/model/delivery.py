@@ -14,7 +14,7 @@ class Delivery(Struct, frozen=True, gc=False):
     """One leased message. Middleware reads `task`, `queue`, `key`, `attempt`, `job_id` and `headers`."""
 
     seq: int
-    """Its place in the store: commit order."""
+    """Its place in the store: of two transactions that did not overlap the later has the higher ones."""
     job_id: str
     queue: str
     task: str

@@ -13,7 +13,7 @@ from penstock.model.message import Message, Placed
 
 
 class Claim(Struct, frozen=True):
-    """What a worker asks for."""
+    """What a worker asks for: queue by queue, not atomic across them."""
 
     owner: int
     """The incarnation that will hold the messages."""

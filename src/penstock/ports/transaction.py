@@ -15,6 +15,11 @@ class ForeignConnection(Protocol):
     """A connection or session of the user's, as an integration wraps it for `Store.join`."""
 
     @property
+    def driver(self) -> str:
+        """What speaks to the database: `sqlite3`, `aiosqlite`, `asyncpg`, `psycopg`, … It says how parameters are marked."""
+        ...
+
+    @property
     def awaits(self) -> bool:
         """Only `run_async` works."""
         ...
@@ -56,7 +61,7 @@ class OpenTransaction(Joined, Protocol):
 
     @property
     def started(self) -> bool:
-        """A statement has run."""
+        """A statement has run, and it has not ended: it may hold locks."""
         ...
 
     async def execute(self, sql: str, params: Mapping[str, object]) -> int:

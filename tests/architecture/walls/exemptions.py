@@ -40,7 +40,7 @@ SLEEPS: dict[str, str] = {
     "tests/faults/kills.py": "paces a load of its own; waits by looking",
 }
 SKIPS = {
-    "tests/conftest.py": "a server that cannot be had away from CI",
+    "tests/conftest.py": "a server, or a disk of its own, that cannot be had away from CI",
 }
 
 

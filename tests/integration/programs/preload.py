@@ -1,6 +1,6 @@
 """A server that imports the app, uses it, and forks, as gunicorn does with `--preload`.
 
-    preload.py load|outlived|transaction|worker
+    preload.py load|outlived|engine|transaction|worker
 
 It says what it did on its standard output and goes on when it is given a line.
 """
@@ -14,8 +14,11 @@ import sys
 import threading
 from collections.abc import Callable
 
+from sqlalchemy import create_engine, text
+
 from penstock import App
 from penstock.engine.program import WorkerOptions
+from penstock.integrations.sqlalchemy import prepare
 
 CHILDREN = 4
 ROUNDS = 3
@@ -72,7 +75,8 @@ async def serve() -> None:
 
 
 def load() -> None:
-    kept = 0
+    count.sync.enqueue(0, 0)
+    kept = 1
     over = threading.Event()
 
     def go_on() -> None:
@@ -95,20 +99,31 @@ def load() -> None:
 # -- a child that outlives what its parent had open
 
 
-def outlived() -> None:
+def outlived(dispose: Callable[[], None] = lambda: None) -> None:
     count.sync.enqueue(0, 0)
-    told, tell = os.pipe()
+    (told, tell), (asked, ask) = os.pipe(), os.pipe()
 
     def child() -> None:
         count.sync.enqueue(1, 0)
+        os.write(ask, b"x")
         os.read(told, 1)
         count.sync.enqueue(1, 1)
 
     pid = fork(child)
+    os.read(asked, 1)
     count.sync.enqueue(0, 1)
     app.sync.close()
+    dispose()
     os.write(tell, b"x")
     say(f"children {'well' if reap([pid]) else 'ill'}")
+
+
+def engine() -> None:
+    """The same with connections of the user's in a pool."""
+    made = prepare(create_engine(app.found.url))
+    with made.begin() as connection:
+        connection.execute(text("create table users (name text)"))
+    outlived(made.dispose)
 
 
 # -- a transaction of the parent's while children come and go
@@ -147,4 +162,4 @@ async def work() -> None:
 
 
 if __name__ == "__main__":
-    {"load": load, "outlived": outlived, "transaction": transaction, "worker": worker}[sys.argv[1]]()
+    {"load": load, "outlived": outlived, "engine": engine, "transaction": transaction, "worker": worker}[sys.argv[1]]()

@@ -17,4 +17,5 @@ where seq > :after and due is null
 
 -- name: bump
 insert into penstock.delta (queue, waiting, delayed, running, dead, done, failed, cancelled, expired, kept)
-values (:queue, :waiting, :delayed, :running, :dead, :done, :failed, :cancelled, :expired, :kept)
+select *
+from unnest(:rows(text, int, int, int, int, int, int, int, int, int))

@@ -50,36 +50,56 @@ delete from penstock.aside
 where seq in (select value::bigint from jsonb_array_elements_text(:seqs::text::jsonb))
 
 -- name: postpone
-update penstock.message
-set due = :due, failures = :failures
-where seq = :seq
+with late as (
+    select *
+    from unnest(:rows(bigint, bigint, int)) as r (seq, due, failures)
+)
+update penstock.message m
+set due = late.due, failures = late.failures
+from late
+where m.seq = late.seq
 
 -- name: into_later
 insert into penstock.later (queue, due, seq)
-values (:queue, :due, :seq)
+select *
+from unnest(:rows(text, bigint, bigint))
 
 -- name: remember
 insert into penstock.attempt (seq, number, what, at, owner, error, message, traceback)
-values (:seq, :number, :what, :at, :owner, :error, :message, :traceback)
+select *
+from unnest(:rows(bigint, int, text, bigint, text, text, text, text))
 
 -- name: hold_key
-update penstock.busy
-set last = :seq, owner = null
-where queue = :queue and key = :key
+with held as (
+    select *
+    from unnest(:rows(text, text, bigint)) as r (queue, key, seq)
+)
+update penstock.busy b
+set last = held.seq, owner = null
+from held
+where b.queue = held.queue and b.key = held.key
 
 -- name: free_keys
 delete from penstock.busy
 where last in (select value::bigint from jsonb_array_elements_text(:seqs::text::jsonb)) and owner = :owner
 returning queue, key
 
--- name: head_of_key
-select a.seq, a.stray
-from penstock.aside a
-where a.queue = :queue and a.key = :key
-    and not exists (select 1 from penstock.busy b where b.queue = :queue and b.key = :key)
-order by a.seq
-limit 1
+-- name: wake_heads
+insert into penstock.ready (queue, rank, seq, key)
+select a.queue, a.rank, a.seq, a.key
+from unnest(:rows(text, text)) as f (queue, key)
+cross join lateral (
+    select *
+    from penstock.aside
+    where queue = f.queue and key = f.key
+    order by seq
+    limit 1
+) a
+where a.stray is null
+    and not exists (select 1 from penstock.busy b where b.queue = f.queue and b.key = f.key)
+returning seq
 
 -- name: bump
 insert into penstock.delta (queue, waiting, delayed, running, dead, done, failed, cancelled, expired, kept)
-values (:queue, :waiting, :delayed, :running, :dead, :done, :failed, :cancelled, :expired, :kept)
+select *
+from unnest(:rows(text, int, int, int, int, int, int, int, int, int))

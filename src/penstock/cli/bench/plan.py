@@ -16,8 +16,8 @@ class Plan:
     limit: float
     """No round begins after so many seconds; 0: all do."""
     only: Sequence[str]
-    fsync: float = 0.3
-    """Seconds that the disk is measured for in each round; the core takes as long."""
+    probe: float = 0.05
+    """Seconds that the disk is measured for before each measure; the core takes as long."""
     idle: float = 5.0
 
     @property

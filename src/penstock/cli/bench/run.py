@@ -38,6 +38,7 @@ def run(plan: Plan, parent: Path, tell: Callable[[str], None]) -> Report:
     samples: list[Sample] = []
     fsyncs: list[list[float]] = []
     spawns: list[float] = []
+    rounds = 0
     with TemporaryDirectory(prefix="penstock-bench-", dir=parent) as name:
         folder = Path(name).resolve()
         bench = Bench(plan, Stores(folder))
@@ -45,13 +46,14 @@ def run(plan: Plan, parent: Path, tell: Callable[[str], None]) -> Report:
         for number in range(plan.rounds):
             if number and plan.limit and _over(began, number, plan.limit):
                 break
-            fsyncs.append(machine.fsync_seconds(folder, plan.fsync))
-            spawns.append(machine.spawn_rate(plan.fsync))
             for measure in plan.only:
                 if number == 0 or measure not in ONCE:
                     tell(f"round {number + 1} of {plan.rounds}: {measure}")
+                    fsyncs.append(machine.fsync_seconds(folder, plan.probe))
+                    spawns.append(machine.spawn_rate(plan.probe))
                     samples += MEASURES[measure](bench)
-    return Report({**facts, "folder": str(parent)}, _here(fsyncs, spawns), len(spawns), samples)
+            rounds = number + 1
+    return Report({**facts, "folder": str(parent)}, _here(fsyncs, spawns), rounds, samples)
 
 
 def _over(began: float, rounds: int, limit: float) -> bool:

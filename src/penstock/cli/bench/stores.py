@@ -111,7 +111,9 @@ class Watch:
         while not condition():
             before = looked
             if looked > deadline:
-                raise click.ClickException("the worker did not get done in time")
+                raise click.ClickException(
+                    f"not done after {processes.PATIENCE:g} s: {self.workers()} run, {self.begun()} begun, {self.done()} done"
+                )
             alive()
             time.sleep(GLANCE)
             looked = time.perf_counter()

@@ -1,19 +1,14 @@
-"""Executors: each drives a program over one kind of connection.
-
-A rows list goes out in statements of 256, 64, 16, 4 and 1 rows, so that each text is prepared once and found again.
-"""
+"""Executors: each drives a program over one kind of connection. The library knows what a statement is for its driver."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
-from penstock.model.statement import Program, Rows, Statement
+from penstock.model.statement import Program, Rows
 from penstock.stores.sql.library import Library
 
 T = TypeVar("T")
 
-_SIZES = (256, 64, 16, 4, 1)
 _NOTHING: Rows = ()
 
 
@@ -32,12 +27,10 @@ def drive(program: Program[T], library: Library, run: SyncRun) -> T:
     try:
         statement = next(program)
         while True:
-            if statement.values is None:
-                rows = run(library[statement.name], statement.params or _NOTHING)
-            else:
-                rows = _NOTHING
-                for text, params in chunks(library, statement):
-                    run(text, params)
+            rows = _NOTHING
+            for text, params in library.calls(statement):
+                more = run(text, params)
+                rows = [*rows, *more] if rows else more
             statement = program.send(rows)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
@@ -49,21 +42,9 @@ async def drive_async(program: Program[T], library: Library, run: AsyncRun) -> T
         statement = next(program)
         while True:
             rows = _NOTHING
-            if statement.values is None:
-                rows = await run(library[statement.name], statement.params or _NOTHING)
-            else:
-                for text, params in chunks(library, statement):
-                    await run(text, params)
+            for text, params in library.calls(statement):
+                more = await run(text, params)
+                rows = [*rows, *more] if rows else more
             statement = program.send(rows)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
-
-
-def chunks(library: Library, statement: Statement) -> Iterator[tuple[str, Sequence[Any]]]:
-    values, width = statement.values or (), statement.width
-    left, start = len(values) // width, 0
-    for size in _SIZES:
-        while left >= size:
-            end = start + size * width
-            yield library.filled(statement.name, size, width), values[start:end]
-            start, left = end, left - size

@@ -7,12 +7,18 @@ stands for as many rows as a `Statement` brings.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from importlib.resources import files
+from typing import Any
 
 from penstock.errors import ConfigurationError
+from penstock.model.statement import Statement
 
 _BLOCK = re.compile(r"^-- name: ([a-z_]+)\n(.*?)(?=^-- name: |\Z)", re.MULTILINE | re.DOTALL)
 _ROWS = ":rows"
+_SIZES = (256, 64, 16, 4, 1)
+"""Rows in one text, so that each is prepared once and found again."""
+_NONE: Sequence[Any] = ()
 
 
 class Library:
@@ -40,6 +46,21 @@ class Library:
 
     def names(self) -> list[str]:
         return sorted(self._texts)
+
+    def calls(self, statement: Statement) -> Sequence[tuple[str, Any]]:
+        """The texts to run and their parameters: one, or as many as its rows need."""
+        values, width = statement.values, statement.width
+        if values is None:
+            return ((self._texts[statement.name], statement.params or _NONE),)
+        assert statement.params is None, f"{statement.name}: named parameters and a list of rows do not mix"
+        calls: list[tuple[str, Any]] = []
+        left, start = len(values) // width, 0
+        for size in _SIZES:
+            while left >= size:
+                end = start + size * width
+                calls.append((self.filled(statement.name, size, width), values[start:end]))
+                start, left = end, left - size
+        return calls
 
     def filled(self, name: str, count: int, width: int) -> str:
         """The statement with `count` rows of `width` positional parameters."""

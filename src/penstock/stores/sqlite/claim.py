@@ -26,6 +26,7 @@ _GLANCE = 32
 
 SEQ, ID, TASK, KEY, FAILURES, DEATHS, EXPIRES, ENQUEUED, HEADERS, OPTIONS, BODY, RANK = range(12)
 PLACE = RANK
+_OCCUPIED = 4
 
 
 def claim(ask: Claim, now: int) -> Program[Claimed]:
@@ -67,6 +68,8 @@ class _Search:
         self._settled_keys: set[str] = set()
         self._held_by: dict[str, int] = {}
         self._taken: set[int] = set()
+        self._left: dict[str, list[int]] = {"ready": [], "aside": []}
+        self._occupied: list[object] = []
         self._wakes: set[tuple[str, str]] = set()
 
     def promote(self) -> Program[None]:
@@ -86,8 +89,7 @@ class _Search:
         row = rows[0]
         yield Statement("leave_suspect", {"seq": row[SEQ]})
         if row[KEY] is not None:
-            occupied = {"queue": self._queue, "key": row[KEY], "last": row[SEQ], "owner": self._ask.owner}
-            yield Statement("occupy", occupied)
+            yield Statement("occupy", values=(self._queue, row[KEY], row[SEQ], self._ask.owner), width=_OCCUPIED)
         yield from self._lease([[row]])
         yield from self.tally.write()
         return self.runs[0]
@@ -126,7 +128,7 @@ class _Search:
     def finish(self) -> Program[None]:
         """Freed keys wake only now: a row put back earlier could lie in the range that was met and is deleted."""
         self.more |= bool(self._wakes)
-        yield from keys.wake_all(self._wakes)
+        yield from keys.wake(sorted(self._wakes))
         yield from self.tally.write()
 
     def _sort(self, rows: Rows) -> Program[int]:
@@ -152,6 +154,7 @@ class _Search:
             else:
                 leased.append((row,))
                 self._room -= 1
+        yield from self._write()
         if strays:
             yield Statement("put_stray", {"seqs": _json(strays)})
         if asides := [seq for seq in asides if seq not in self._taken]:
@@ -177,11 +180,11 @@ class _Search:
     def _take_run(self, key: str) -> Program[Sequence[Row]]:
         rows = yield Statement("run_of_key", {"queue": self._queue, "key": key, "limit": keys.RUN})
         run, ended = self._first(rows)
-        yield from self._leave([*ended, *run])
+        self._leave([*ended, *run])
         for row in ended:
             yield from self._expire(row)
         if run:
-            yield Statement("occupy", {"queue": self._queue, "key": key, "last": run[-1][SEQ], "owner": self._ask.owner})
+            self._occupied += (self._queue, key, run[-1][SEQ], self._ask.owner)
             self._room -= len(run)
             return run
         yield Statement("vacate", {"queue": self._queue, "key": key})
@@ -210,21 +213,31 @@ class _Search:
 
     def _set_apart(self, head: Row) -> Program[None]:
         """The key's first message is a suspect, which holds the key, or a stray, behind which the key waits."""
-        yield from self._leave([head])
+        self._leave([head])
+        yield from self._write()
         if head[TASK] not in self._ask.tasks:
             yield Statement("put_stray", {"seqs": _json([head[SEQ]])})
         else:
             yield Statement("put_suspect", {"seq": head[SEQ]})
-            yield Statement("occupy", {"queue": self._queue, "key": head[KEY], "last": head[SEQ], "owner": None})
+            self._occupied += (self._queue, head[KEY], head[SEQ], None)
 
-    def _leave(self, rows: Sequence[Row]) -> Program[None]:
-        self._taken.update(row[SEQ] for row in rows)
+    def _leave(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            self._taken.add(row[SEQ])
+            self._left[row[PLACE]].append(row[SEQ])
+
+    def _write(self) -> Program[None]:
+        """What the runs of many keys leave and occupy. A key is looked at once a claim, so nobody misses it in between."""
         for place, statement in (("ready", "leave_ready_some"), ("aside", "leave_aside")):
-            if seqs := [row[SEQ] for row in rows if row[PLACE] == place]:
+            if seqs := self._left[place]:
                 yield Statement(statement, {"seqs": _json(seqs)})
+                self._left[place] = []
+        if self._occupied:
+            yield Statement("occupy", values=self._occupied, width=_OCCUPIED)
+            self._occupied = []
 
     def _expire(self, row: Row) -> Program[None]:
-        yield finished(row[SEQ], self._queue, "expired", self._now, row[FAILURES], None, None, None)
+        yield finished((row[SEQ], self._queue, "expired", self._now, row[FAILURES], None, None, None))
         self.tally.move(self._queue, "waiting", "expired")
         self.tally.add(self._queue, "kept")
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from penstock.errors import StoreReadOnly, StoreUnavailable
+from penstock.errors import StoreUnavailable
 from penstock.model.statement import Rows
 from penstock.stores.sql.executors import SyncRun
-from penstock.stores.sqlite.failures import translated
+from penstock.stores.sqlite.failures import refused, translated
 
 BUSY = 5.0
 """Seconds to wait for a writer that does not queue at our lock file."""
@@ -24,6 +25,7 @@ _SETTINGS = (
     "pragma mmap_size = 0",
     "pragma trusted_schema = off",
 )
+_LOOKING = ("pragma query_only = on", "pragma wal_autocheckpoint = 0")
 
 
 def create(path: str) -> None:
@@ -32,21 +34,18 @@ def create(path: str) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
         return
-    except FileNotFoundError as error:
-        raise StoreUnavailable(f"create {path}: its folder does not exist") from error
-    except PermissionError as error:
-        raise StoreReadOnly(f"create {path}: its folder cannot be written by this user") from error
+    except OSError as error:
+        raise refused(error, f"create {path}") from error
 
 
 def connect(path: str) -> sqlite3.Connection:
     """A connection in autocommit mode: transactions are begun by name. May be used from any one thread at a time."""
+    connection = _open(path, _SETTINGS)
     try:
-        connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False, cached_statements=512)
-        for setting in _SETTINGS:
-            connection.execute(setting).fetchall()
         if connection.execute("pragma journal_mode").fetchone()[0] != "wal":
             connection.execute("pragma journal_mode = wal").fetchall()
     except sqlite3.Error as error:
+        connection.close()
         raise translated(error, f"open {path}") from error
     return connection
 
@@ -55,11 +54,19 @@ def connect_readonly(path: str) -> sqlite3.Connection:
     """To look: never creates a file."""
     if not Path(path).exists():
         raise StoreUnavailable(f"open {path}: there is no such file")
+    return _open(path, _LOOKING)
+
+
+def _open(path: str, settings: Sequence[str]) -> sqlite3.Connection:
     try:
-        connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
-        connection.execute("pragma query_only = on").fetchall()
-        connection.execute("pragma wal_autocheckpoint = 0").fetchall()
+        connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False, cached_statements=512)
     except sqlite3.Error as error:
+        raise translated(error, f"open {path}") from error
+    try:
+        for setting in settings:
+            connection.execute(setting).fetchall()
+    except sqlite3.Error as error:
+        connection.close()
         raise translated(error, f"open {path}") from error
     return connection
 

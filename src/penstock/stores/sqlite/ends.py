@@ -6,32 +6,37 @@ from collections.abc import Sequence
 
 import msgspec
 
-from penstock.errors import NotFound
+from penstock.errors import NotFound, StoreUnavailable
 from penstock.model.job import Cancelled
 from penstock.model.statement import Program, Row, Statement
 from penstock.stores.sqlite import keys
-from penstock.stores.sqlite.history import finished
-from penstock.stores.sqlite.settle import note
+from penstock.stores.sqlite.history import finished, note, remembered
 from penstock.stores.sqlite.tally import Count, Tally
 
 SEQ, QUEUE, TASK, KEY, RANK, DUE, FAILURES, DEATHS = range(8)
+_LOOKS = 3
+"""How often what moves is looked for. SQLite has one writer: there the first look is enough."""
+_FRESH = 0
+"""The `last` of a key that was free before it was seized."""
 
 
 def cancel(job_id: str, now: int) -> Program[Cancelled]:
-    rows = yield Statement("find_message", {"id": job_id})
-    if not rows:
-        raise NotFound(f"cancel: no job {job_id} in this store (its history may be over)")
-    row = rows[0]
-    if (yield Statement("is_over", {"seq": row[SEQ]})):
-        return "ended"
-    holder = yield Statement("holder", {"seq": row[SEQ]})
-    if holder:
-        yield Statement("request_cancel", {"owner": holder[0][0], "seq": row[SEQ]})
-        return "requested"
-    tally = Tally()
-    yield from _end(row, "cancelled", now, tally)
-    yield from tally.write()
-    return "cancelled"
+    for _ in range(_LOOKS):
+        rows = yield Statement("find_message", {"id": job_id})
+        if not rows:
+            raise NotFound(f"cancel: no job {job_id} in this store (its history may be over)")
+        row = rows[0]
+        if (yield Statement("is_over", {"seq": row[SEQ]})):
+            return "ended"
+        holder = yield Statement("holder", {"seq": row[SEQ]})
+        if holder:
+            yield Statement("request_cancel", {"owner": holder[0][0], "seq": row[SEQ]})
+            return "requested"
+        tally = Tally()
+        if (yield from _end(row, "cancelled", now, tally)):
+            yield from tally.write()
+            return "cancelled"
+    raise StoreUnavailable(f"cancel {job_id}: it moved each time it was looked for; try again")
 
 
 def expire(limit: int, now: int) -> Program[int]:
@@ -39,77 +44,99 @@ def expire(limit: int, now: int) -> Program[int]:
     rows = yield Statement("expired", {"now": now, "limit": limit})
     tally = Tally()
     ended = 0
+    moved: set[int] = set()
     for row in rows:
         over = yield Statement("is_over", {"seq": row[SEQ]})
         if not over and not (yield Statement("holder", {"seq": row[SEQ]})):
-            yield from _end(row, "expired", now, tally)
-            ended += 1
-    if rows:
-        yield Statement("forget_expiry", {"seqs": _seqs(rows)})
+            if (yield from _end(row, "expired", now, tally)):
+                ended += 1
+            else:
+                moved.add(row[SEQ])
+    if marked := [row[SEQ] for row in rows if row[SEQ] not in moved]:
+        yield Statement("forget_expiry", {"seqs": str(marked)})
     yield from tally.write()
     return ended
 
 
-def _end(row: Row, how: Count, now: int, tally: Tally) -> Program[None]:
-    """End a message that waits, wherever it does."""
+def _end(row: Row, how: Count, now: int, tally: Tally) -> Program[bool]:
+    """End a message that waits. False: it was found nowhere, because it has just moved. Nobody moves it while its key is ours."""
+    name = {"queue": row[QUEUE], "key": row[KEY]}
+    seized = () if row[KEY] is None else (yield Statement("seize_key", {**name, "seq": row[SEQ]}))
+    was = yield from _take(row)
+    if was is not None:
+        yield finished((row[SEQ], row[QUEUE], how, now, row[FAILURES], None, None, None))
+        tally.move(row[QUEUE], was, how)
+        tally.add(row[QUEUE], "kept")
+    if seized and (was is not None or seized[0][0] == _FRESH):
+        yield Statement("vacate", name)
+        yield from keys.wake([(row[QUEUE], row[KEY])])
+    return was is not None
+
+
+def _take(row: Row) -> Program[Count | None]:
+    """Out of where it waits, wherever it does; how it was counted there."""
     place = {"queue": row[QUEUE], "seq": row[SEQ]}
-    was: Count = "waiting"
-    taken = yield Statement("take_from_ready", {**place, "rank": row[RANK]})
-    if not taken and row[DUE] is not None:
-        taken = yield Statement("take_from_later", {**place, "due": row[DUE]})
-        was = "delayed" if taken else "waiting"
-    if not taken:
-        yield Statement("take_from_aside", {"seq": row[SEQ]})
-        yield Statement("take_from_suspect", {"seq": row[SEQ]})
-    yield finished(row[SEQ], row[QUEUE], how, now, row[FAILURES], None, None, None)
-    tally.move(row[QUEUE], was, how)
-    tally.add(row[QUEUE], "kept")
-    if row[KEY] is not None:
-        yield Statement("give_up_key", {"queue": row[QUEUE], "key": row[KEY], "seq": row[SEQ]})
-        yield from keys.wake(row[QUEUE], row[KEY])
+    if (yield Statement("take_from_ready", {**place, "rank": row[RANK]})):
+        return "waiting"
+    if row[DUE] is not None and (yield Statement("take_from_later", {**place, "due": row[DUE]})):
+        return "delayed"
+    for statement in ("take_from_aside", "take_from_suspect"):
+        if (yield Statement(statement, {"seq": row[SEQ]})):
+            return "waiting"
+    return None
 
 
 def replay(ids: Sequence[str], now: int) -> Program[list[str]]:
     """Back to their queues under the same ids, at the end of their keys, in their old order; what waits for its time runs now."""
     early = yield from _hasten(ids)
-    letters = yield Statement("find_letters", {"ids": _once(ids)})
-    last = yield Statement("last_seq")
-    new = last[0][0] if last else 0
+    letters = yield from _unbury(ids)
+    if not letters:
+        return early
+    old = {job_id: seq for seq, job_id, _ in letters}
+    moved = yield Statement("renumber", {"seqs": _seqs(letters)})
+    yield Statement("renumber_attempts", values=[seq for job_id, new in moved for seq in (old[job_id], new)], width=2)
+    yield remembered([value for _, new in moved for value in note(new, 0, "replayed", now, None)])
+    yield Statement("back_to_ready", {"seqs": str([new for _, new in moved])})
     tally = Tally()
-    for seq, _, queue, _ in letters:
-        new += 1
-        yield Statement("unbury", {"seq": seq})
-        yield Statement("renumber", {"seq": seq, "new": new})
-        yield Statement("renumber_attempts", {"seq": seq, "new": new})
-        yield from note(new, 0, "replayed", now, None)
-        yield Statement("back_to_ready", {"seqs": f"[{new}]"})
+    for _, _, queue in letters:
         tally.move(queue, "dead", "waiting")
-    if letters:
-        yield Statement("advance_seq", {"seq": new})
     yield from tally.write()
     return [*early, *(row[1] for row in letters)]
 
 
 def _hasten(ids: Sequence[str]) -> Program[list[str]]:
-    rows = yield Statement("find_later", {"ids": _once(ids)})
+    """What waits for its time does not any more."""
+    found = yield Statement("find_later", {"ids": _once(ids)})
+    if not found:
+        return []
+    gone = {row[0] for row in (yield Statement("leave_later", {"seqs": _seqs(found)}))}
+    rows = [row for row in found if row[SEQ] in gone]
+    yield Statement("back_to_ready", {"seqs": _seqs(rows)})
     tally = Tally()
-    for seq, _, queue, due in rows:
-        yield Statement("take_from_later", {"queue": queue, "due": due, "seq": seq})
-        yield Statement("back_to_ready", {"seqs": f"[{seq}]"})
+    for _, _, queue in rows:
         tally.move(queue, "delayed", "waiting")
     yield from tally.write()
     return [row[1] for row in rows]
 
 
+def _unbury(ids: Sequence[str]) -> Program[list[Row]]:
+    """The letters that went just now: seq, id, queue. Somebody else may have replayed or discarded those that were found."""
+    found = yield Statement("find_letters", {"ids": _once(ids)})
+    gone = {row[0] for row in (yield Statement("unbury", {"seqs": _seqs(found)}))} if found else ()
+    return [row for row in found if row[SEQ] in gone]
+
+
 def discard(ids: Sequence[str], now: int) -> Program[list[str]]:
     """Gone from the dead letters; the history keeps that it was discarded."""
-    letters = yield Statement("find_letters", {"ids": _once(ids)})
+    letters = yield from _unbury(ids)
     tally = Tally()
-    for seq, _, queue, _ in letters:
-        yield Statement("unbury", {"seq": seq})
-        yield finished(seq, queue, "cancelled", now, 0, None, None, "discarded from the dead letters")
+    ends: list[object] = []
+    for seq, _, queue in letters:
+        ends += (seq, queue, "cancelled", now, 0, None, None, "discarded from the dead letters")
         tally.move(queue, "dead", "cancelled")
         tally.add(queue, "kept")
+    if ends:
+        yield finished(ends)
     yield from tally.write()
     return [row[1] for row in letters]
 

@@ -13,12 +13,17 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import weakref
 from pathlib import Path
 
-from penstock.errors import ConfigurationError, StoreReadOnly, StoreUnavailable
+from penstock.errors import ConfigurationError
+from penstock.stores.sqlite.failures import refused
 
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.s3fs", "lustre"})
+MOUNTS = Path("/proc/self/mounts")
+_OCTAL = re.compile(r"\\([0-7]{3})")
+"""How it writes a space in a path."""
 _SOCKET_PATH = 100
 """Bytes that a unix socket's path may have, with some to spare."""
 
@@ -39,10 +44,8 @@ class Folder:
             self.bells.mkdir(mode=0o700, exist_ok=True)
             self._check_owner()
             os.close(os.open(self.path / "write.lock", os.O_RDWR | os.O_CREAT, 0o600))
-        except FileNotFoundError as error:
-            raise StoreUnavailable(f"open {self.database}: its folder does not exist") from error
-        except PermissionError as error:
-            raise StoreReadOnly(f"open {self.database}: its folder cannot be written by this user ({error})") from error
+        except OSError as error:
+            raise refused(error, f"open {self.database}") from error
 
     def _check_owner(self) -> None:
         """A run-time folder lies where anybody may create one."""
@@ -66,7 +69,10 @@ class FileLock:
     """An `flock` on a file of ours. The child of a fork closes its copy, so that it cannot keep a dead parent's lock."""
 
     def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise refused(error, f"lock {path}") from error
         forget = weakref.WeakMethod(self._forget)  # a registration is for ever, a lock is not
         os.register_at_fork(after_in_child=lambda: close() if (close := forget()) is not None else None)
 
@@ -110,12 +116,13 @@ def is_free(path: Path) -> bool:
 def filesystem(path: str) -> str:
     """The type of the file system that holds `path`, as the kernel names it; empty if it does not say."""
     try:
-        mounts = Path("/proc/self/mounts").read_text("utf-8", "replace")
+        mounts = MOUNTS.read_text("utf-8", "replace")
     except OSError:
         return ""
     best, kind = "", ""
     for line in mounts.splitlines():
-        _, point, found, *_ = line.split(" ")
+        _, escaped, found, *_ = line.split(" ")
+        point = _OCTAL.sub(lambda match: chr(int(match[1], 8)), escaped)
         inside = path == point or path.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= len(best):
             best, kind = point, found

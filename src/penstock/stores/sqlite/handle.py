@@ -41,7 +41,7 @@ class Handle:
 
     @property
     def started(self) -> bool:
-        return self._inner.started
+        return self._inner.started and self._inner.over is None
 
     async def execute(self, sql: str, params: Mapping[str, object]) -> int:
         self._check()

@@ -27,6 +27,7 @@ from penstock.stores.sqlite.failures import translated
 from penstock.stores.sqlite.put import put
 
 FULL = 2
+_DRIVERS = ("sqlite3", "aiosqlite")
 
 
 class Host(Struct, frozen=True):
@@ -44,6 +45,7 @@ class Sqlite3Connection:
     """A `sqlite3.Connection` as a foreign connection."""
 
     awaits = False
+    driver = "sqlite3"
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -81,6 +83,11 @@ class Joined:
     """Implements `ports.transaction.Joined`."""
 
     def __init__(self, host: Host, foreign: ForeignConnection) -> None:
+        if foreign.driver not in _DRIVERS:
+            raise ConfigurationError(
+                f"using(tx=…): this connection speaks {foreign.driver}, the app's store is the SQLite file {host.database}; "
+                "one transaction cannot span two databases"
+            )
         self._host = host
         self._foreign = foreign
 

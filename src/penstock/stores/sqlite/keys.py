@@ -17,30 +17,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from penstock.model.statement import Program, Statement
+from penstock.model.statement import Program, Row, Statement
 
 RUN = 32
 """Messages of one key that one claim takes for one worker."""
 
 
-def free(owner: int, seqs: str) -> Program[list[tuple[str, str]]]:
+def free(owner: int, seqs: str) -> Program[None]:
     """The runs of `owner` whose last message is among `seqs` (a JSON list) are over."""
-    rows = yield Statement("free_keys", {"seqs": seqs, "owner": owner})
-    freed = [(str(row[0]), str(row[1])) for row in rows]
-    for queue, key in freed:
-        yield from wake(queue, key)
-    return freed
+    yield from wake((yield Statement("free_keys", {"seqs": seqs, "owner": owner})))
 
 
-def wake(queue: str, key: str) -> Program[None]:
-    """Put the first message of a key that is not busy where claims look."""
-    rows = yield Statement("head_of_key", {"queue": queue, "key": key})
-    if rows and rows[0][1] is None:
-        seqs = {"seqs": f"[{rows[0][0]}]"}
-        yield Statement("back_to_ready", seqs)
-        yield Statement("leave_aside", seqs)
-
-
-def wake_all(keys: Iterable[tuple[str, str]]) -> Program[None]:
-    for queue, key in sorted(set(keys)):
-        yield from wake(queue, key)
+def wake(keys: Iterable[Row]) -> Program[None]:
+    """Put the first messages of these keys (queue, key; each once), as far as they are not busy, where claims look."""
+    names = [name for key in keys for name in key]
+    if not names:
+        return
+    heads = yield Statement("wake_heads", values=names, width=2)
+    if heads:
+        yield Statement("leave_aside", {"seqs": str([row[0] for row in heads])})

@@ -7,7 +7,8 @@ a worker that was only slow finds nothing to settle and is told so by its next b
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -16,11 +17,11 @@ from penstock.model.outcome import Dead
 from penstock.model.statement import Program, Row, Statement
 from penstock.ports.leases import Enrolment, Rescued
 from penstock.stores.sqlite import keys
-from penstock.stores.sqlite.history import finished
-from penstock.stores.sqlite.settle import bury, note
+from penstock.stores.sqlite.history import finished, note, remembered
+from penstock.stores.sqlite.letters import Put, bury
 from penstock.stores.sqlite.tally import Tally
 
-SEQ, QUEUE, TASK, KEY, FAILURES, DEATHS = range(6)
+SEQ, ID, QUEUE, TASK, KEY, FAILURES, DEATHS = range(7)
 
 
 def enrol(worker: Enrolment, now: int) -> Program[None]:
@@ -37,74 +38,76 @@ def beat(incarnation: int) -> Program[bool]:
     return bool((yield Statement("beat", {"incarnation": incarnation})))
 
 
-def leave(incarnation: int, now: int) -> Program[int]:
+def leave(incarnation: int, now: int, put: Put) -> Program[int]:
     """In good order: what is held goes back uncounted."""
     if not (yield Statement("leave", {"incarnation": incarnation})):
         return 0
-    released, _ = yield from _take_back(incarnation, now, death=False)
+    released, _ = yield from _take_back(incarnation, now, put, death=False)
     return released
 
 
-def rescue(incarnation: int, beat: int, now: int) -> Program[Rescued | None]:
+def rescue(incarnation: int, beat: int, now: int, put: Put) -> Program[Rescued | None]:
     if not (yield Statement("declare_dead", {"incarnation": incarnation, "beat": beat})):
         return None
-    released, dead = yield from _take_back(incarnation, now, death=True)
+    released, dead = yield from _take_back(incarnation, now, put, death=True)
     return Rescued(incarnation, released, dead)
 
 
-def _take_back(owner: int, now: int, *, death: bool) -> Program[tuple[int, int]]:
-    held = yield Statement("held_by", {"owner": owner})
-    stopped = {row[0] for row in (yield Statement("cancel_requests", {"owner": owner}))}
-    yield Statement("release_all", {"owner": owner})
-    yield Statement("drop_all_cancel_requests", {"owner": owner})
+def _take_back(owner: int, now: int, put: Put, *, death: bool) -> Program[tuple[int, int]]:
+    """Only what was still leased when its lease was deleted: a settle may have ended the rest just before."""
+    released = [row[0] for row in (yield Statement("release_all", {"owner": owner}))]
+    held = yield Statement("facts_of", {"seqs": str(released)})
+    stopped = {row[0] for row in (yield Statement("drop_all_cancel_requests", {"owner": owner}))}
+    if death and held:
+        yield remembered([value for row in held for value in note(row[SEQ], row[FAILURES] + 1, "died", now, f"{owner:016x}")])
+        yield Statement("count_deaths", {"seqs": str(released)})
+    fatal = FATAL_DEATHS - 1 if death else math.inf
+    ended = [row for row in held if row[SEQ] in stopped]
+    poisoned = [row for row in held if row[SEQ] not in stopped and row[DEATHS] >= fatal]
+    back = [row for row in held if row[SEQ] not in stopped and row[DEATHS] < fatal]
     tally = Tally()
-    back: list[Row] = []
-    dead = 0
-    for row in held:
-        if death:
-            yield from note(row[SEQ], row[FAILURES] + 1, "died", now, f"{owner:016x}")
-            yield Statement("count_death", {"seq": row[SEQ]})
-        if row[SEQ] in stopped:
-            yield finished(row[SEQ], row[QUEUE], "cancelled", now, row[FAILURES], owner, None, None)
-            tally.move(row[QUEUE], "running", "cancelled")
-            tally.add(row[QUEUE], "kept")
-        elif death and row[DEATHS] + 1 >= FATAL_DEATHS:
-            yield from _poison(row, now, tally)
-            dead += 1
-        else:
-            back.append(row)
-            tally.move(row[QUEUE], "running", "waiting")
-    yield from _put_back(owner, back)
+    yield from _end(owner, ended, now, tally)
+    yield from _poison(poisoned, now, tally, put)
+    yield from _put_back(owner, back, tally)
     yield from tally.write()
-    return len(back), dead
+    return len(back), len(poisoned)
 
 
-def _put_back(owner: int, rows: list[Row]) -> Program[None]:
+def _end(owner: int, rows: Sequence[Row], now: int, tally: Tally) -> Program[None]:
+    ends: list[object] = []
+    for row in rows:
+        ends += (row[SEQ], row[QUEUE], "cancelled", now, row[FAILURES], owner, None, None)
+        tally.move(row[QUEUE], "running", "cancelled")
+        tally.add(row[QUEUE], "kept")
+    if ends:
+        yield finished(ends)
+
+
+def _poison(rows: Sequence[Row], now: int, tally: Tally, put: Put) -> Program[None]:
+    dead: list[tuple[Delivery, Dead, int]] = []
+    for row in rows:
+        delivery = Delivery(row[SEQ], row[ID], row[QUEUE], row[TASK], row[FAILURES] + 1, b"", row[KEY])
+        dead.append((delivery, Dead(f"its worker died {FATAL_DEATHS} times under it"), row[FAILURES]))
+        tally.move(row[QUEUE], "running", "dead")
+    if dead:
+        yield from bury(dead, now, put)
+
+
+def _put_back(owner: int, rows: Sequence[Row], tally: Tally) -> Program[None]:
+    for row in rows:
+        tally.move(row[QUEUE], "running", "waiting")
     ready = [row[SEQ] for row in rows if row[KEY] is None]
     aside = [row[SEQ] for row in rows if row[KEY] is not None]
     if ready:
         yield Statement("back_to_ready", {"seqs": str(ready)})
     if aside:
         yield Statement("put_aside", {"seqs": str(aside)})
-    freed = yield Statement("free_all_keys", {"owner": owner})
-    yield from keys.wake_all((row[0], row[1]) for row in freed)
-
-
-def _poison(row: Row, now: int, tally: Tally) -> Program[None]:
-    rows = yield Statement("id_of", {"seq": row[SEQ]})
-    delivery = Delivery(row[SEQ], rows[0][0], row[QUEUE], row[TASK], row[FAILURES] + 1, b"", row[KEY])
-    reason = f"its worker died {FATAL_DEATHS} times under it"
-    yield from bury(delivery, Dead(reason), row[FAILURES], now)
-    tally.move(row[QUEUE], "running", "dead")
+    yield from keys.wake((yield Statement("free_all_keys", {"owner": owner})))
 
 
 def lead(role: str, owner: int, lease: int, now: int) -> Program[bool]:
-    """Taken when free, over, or held by nobody who lives."""
-    rows = yield Statement("leader", {"role": role})
-    if rows and rows[0][0] != owner and rows[0][2] > now and (yield Statement("owner_lives", {"owner": rows[0][0]})):
-        return False
-    yield Statement("lead", {"role": role, "owner": owner, "until": now + lease})
-    return True
+    """Taken when free, over, or held by nobody who lives: one compare-and-set."""
+    return bool((yield Statement("lead", {"role": role, "owner": owner, "now": now, "until": now + lease})))
 
 
 def routable(tasks: Collection[str]) -> Program[list[str]]:

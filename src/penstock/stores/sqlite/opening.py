@@ -13,21 +13,23 @@ from penstock.stores.sqlite import migrate
 from penstock.stores.sqlite.clock import StoreClock
 from penstock.stores.sqlite.failures import translated
 from penstock.stores.sqlite.files import FileLock, Folder
+from penstock.stores.sqlite.forkable import Forkable
 
 
 def open_file(folder: Folder, library: Library, clock: StoreClock, *, migrating: bool) -> None:
     """Raises StoreError or ConfigurationError; otherwise the file is there, current, and the clock is anchored."""
     folder.create()
     connections.create(folder.database)
-    connection = connections.connect(folder.database)
+    forkable = Forkable(lambda: connections.connect(folder.database))
     try:
-        if not _is_up(connection, library, clock):
-            with locked(folder):
-                _bring_up(connection, folder.database, library, clock, migrating=migrating)
+        with forkable as connection:
+            if not _is_up(connection, library, clock):
+                with locked(folder):
+                    _bring_up(connection, folder.database, library, clock, migrating=migrating)
     except sqlite3.Error as error:
         raise translated(error, f"open {folder.database}") from error
     finally:
-        connection.close()
+        forkable.close()
 
 
 def _is_up(connection: sqlite3.Connection, library: Library, clock: StoreClock) -> bool:

@@ -1,4 +1,4 @@
-"""Putting messages in: three statements and one a queue for the counters, however many messages there are."""
+"""Putting messages in: a few statements, however many messages and queues there are."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from penstock.stores.sqlite.doorbell import Ringer
 from penstock.stores.sqlite.failures import translated
 from penstock.stores.sqlite.files import Folder, is_free
 from penstock.stores.sqlite.opening import locked, open_file
+from penstock.stores.sqlite.put import put
 
 
 def reap(folder: Folder) -> int:
@@ -28,7 +29,7 @@ def reap(folder: Folder) -> int:
         for worker, beat in gone:
             with locked(folder):
                 connection.execute("begin immediate")
-                drive(leases.rescue(worker, beat, clock.now()), library, run)
+                drive(leases.rescue(worker, beat, clock.now(), put), library, run)
                 connection.execute("commit")
             folder.worker_lock(worker).unlink(missing_ok=True)
         ringer.ring()

@@ -12,6 +12,7 @@ from penstock.stores.sqlite import leases
 from penstock.stores.sqlite.clock import StoreClock
 from penstock.stores.sqlite.files import FileLock, Folder, is_free
 from penstock.stores.sqlite.operations import Run
+from penstock.stores.sqlite.put import put
 from penstock.stores.sqlite.queue import settings_write
 from penstock.stores.sqlite.reader import Reader
 from penstock.stores.sqlite.writer import Writer
@@ -44,14 +45,14 @@ class SqliteLeases:
         return [Seen(other, beat, is_free(self._folder.worker_lock(other)), lease) for other, beat, lease in rows]
 
     async def rescue(self, incarnation: int, beat: int) -> Rescued | None:
-        work = Run(lambda now: leases.rescue(incarnation, beat, now), "rescue a worker's messages", durable=True, rings=True)
+        work = Run(lambda now: leases.rescue(incarnation, beat, now, put), "rescue a worker's messages", durable=True, rings=True)
         rescued: Rescued | None = await self._writer.submit(work)
         if rescued is not None:
             self._folder.worker_lock(incarnation).unlink(missing_ok=True)
         return rescued
 
     async def leave(self, incarnation: int) -> None:
-        await self._writer.submit(_run(lambda now: leases.leave(incarnation, now), "leave", rings=True))
+        await self._writer.submit(_run(lambda now: leases.leave(incarnation, now, put), "leave", rings=True))
         lock = self._locks.pop(incarnation, None)
         if lock is not None:
             self._folder.worker_lock(incarnation).unlink(missing_ok=True)

@@ -9,18 +9,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-import msgspec
-
 from penstock.model.delivery import Delivery, Settlement
-from penstock.model.message import Message
-from penstock.model.outcome import Committed, Dead, Done, Failed, Failure, Outcome, Released, Snoozed
+from penstock.model.outcome import Committed, Dead, Done, Failed, Outcome, Released, Snoozed
 from penstock.model.statement import Program, Statement
-from penstock.stores.sqlite import history, keys
+from penstock.stores.sqlite import keys
+from penstock.stores.sqlite.history import finished, note, remembered
+from penstock.stores.sqlite.letters import Put, bury
 from penstock.stores.sqlite.put import put
 from penstock.stores.sqlite.tally import Tally
 
 
-def settle(owner: int, settlements: Sequence[Settlement], now: int) -> Program[list[int]]:
+def settle(owner: int, settlements: Sequence[Settlement], now: int, put: Put = put) -> Program[list[int]]:
     seqs = [settlement.delivery.seq for settlement in settlements]
     listed = str(seqs)
     held = {row[0] for row in (yield Statement("release", {"owner": owner, "seqs": listed}))}
@@ -30,57 +29,54 @@ def settle(owner: int, settlements: Sequence[Settlement], now: int) -> Program[l
     ends = _Ends(owner, now)
     for settlement in settlements:
         if settlement.delivery.seq in held:
-            yield from ends.add(settlement.delivery, settlement.outcome, settlement.delivery.seq in stopped)
-    yield from ends.write()
+            ends.add(settlement.delivery, settlement.outcome, settlement.delivery.seq in stopped)
+    yield from ends.write(put)
     return [seq for seq in seqs if seq not in held]
 
 
 class _Ends:
-    """Gathers what many messages have in common; what is rare is written at once."""
+    """Gathers what is to be written, and writes it in one statement a kind, however many messages there are."""
 
     def __init__(self, owner: int, now: int) -> None:
         self._owner = owner
         self._now = now
         self._worker = f"{owner:016x}"
         self._tally = Tally()
+        self._done: defaultdict[str, int] = defaultdict(int)
         self._finished: list[object] = []
+        self._notes: list[object] = []
+        self._postponed: list[object] = []
+        self._later: list[object] = []
+        self._dead: list[tuple[Delivery, Dead, int]] = []
         self._ready: list[int] = []
         self._aside: list[int] = []
-        self._keyed: list[int] = []
-        self._done: defaultdict[str, int] = defaultdict(int)
+        self._keyed: set[int] = set()
+        self._held: dict[tuple[str, str], int] = {}
+        """Keys that wait for a retry, of which message."""
 
-    def add(self, delivery: Delivery, outcome: Outcome, stopped: bool) -> Program[None]:
+    def add(self, delivery: Delivery, outcome: Outcome, stopped: bool) -> None:
         if delivery.key is not None:
-            self._keyed.append(delivery.seq)
+            self._keyed.add(delivery.seq)
         match outcome:
             case Done() | Committed():
                 self._finish(delivery, "done", outcome)
             case Failed() | Released() | Snoozed() if stopped:
                 self._finish(delivery, "cancelled", outcome)
             case Failed():
-                yield from self._fail(delivery, outcome)
+                self._tally.add(delivery.queue, "failed")
+                self._notes += note(delivery.seq, delivery.attempt, "failed", self._now, self._worker, outcome.error)
+                self._postpone(delivery, outcome.due, delivery.attempt)
             case Snoozed():
-                yield from self._note(delivery, "snoozed", None)
-                yield from self._postpone(delivery, outcome.due, delivery.attempt - 1)
+                self._notes += note(delivery.seq, delivery.attempt, "snoozed", self._now, self._worker)
+                self._postpone(delivery, outcome.due, delivery.attempt - 1)
             case Dead():
-                yield from self._bury(delivery, outcome)
+                self._tally.add(delivery.queue, "failed")
+                self._tally.move(delivery.queue, "running", "dead")
+                self._notes += note(delivery.seq, delivery.attempt, "dead", self._now, self._worker, outcome.error)
+                self._dead.append((delivery, outcome, delivery.attempt))
             case Released():
                 self._tally.move(delivery.queue, "running", "waiting")
                 (self._ready if delivery.key is None else self._aside).append(delivery.seq)
-
-    def write(self) -> Program[None]:
-        if self._finished:
-            yield Statement("finish", values=self._finished, width=history.WIDTH)
-        if self._ready:
-            yield Statement("back_to_ready", {"seqs": str(self._ready)})
-        if self._aside:
-            yield Statement("put_aside", {"seqs": str(self._aside)})
-        if self._keyed:
-            yield from keys.free(self._owner, str(self._keyed))
-        for queue, count in self._done.items():
-            self._tally.move(queue, "running", "done", count)
-            self._tally.add(queue, "kept", count)
-        yield from self._tally.write()
 
     def _finish(self, delivery: Delivery, how: str, outcome: Outcome) -> None:
         result, note = (outcome.result, outcome.unavailable) if isinstance(outcome, Done) else (None, None)
@@ -91,45 +87,40 @@ class _Ends:
             self._tally.move(delivery.queue, "running", "cancelled")
             self._tally.add(delivery.queue, "kept")
 
-    def _fail(self, delivery: Delivery, outcome: Failed) -> Program[None]:
-        self._tally.add(delivery.queue, "failed")
-        yield from self._note(delivery, "failed", outcome.error)
-        yield from self._postpone(delivery, outcome.due, delivery.attempt)
-
-    def _postpone(self, delivery: Delivery, due: int, failures: int) -> Program[None]:
-        seq, queue = delivery.seq, delivery.queue
-        yield Statement("postpone", {"seq": seq, "due": due, "failures": failures})
-        yield Statement("into_later", {"seq": seq, "queue": queue, "due": due})
-        self._tally.move(queue, "running", "delayed")
+    def _postpone(self, delivery: Delivery, due: int, failures: int) -> None:
+        self._postponed += (delivery.seq, due, failures)
+        self._later += (delivery.queue, due, delivery.seq)
+        self._tally.move(delivery.queue, "running", "delayed")
         if delivery.key is not None:
-            self._keyed.remove(seq)
-            yield Statement("hold_key", {"queue": queue, "key": delivery.key, "seq": seq})
+            self._keyed.discard(delivery.seq)
+            self._held[delivery.queue, delivery.key] = delivery.seq
 
-    def _bury(self, delivery: Delivery, outcome: Dead) -> Program[None]:
-        self._tally.add(delivery.queue, "failed")
-        self._tally.move(delivery.queue, "running", "dead")
-        yield from self._note(delivery, "dead", outcome.error)
-        yield Statement("count_failure", {"seq": delivery.seq, "failures": delivery.attempt})
-        yield from bury(delivery, outcome, delivery.attempt, self._now)
+    def write(self, put: Put) -> Program[None]:
+        if self._finished:
+            yield finished(self._finished)
+        if self._notes:
+            yield remembered(self._notes)
+        if self._postponed:
+            yield Statement("postpone", values=self._postponed, width=3)
+            yield Statement("into_later", values=self._later, width=3)
+        if self._dead:
+            failures = [value for delivery, _, attempts in self._dead for value in (delivery.seq, attempts)]
+            yield Statement("count_failure", values=failures, width=2)
+            yield from bury(self._dead, self._now, put)
+        if self._ready:
+            yield Statement("back_to_ready", {"seqs": str(self._ready)})
+        if self._aside:
+            yield Statement("put_aside", {"seqs": str(self._aside)})
+        yield from self._free()
+        for queue, count in self._done.items():
+            self._tally.move(queue, "running", "done", count)
+            self._tally.add(queue, "kept", count)
+        yield from self._tally.write()
 
-    def _note(self, delivery: Delivery, what: str, error: Failure | None) -> Program[None]:
-        yield from note(delivery.seq, delivery.attempt, what, self._now, self._worker, error)
-
-
-def note(seq: int, number: int, what: str, at: int, worker: str | None, error: Failure | None = None) -> Program[None]:
-    """One line of a job's history."""
-    kind, message, trace = (error.type, error.message, error.traceback) if error else (None, None, None)
-    params = {"seq": seq, "number": number, "what": what, "at": at, "owner": worker}
-    yield Statement("remember", {**params, "error": kind, "message": message, "traceback": trace})
-
-
-def bury(delivery: Delivery, outcome: Dead, attempts: int, now: int) -> Program[None]:
-    """The dead letter, and the job that tells the task's `on_dead` hook, in one transaction."""
-    error = outcome.error
-    params = {"seq": delivery.seq, "queue": delivery.queue, "task": delivery.task, "reason": outcome.reason, "died": now}
-    kind, message, trace = (error.type, error.message, error.traceback) if error else (None, None, None)
-    yield Statement("bury", {**params, "attempts": attempts, "error": kind, "message": message, "traceback": trace})
-    if (yield Statement("has_hook", {"task": delivery.task})):
-        body = msgspec.json.encode({"letter": delivery.job_id})
-        told = Message(f"{delivery.job_id}.dead.{now}"[-128:], delivery.queue, f"{delivery.task}.on_dead", body)
-        yield from put([told], now)
+    def _free(self) -> Program[None]:
+        """What waits for a retry holds its key first: then the end of its run frees nothing."""
+        if self._held:
+            held = [value for (queue, key), seq in self._held.items() for value in (queue, key, seq)]
+            yield Statement("hold_key", values=held, width=3)
+        if self._keyed:
+            yield from keys.free(self._owner, str(list(self._keyed)))

@@ -1,4 +1,4 @@
-"""Counters as deltas: gathered while a program runs, written once a queue at its end."""
+"""Counters as deltas: gathered while a program runs, written once at its end."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ class Tally:
         counts[new] += n
 
     def write(self) -> Program[None]:
+        values: list[object] = []
         for queue, counts in self._queues.items():
             if any(counts.values()):
-                yield Statement("bump", {"queue": queue, **{str(name): n for name, n in counts.items()}})
+                values += (queue, *counts.values())
+        if values:
+            yield Statement("bump", values=values, width=1 + len(_COUNTS))

@@ -10,6 +10,7 @@ A crash anywhere before the commit leaves nothing: neither rows, nor follow-ups,
 
 from __future__ import annotations
 
+import os
 import queue
 import sqlite3
 import threading
@@ -61,6 +62,7 @@ class TransactionThread:
         self._active: Transaction | None = None
         self._deadline = 0.0
         self._closed = False
+        self._pid = os.getpid()
         self._forkable = Forkable(self._connect)
         with self._forkable:  # what is wrong with the file is said now
             pass
@@ -70,6 +72,8 @@ class TransactionThread:
     def post(self, request: Request) -> None:
         if self._closed:
             raise StoreUnavailable("transaction: the store is closed")
+        if self._pid != os.getpid():
+            raise TransactionClosed("this transaction is the parent's: it was open when this process was forked")
         self._inbox.put(request)
 
     def close(self) -> None:

@@ -5,11 +5,6 @@ select 1
 from penstock_worker
 where incarnation = :owner
 
--- name: paused
-select substr(scope, 7)
-from penstock_setting
-where name = 'paused' and value = 'true' and scope like 'queue:%'
-
 -- name: next_due
 select min(due)
 from penstock_later
@@ -52,16 +47,6 @@ where (queue, rank, seq) in (
     join penstock_message m on m.seq = s.value
 )
 
--- name: leave_aside
-delete from penstock_aside
-where seq in (select value from json_each(:seqs))
-
--- name: put_aside
-insert or replace into penstock_aside (seq, queue, key, rank, stray)
-select m.seq, m.queue, m.key, m.rank, null
-from json_each(:seqs) s
-join penstock_message m on m.seq = s.value
-
 -- name: put_stray
 insert or replace into penstock_aside (seq, queue, key, rank, stray)
 select m.seq, m.queue, m.key, m.rank, m.task
@@ -99,12 +84,8 @@ order by m.seq
 
 -- name: occupy
 insert into penstock_busy (queue, key, last, owner)
-values (:queue, :key, :last, :owner)
+values :rows
 on conflict (queue, key) do update set last = excluded.last, owner = excluded.owner
-
--- name: vacate
-delete from penstock_busy
-where queue = :queue and key = :key and owner is null
 
 -- name: lease
 insert into penstock_leased (owner, seq, claimed)

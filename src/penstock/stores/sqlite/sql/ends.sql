@@ -43,10 +43,6 @@ delete from penstock_suspect
 where seq = :seq
 returning seq
 
--- name: give_up_key
-delete from penstock_busy
-where queue = :queue and key = :key and last = :seq and owner is null
-
 -- name: expired
 select m.seq, m.queue, m.task, m.key, m.rank, m.due, m.failures, m.deaths
 from penstock_message m
@@ -60,36 +56,46 @@ set expires = null
 where seq in (select value from json_each(:seqs))
 
 -- name: find_letters
-select m.seq, m.id, m.queue, m.key
+select m.seq, m.id, m.queue
 from json_each(:ids) s
 join penstock_message m on m.id = s.value
 join penstock_dead d on d.seq = m.seq
 order by m.seq
 
 -- name: find_later
-select m.seq, m.id, m.queue, m.due
+select m.seq, m.id, m.queue
 from json_each(:ids) s
 join penstock_message m on m.id = s.value
 join penstock_later l on l.queue = m.queue and l.due = m.due and l.seq = m.seq
 
+-- name: leave_later
+delete from penstock_later
+where (queue, due, seq) in (
+    select m.queue, m.due, m.seq
+    from json_each(:seqs) s
+    join penstock_message m on m.seq = s.value
+)
+returning seq
+
 -- name: unbury
 delete from penstock_dead
-where seq = :seq
+where seq in (select value from json_each(:seqs))
+returning seq
 
 -- name: renumber
-update penstock_message
-set seq = :new, failures = 0, deaths = 0, due = null, expires = null
-where seq = :seq
+insert or replace into penstock_message (id, queue, task, rank, key, enqueued, given, headers, options, body)
+select id, queue, task, rank, key, enqueued, given, headers, options, body
+from penstock_message
+where seq in (select value from json_each(:seqs))
+order by seq
+returning id, seq
 
 -- name: renumber_attempts
+with moved (old, new) as (values :rows)
 update penstock_attempt
-set seq = :new
-where seq = :seq
-
--- name: advance_seq
-update sqlite_sequence
-set seq = :seq
-where name = 'penstock_message'
+set seq = moved.new
+from moved
+where penstock_attempt.seq = moved.old
 
 -- name: old_finished
 select f.seq, f.queue, f.ended, m.given

@@ -33,49 +33,39 @@ delete from penstock_worker
 where incarnation = :incarnation
 returning name
 
--- name: held_by
-select m.seq, m.queue, m.task, m.key, m.failures, m.deaths
-from penstock_leased l
-join penstock_message m on m.seq = l.seq
-where l.owner = :owner
-order by m.seq
-
 -- name: release_all
 delete from penstock_leased
 where owner = :owner
+returning seq
+
+-- name: facts_of
+select seq, id, queue, task, key, failures, deaths
+from penstock_message
+where seq in (select value from json_each(:seqs))
+order by seq
 
 -- name: drop_all_cancel_requests
 delete from penstock_cancel
 where owner = :owner
+returning seq
 
--- name: free_all_keys
-delete from penstock_busy
-where owner = :owner
-returning queue, key
-
--- name: count_death
+-- name: count_deaths
 update penstock_message
 set deaths = deaths + 1
-where seq = :seq
-
--- name: leader
-select owner, epoch, until
-from penstock_lease
-where role = :role
+where seq in (select value from json_each(:seqs))
 
 -- name: lead
 insert into penstock_lease (role, owner, epoch, until)
 values (:role, :owner, 1, :until)
 on conflict (role) do update set
     owner = excluded.owner,
-    epoch = epoch + (owner <> excluded.owner),
+    epoch = penstock_lease.epoch + case when penstock_lease.owner = excluded.owner then 0 else 1 end,
     until = excluded.until
+where penstock_lease.owner = excluded.owner
+    or penstock_lease.until <= :now
+    or not exists (select 1 from penstock_worker w where w.incarnation = penstock_lease.owner)
+returning epoch
 
 -- name: worker_tasks
 select tasks
 from penstock_worker
-
--- name: id_of
-select id
-from penstock_message
-where seq = :seq

@@ -25,46 +25,46 @@ from json_each(:seqs) s
 join penstock_message m on m.seq = s.value
 
 -- name: postpone
+with late (seq, due, failures) as (values :rows)
 update penstock_message
-set due = :due, failures = :failures
-where seq = :seq
+set due = late.due, failures = late.failures
+from late
+where penstock_message.seq = late.seq
 
 -- name: into_later
 insert into penstock_later (queue, due, seq)
-values (:queue, :due, :seq)
+values :rows
 
 -- name: remember
 insert into penstock_attempt (seq, number, what, at, owner, error, message, traceback)
-values (:seq, :number, :what, :at, :owner, :error, :message, :traceback)
+values :rows
 
 -- name: count_failure
+with failed (seq, failures) as (values :rows)
 update penstock_message
-set failures = :failures
-where seq = :seq
+set failures = failed.failures
+from failed
+where penstock_message.seq = failed.seq
 
 -- name: bury
 insert into penstock_dead (seq, queue, task, reason, died, attempts, error, message, traceback)
-values (:seq, :queue, :task, :reason, :died, :attempts, :error, :message, :traceback)
+values :rows
 
--- name: has_hook
-select 1
+-- name: hooked
+select task
 from penstock_hook
-where task = :task
+where task in (select value from json_each(:tasks))
 
--- name: hold_key
-update penstock_busy
-set last = :seq, owner = null
-where queue = :queue and key = :key
-
--- name: free_keys
-delete from penstock_busy
-where last in (select value from json_each(:seqs)) and owner = :owner
-returning queue, key
-
--- name: head_of_key
-select a.seq, a.stray
-from penstock_aside a
-where a.queue = :queue and a.key = :key
-    and not exists (select 1 from penstock_busy b where b.queue = :queue and b.key = :key)
-order by a.seq
-limit 1
+-- name: bump
+insert into penstock_counter (queue, waiting, delayed, running, dead, done, failed, cancelled, expired, kept)
+values :rows
+on conflict (queue) do update set
+    waiting = waiting + excluded.waiting,
+    delayed = delayed + excluded.delayed,
+    running = running + excluded.running,
+    dead = dead + excluded.dead,
+    done = done + excluded.done,
+    failed = failed + excluded.failed,
+    cancelled = cancelled + excluded.cancelled,
+    expired = expired + excluded.expired,
+    kept = kept + excluded.kept

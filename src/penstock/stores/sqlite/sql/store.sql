@@ -1,21 +1,5 @@
 -- The store itself.
 
--- name: clock
-select shift, floor
-from penstock_clock
-where boot = :boot
-
--- name: latest_floor
-select max(floor)
-from penstock_clock
-
--- name: set_clock
-insert into penstock_clock (boot, shift, floor)
-values (:boot, :shift, :floor)
-on conflict (boot) do update set
-    shift = excluded.shift,
-    floor = excluded.floor
-
 -- name: meta
 select value
 from penstock_meta
@@ -52,27 +36,12 @@ on conflict (scope, name) do update set
 delete from penstock_setting
 where scope = :scope and name = :name
 
--- name: take_write_lock
-delete from penstock_meta
-where 0 = 1
+-- name: paused
+select substr(scope, 7)
+from penstock_setting
+where name = 'paused' and value = 'true' and scope like 'queue:%'
 
--- name: database_list
-pragma database_list
-
--- name: synchronous
-pragma synchronous
-
--- name: autocheckpoint
-pragma wal_autocheckpoint
-
--- name: no_autocheckpoint
-pragma wal_autocheckpoint = 0
-
--- name: savepoint
-savepoint penstock_savepoint
-
--- name: release_savepoint
-release penstock_savepoint
-
--- name: rollback_savepoint
-rollback to penstock_savepoint
+-- name: depth
+select waiting + delayed
+from penstock_counter
+where queue = :queue

@@ -1,0 +1,37 @@
+"""Dead letters come into being: the rows, and the jobs that tell the tasks' `on_dead` hooks, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import msgspec
+
+from penstock.model.delivery import Delivery
+from penstock.model.message import Message, Placed
+from penstock.model.outcome import Dead
+from penstock.model.statement import Program, Statement
+from penstock.stores.sqlite.history import described
+
+Put: TypeAlias = Callable[[Sequence[Message], int], Program[list[Placed]]]
+"""The dialect's own way to put messages in."""
+
+_WIDTH = 9
+
+
+def bury(dead: Sequence[tuple[Delivery, Dead, int]], now: int, put: Put) -> Program[None]:
+    """Each with the attempts that it had."""
+    letters: list[object] = []
+    for delivery, outcome, attempts in dead:
+        letters += (delivery.seq, delivery.queue, delivery.task, outcome.reason, now, attempts, *described(outcome.error))
+    yield Statement("bury", values=letters, width=_WIDTH)
+    tasks = msgspec.json.encode(sorted({delivery.task for delivery, _, _ in dead})).decode()
+    hooked = {row[0] for row in (yield Statement("hooked", {"tasks": tasks}))}
+    told = [_told(delivery, now) for delivery, _, _ in dead if delivery.task in hooked]
+    if told:
+        yield from put(told, now)
+
+
+def _told(delivery: Delivery, now: int) -> Message:
+    body = msgspec.json.encode({"letter": delivery.job_id})
+    return Message(f"{delivery.job_id}.dead.{now}"[-128:], delivery.queue, f"{delivery.task}.on_dead", body)

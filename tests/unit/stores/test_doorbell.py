@@ -1,0 +1,137 @@
+"""A commit wakes other processes: by a bell, and where none rings, by a look."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from penstock.model.message import Message
+from penstock.observe.signals import Signals
+from penstock.stores.sqlite import doorbell
+from penstock.stores.sqlite.doorbell import Ringer
+from penstock.stores.sqlite.store import SqliteStore
+
+PUT = """
+import asyncio, sys
+from penstock.model.message import Message
+from penstock.observe.signals import Signals
+from penstock.stores.sqlite.store import SqliteStore
+
+async def main():
+    store = SqliteStore(sys.argv[1], signals=Signals())
+    await store.open()
+    await store.queue.put([Message("a", "mail", "send", b"{}")])
+    await store.close()
+
+asyncio.run(main())
+"""
+PATIENCE = 20
+
+
+@pytest.fixture
+def no_looking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a bell can wake."""
+    monkeypatch.setattr(doorbell, "_LOOK", 3_600)
+
+
+@pytest.fixture
+def bell(path: Path) -> Iterator[socket.socket]:
+    """A listener of another process that has not looked for a while."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bell:
+        bell.bind(str(path.parent / "bell-of-another"))
+        bell.setblocking(False)
+        yield bell
+
+
+async def test_another_process_rings(store: SqliteStore, path: Path, no_looking: None) -> None:
+    woken = asyncio.Event()
+    undo = store.listen(woken.set)
+    await asyncio.to_thread(subprocess.run, [sys.executable, "-c", PUT, str(path)], check=True)
+    await asyncio.wait_for(woken.wait(), PATIENCE)
+    undo()
+
+
+async def test_a_program_that_does_not_ring_is_noticed(store: SqliteStore, path: Path) -> None:
+    """Any commit by anybody changes `data_version`."""
+    woken = asyncio.Event()
+    undo = store.listen(woken.set)
+    with sqlite3.connect(path) as other:
+        other.execute("create table users (name text)")
+    other.close()
+    await asyncio.wait_for(woken.wait(), PATIENCE)
+    undo()
+
+
+async def test_who_stopped_listening_is_not_woken(store: SqliteStore, path: Path, message: Message) -> None:
+    heard: list[str] = []
+    second_woken = asyncio.Event()
+    undo_first = store.listen(lambda: heard.append("first"))
+    undo_second = store.listen(second_woken.set)
+    undo_first()
+    await store.queue.put([message])
+    await asyncio.wait_for(second_woken.wait(), PATIENCE)
+    undo_second()
+    assert heard == []
+    assert list(Path(f"{path}-penstock").glob("bell-*")) == []
+
+
+async def test_what_brings_no_work_does_not_ring(path: Path, no_looking: None, message: Message) -> None:
+    """A prune wakes nobody; the put after it does."""
+    store = SqliteStore(str(path), signals=Signals())
+    await store.open()
+    bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    bell.bind(f"{path}-penstock/bell-of-another")
+    bell.setblocking(False)
+    await store.queue.prune(10, age=0, keep=0)
+    with pytest.raises(BlockingIOError):
+        bell.recv(16)
+    await store.queue.put([message])
+    await store.close()
+    assert bell.recv(16)
+    bell.close()
+
+
+def test_a_bell_whose_owner_died_is_taken_down(path: Path, bell: socket.socket) -> None:
+    ringer = Ringer(path.parent)
+    bell.close()
+    ringer.ring()
+    assert list(path.parent.glob("bell-*")) == []
+    ringer.close()
+
+
+def test_a_full_bell_hinders_nobody(path: Path, bell: socket.socket) -> None:
+    second = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    ringer = Ringer(path.parent)
+    for _ in range(2_000):
+        ringer.ring()
+    second.bind(str(path.parent / "bell-that-is-new"))
+    second.setblocking(False)
+    path.parent.joinpath("touched").touch()
+    ringer._seen = -1
+    ringer.ring()
+    assert second.recv(16)
+    second.close()
+    ringer.close()
+
+
+def test_ringing_never_fails(path: Path) -> None:
+    """It comes after the commit, which must not look as if it had failed."""
+    for bells in (path.parent / "gone", Path("/proc/1/root/nowhere"), Path("/dev/null")):
+        ringer = Ringer(bells)
+        ringer.ring()
+        ringer.close()
+    ringer = Ringer(path.parent)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bell:
+        bell.bind(str(path.parent / "bell-broken"))
+        ringer.ring()
+    path.parent.joinpath("bell-broken").unlink()
+    path.parent.joinpath("bell-broken").mkdir()
+    ringer.ring()
+    ringer.close()
