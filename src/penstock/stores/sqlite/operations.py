@@ -107,7 +107,7 @@ class Group:
     def _merged_put(self, now: int) -> Program[Sequence[Any]]:
         parts = [member.messages for index in self._puts if isinstance(member := self._members[index], Put)]
         placed = yield from put([message for messages in parts for message in messages], now)
-        if len(placed) == len(parts):
+        if len(placed) == len(parts) and all(parts):  # one each: none is empty, none has two
             return [[one] for one in placed]
         results: list[Any] = []
         start = 0

@@ -82,6 +82,8 @@ class Writer:
         self._took = 0.0
         self._closed = False
         self._many = False
+        self._committed = False
+        """What is written must not be written again, whatever fails after it."""
         self.waiting = 0
         """Messages not written yet."""
         self._thread = threading.Thread(target=self._work, name="penstock-writer", daemon=True)
@@ -169,8 +171,8 @@ class Writer:
         except _EVERYBODYS as error:
             answers = [(ticket.reply, None, error) for ticket in tickets]
         except BaseException as error:
-            if len(tickets) == 1:
-                answers = [(tickets[0].reply, None, error)]
+            if len(tickets) == 1 or self._committed:
+                answers = [(ticket.reply, None, error) for ticket in tickets]
             else:
                 for ticket in tickets:
                     self._write([ticket])
@@ -179,6 +181,7 @@ class Writer:
 
     def _group(self, tickets: Sequence[Ticket]) -> list[Answer]:
         access = self._access
+        self._committed = False
         group = Group([ticket.operation for ticket in tickets])
         access.lock.acquire()
         try:
@@ -229,6 +232,7 @@ class Writer:
             if error.sqlite_errorname.startswith("SQLITE_IOERR") and group.durable:
                 raise PublishUnknown(f"{group.doing}: the device failed while committing; retry with the same id ({error})") from error
             raise translated(error, group.doing) from error
+        self._committed = True
         for point in group.points:
             reach(f"{point}.after_commit")
 

@@ -118,6 +118,13 @@ class PuttingConformance:
         assert isinstance(outcomes[1], StoreError)
         assert sorted(await (await store.worker()).drain()) == ["good", "taken"]
 
+    async def test_nothing_can_be_put_beside_something(self, store: Ground) -> None:
+        """Calls that are written together get their own answers."""
+        calls: list[list[str]] = [["a", "b"], [], ["c", "d"], [], ["e"], []]
+        placed = await asyncio.gather(*(store.queue.put([store.message(name) for name in names]) for names in calls))
+        assert placed == [[Placed(name) for name in names] for names in calls]
+        assert sorted(await (await store.worker()).drain()) == ["a", "b", "c", "d", "e"]
+
     async def test_a_full_queue_refuses_after_its_patience(self, store: Ground) -> None:
         limited = await store.open(Setup(limits={QUEUE: 2}, patience=0.02))
         await limited.queue.put([store.message("a"), store.message("b")])
