@@ -328,4 +328,4 @@ QueueMachine.TestCase.settings = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
 TestQueue = QueueMachine.TestCase
-TestQueue.pytestmark = [pytest.mark.timeout(600)]  # takes seconds; but what fails is made small before it is shown
+pytestmark = pytest.mark.timeout(600)  # takes seconds; but what fails is made small before it is shown

@@ -48,7 +48,7 @@ async def test_closing_answers_whoever_waits_for_a_turn(store: SqliteStore) -> N
     await store.close()
     with pytest.raises(StoreUnavailable, match="closed"):
         await asyncio.wait_for(waiting, 10)
-    with pytest.raises(StoreUnavailable, match="closed"):
+    with pytest.raises(TransactionClosed, match="the store was closed"):
         await first.execute("insert into rows values (1)", {})
     await store.open()
     with pytest.raises(sqlite3.OperationalError, match="rows"):
