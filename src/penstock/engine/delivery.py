@@ -38,6 +38,7 @@ class Courier:
     def __init__(self, chains: Mapping[str, Handler], kit: Kit) -> None:
         self.free: Callable[[], None] = lambda: None
         self._chains = chains
+        self._clock = kit.store.clock
         self._table = kit.table
         self._settler = kit.settler
         self._hooks = kit.hooks
@@ -49,10 +50,17 @@ class Courier:
         try:
             for delivery in running.run:
                 # A crash up to here costs nothing but the lease: the message is rescued with one death more, and runs again.
+                if delivery.expires is not None and delivery.expires <= self._clock.now():  # the next claim ends it
+                    break
                 if not table.begin(running, delivery):  # the worker stops, or somebody cancelled it
                     break
                 run = self._chains.get(delivery.task, unknown)  # middleware around tx around the handler; never raises
-                outcome = await run(delivery)
+                try:
+                    outcome = await run(delivery)
+                except BaseException:  # a handler's own kind, outside of Exception: nothing is known, so it is run again
+                    table.end(running, delivery, RELEASED)
+                    self._release(running, carried)
+                    raise
                 # A crash here: the handler's effects outside its `tx` happened, and will happen again. At least once.
                 if not table.end(running, delivery, outcome):  # abandoned: it was released when the worker gave it up
                     return
@@ -62,12 +70,15 @@ class Courier:
                     case _:
                         settler.add(delivery, outcome)  # a crash before its batch is written: as above
                 carried += 1
+                ended = not goes_on(outcome)
+                if ended:  # in the same batch: the failed one keeps its place before them
+                    self._release(running, carried)
+                    carried = len(running.run)
                 if (error := running.take_error()) is not None:
                     await self._hooks.report(delivery, error)
-                if not goes_on(outcome):
-                    break
-            if carried < len(running.run):
-                self._release(running, carried)
+                if ended:
+                    return
+            self._release(running, carried)
         finally:
             self.free()
 

@@ -50,7 +50,7 @@ class Rotation:
         """What the claim brought. From nothing follows nothing: all are asked alike again."""
         if len(self._all) > 1:
             self._busy = frozenset(run[0].queue for run in claimed.runs) or self._all
-        if claimed.more and claimed.runs:
+        if claimed.more:
             self._empty -= self._asked
         else:
             self._empty |= self._asked

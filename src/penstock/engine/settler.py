@@ -18,10 +18,10 @@ from collections.abc import Callable
 
 from penstock.engine.service import Service
 from penstock.engine.ties import Ties
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, StoreError
 from penstock.model.delivery import Delivery, Settlement
 from penstock.model.events import Settled
-from penstock.model.outcome import Dead, Outcome
+from penstock.model.outcome import Dead, Outcome, Released
 from penstock.model.retry import describe
 from penstock.ports.queue import Queue
 
@@ -80,14 +80,16 @@ class Settler(Service):
             self._tell_flushes(self._added)
         if not self._sending:
             self._sending, self._pending = self._pending[: self._limit], self._pending[self._limit :]
+        while self._limit > 1 and self._pending and isinstance(self._pending[0].outcome, Released):
+            self._sending.append(self._pending.pop(0))  # the rest of a run goes with what ended it
         if not self._sending:
             return math.inf
         self.ties.signals.reach("settle.begin")
         try:
             lost = await self._queue.settle(self.owner, self._sending)
-        except PenstockError:
-            raise
         except Exception as error:
+            if isinstance(error, PenstockError) and type(error) is not StoreError:
+                raise  # of the store, not of what is written
             return self._isolate(error)
         self._written(len(lost))
         return 0 if self._pending else math.inf

@@ -28,6 +28,8 @@ class Delivery(Struct, frozen=True, gc=False):
     """µs."""
     deaths: int = 0
     """Workers that died under it."""
+    expires: int | None = None
+    """µs: not begun after that."""
 
     @property
     def headers(self) -> Mapping[str, str]:

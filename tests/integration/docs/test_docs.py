@@ -1,87 +1,218 @@
-"""The README and the guide do what they say: their Python blocks run; the commands they name exist."""
+"""The docs do what they say: Python blocks run; commands, options, states, exit codes and tables are those of the code."""
 
 import ast
 import re
+import shlex
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import CodeType
-from typing import Any
+from typing import Any, get_args
 
+import click
 import pytest
 
+from penstock.cli import exits
+from penstock.cli.root import root
+from penstock.model.job import Status
+from penstock.stores.sqlite import migrate
+from tests.integration.cli.console import Console
+
 ROOT = Path(__file__).parents[3]
+PAGES = ("README.md", "docs/guide.md", "docs/operating.md", "docs/reliability.md", "docs/design/README.md", "docs/design/store.md")
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-def blocks(page: str, language: str) -> Iterator[str]:
-    for found, text in _BLOCK.findall((ROOT / page).read_text()):
-        if found == language:
-            yield text
+def text_of(page: str) -> str:
+    return (ROOT / page).read_text()
+
+
+def blocks(page: str, *languages: str) -> Iterator[str]:
+    """With as many empty lines before it as the page has, so that tracebacks name its lines."""
+    text = text_of(page)
+    for found in _BLOCK.finditer(text):
+        if found[1] in languages:
+            yield "\n" * text.count("\n", 0, found.start(2)) + found[2]
+
+
+# -- Python
 
 
 def compiled(text: str, page: str) -> CodeType:
     return compile(text, page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
-async def run(text: str, page: str, namespace: dict[str, Any]) -> None:
-    answer = eval(compiled(text, page), namespace)
-    if answer is not None:
-        await answer
-
-
 async def test_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "guide"}
     for block in blocks("docs/guide.md", "python"):
-        await run(block, "docs/guide.md", namespace)
+        answer = eval(compiled(block, "docs/guide.md"), namespace)
+        if answer is not None:
+            await answer
     await namespace["app"].close()
     assert (tmp_path / "shop.db").exists()
 
 
-async def test_the_readmes_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_the_readmes_example_runs_as_it_stands(tmp_path: Path) -> None:
     (block,) = blocks("README.md", "python")
-    sent: list[str] = []
-
-    async def deliver(address: str, text: str) -> None:
-        sent.append(address)
-
-    namespace: dict[str, Any] = {"__name__": "shop", "deliver": deliver}
-    await run(block, "README.md", namespace)
-    app = namespace["app"]
-    async with app.transaction() as tx:
-        await tx.execute("create table users (id integer primary key, name text)")
-        await tx.execute("create table welcomed (user_id integer)")
-    job = app.job(await namespace["sign_up"]("Sam", "sam@example.com"))
-    async with app.worker():
-        await job.result(timeout=30)
-    async with app.transaction() as tx:
-        assert await tx.fetch("select user_id from welcomed") == [{"user_id": 1}]
-    await app.close()
-    assert sent == ["sam@example.com"]
+    (tmp_path / "shop.py").write_text(block)
+    console = Console(tmp_path)
+    signed_up = subprocess.run(
+        [sys.executable, "shop.py"], cwd=tmp_path, env=console.environment, capture_output=True, text=True, check=True
+    )
+    with console.worker() as worker:
+        worker.until("To sam@example.com: welcome!")
+        assert worker.stop() == 0
+    (job,) = Console(tmp_path, "sqlite:///shop.db").json("jobs", "ls")["jobs"]
+    assert (job["id"], job["status"]) == (signed_up.stdout.strip(), "done")
+    store = sqlite3.connect(tmp_path / "shop.db")
+    assert store.execute("select w.user_id, u.name from welcomed w join users u on u.id = w.user_id").fetchall() == [(1, "Sam")]
+    store.close()
 
 
-_COMMAND = re.compile(r"penstock ((?:worker|enqueue|demo|bench|(?:jobs|dead|queues|store|health) [a-z]+))")
+# -- commands
 
 
-def commands() -> list[str]:
-    found: set[str] = set()
-    for page in ("README.md", "docs/operating.md", "docs/guide.md", "docs/reliability.md"):
-        found.update(_COMMAND.findall((ROOT / page).read_text()))
-    return sorted(found)
+def leaves(command: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
+    if not isinstance(command, click.Group):
+        yield " ".join(words), command
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        found = command.get_command(context, name)
+        assert found is not None
+        yield from leaves(found, (*words, name))
 
 
-@pytest.mark.parametrize("command", commands())
-def test_a_command_that_is_named_exists(command: str) -> None:
-    words = command.split() if not command.startswith("health") else ["health"]
-    answer = subprocess.run([sys.executable, "-m", "penstock", *words, "--help"], capture_output=True, text=True, check=False)
-    assert answer.returncode == 0, answer.stderr
+COMMANDS: Mapping[str, click.Command] = dict(leaves(root))
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/guide.md", "docs/operating.md", "docs/reliability.md", "docs/design/README.md"])
+def options_of(command: str) -> frozenset[str]:
+    """Those of `health` are not click's."""
+    if command == "health":
+        shown = subprocess.run([sys.executable, "-m", "penstock", "health", "--help"], capture_output=True, text=True, check=True)
+        return frozenset(re.findall(r"--[a-z-]+", shown.stdout)) - {"--help"}
+    options = [param for param in COMMANDS[command].params if isinstance(param, click.Option) and not param.hidden]
+    return frozenset(name for option in options for name in option.opts if name.startswith("--"))
+
+
+OPTIONS: Mapping[str, frozenset[str]] = {command: options_of(command) for command in COMMANDS}
+EVERYWHERE = frozenset({"--store", "--app", "--json"})
+
+
+def named(page: str) -> Iterator[str]:
+    """Whatever begins with `penstock` and stands in a block or between backticks."""
+    text = text_of(page)
+    for block in blocks(page, ""):
+        yield from (line.split("#")[0].strip() for line in block.splitlines() if line.startswith("penstock "))
+    for code in re.findall(r"`(penstock [^`]+)`", _BLOCK.sub("", text)):
+        yield code.replace("\\|", "|")
+
+
+def command_of(line: str) -> str:
+    """The longest command that a line begins with."""
+    words = [word for word in shlex.split(line)[1:] if not word.startswith("-")]
+    for length in (2, 1):
+        if (command := " ".join(words[:length])) in COMMANDS:
+            return command
+    raise AssertionError(f"there is no command as in {line!r}")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_and_their_options_exist(page: str) -> None:
+    for line in named(page):
+        command = command_of(line)
+        assert set(re.findall(r"--[a-z-]+", line)) <= OPTIONS[command], line
+        if command == "health":
+            assert shlex.split(line)[2] in ("live", "ready")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_option_that_is_named_exists(page: str) -> None:
+    known = frozenset[str]().union(*OPTIONS.values()) | {"--seed", "--preload"}  # of the kill test; of gunicorn
+    prose = _BLOCK.sub("", text_of(page))
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", prose)) <= known
+
+
+def rows(page: str, heading: str) -> list[list[str]]:
+    """The first table under a heading, without its head."""
+    section = text_of(page).split(f"\n{heading}\n", 1)[1]
+    found = re.search(r"(?:^\|.*\n)+", section, re.MULTILINE)
+    assert found is not None
+    lines = found[0].splitlines()[2:]
+    return [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+
+
+def test_the_table_of_commands_is_complete() -> None:
+    shown = {" ".join(cell.strip("`").split()[1:]): text for cell, text in rows("docs/operating.md", "## Commands")}
+    described = {command: text for words, text in shown.items() for command in COMMANDS if f"{words} ".startswith(f"{command} ")}
+    assert set(described) == set(COMMANDS)
+    for command in {*COMMANDS} - {"jobs show", "dead show", "dead discard", "health"}:
+        own = OPTIONS[command] - (frozenset[str]() if command in ("worker", "enqueue", "demo", "bench") else EVERYWHERE)
+        assert own <= set(re.findall(r"--[a-z-]+", described[command])), command
+    assert OPTIONS["dead discard"] == OPTIONS["dead replay"]
+    for command, options in OPTIONS.items():
+        if command.split()[0] in ("jobs", "dead", "queues", "store"):
+            assert options >= EVERYWHERE
+
+
+def runnable(page: str) -> Iterator[str]:
+    """Lines of blocks that need no worker, no app, and no id."""
+    for line in (line for line in named(page) if line in "\n".join(blocks(page, ""))):
+        words = line.split()
+        if words[1] not in ("worker", "enqueue", "demo", "bench") and not any(word.isupper() for word in words):
+            yield line
+
+
+@pytest.mark.parametrize("line", sorted({line for page in PAGES for line in runnable(page)}))
+def test_a_command_of_a_block_runs(line: str, tmp_path: Path) -> None:
+    console = Console(tmp_path, "sqlite:///shop.db")
+    console.ok("store", "migrate")
+    console.ok(*shlex.split(line)[1:])
+
+
+def test_a_backup_is_made_and_sound(tmp_path: Path) -> None:
+    Console(tmp_path, "sqlite:///shop.db").ok("store", "migrate")
+    (line,) = [line for block in blocks("docs/operating.md", "") for line in block.splitlines() if "vacuum into" in line]
+    subprocess.run([sys.executable, *shlex.split(line)[1:]], cwd=tmp_path, check=True)
+    backup = sqlite3.connect(tmp_path / "backup.db")
+    assert backup.execute("pragma integrity_check").fetchall() == [("ok",)]
+    assert backup.execute("select value from penstock_meta where name = 'schema'").fetchall() == [(migrate.NEEDED,)]
+    backup.close()
+
+
+# -- tables
+
+
+def test_every_state_is_explained() -> None:
+    named = [name for state, *_ in rows("docs/operating.md", "## What a state means") for name in re.findall(r"`(\w+)`", state)]
+    assert sorted(named) == sorted(get_args(Status))
+
+
+def test_every_exit_code_is_explained() -> None:
+    codes = {code for name, code in vars(exits).items() if name.isupper()}
+    assert {int(code) for code, *_ in rows("docs/operating.md", "## Exit codes")} == codes
+
+
+def test_every_table_is_explained() -> None:
+    made = {name for _, script in migrate.scripts() for name in re.findall(r"create table (\w+)", script)}
+    assert set(re.findall(r"^\| `(penstock_\w+)`", text_of("docs/design/store.md"), re.MULTILINE)) == made
+
+
+# -- links
+
+
+@pytest.mark.parametrize("page", [*PAGES, "docs/design/engine.md", "docs/design/decisions.md", "CONTRIBUTING.md"])
 def test_a_link_leads_somewhere(page: str) -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)", text_of(page)):
         if "://" not in target:
-            assert ((ROOT / page).parent / target).exists(), target
+            file = (ROOT / page).parent / target if target else ROOT / page
+            assert file.exists(), target
+            assert not anchor or anchor in anchors(file), anchor
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", _BLOCK.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

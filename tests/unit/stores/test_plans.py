@@ -44,11 +44,17 @@ PLANS = {
     "owner_lives": ["SEARCH penstock_worker USING INTEGER PRIMARY KEY (rowid=?)"],
     "put_ready": ["SEARCH penstock_message USING INTEGER PRIMARY KEY (rowid>?)"],
     "put_later": ["SEARCH penstock_message USING INTEGER PRIMARY KEY (rowid>?)"],
-    "expired": ["SEARCH m USING INDEX penstock_message_expires (expires<?)"],
+    "expired": [
+        "SEARCH m USING INDEX penstock_message_expires (expires<?)",
+        "CORRELATED SCALAR SUBQUERY 1",
+        "SCAN w",
+        "SEARCH l USING PRIMARY KEY (owner=? AND seq=?)",
+    ],
     "attempts": ["SEARCH penstock_attempt USING INDEX penstock_attempt_seq (seq=?)"],
     "old_finished": ["SEARCH f USING INTEGER PRIMARY KEY (rowid>?)", "SEARCH m USING INTEGER PRIMARY KEY (rowid=?)"],
 }
 PARTS = {
+    "expired": "SEARCH m USING INDEX penstock_message_expires (expires<?)",
     "release": "SEARCH penstock_leased USING PRIMARY KEY (owner=? AND seq=?)",
     "known_ids": "SEARCH penstock_message USING COVERING INDEX penstock_message_id (id=?)",
     "run_of_key": "SEARCH penstock_aside USING COVERING INDEX penstock_aside_key (queue=? AND key=?)",

@@ -6,8 +6,12 @@ Only `Done` commits. Any other outcome rolls back first, and is settled afterwar
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+
 from penstock.engine.stages.commit import COMMITTED, Committing
 from penstock.engine.stages.kit import Kit
+from penstock.engine.stages.verdict import FAILURES
 from penstock.model.delivery import Delivery
 from penstock.model.outcome import Done, Outcome
 from penstock.ports.handler import Handler
@@ -20,20 +24,21 @@ class Transacting:
     def __init__(self, kit: Kit) -> None:
         self._store = kit.store
         self._committing = Committing(kit)
+        self._judge = kit.judge
         self._ties = kit.ties
 
     def around(self, handler: Handler) -> Handler:
         async def transact(delivery: Delivery) -> Outcome:
-            await self._committing.prepare(delivery)
-            tx = self._store.transaction()
-            committed = False
+            tx: OpenTransaction | None = None
             try:
+                await self._committing.prepare(delivery)
+                tx = self._store.transaction()
                 outcome = await self._inside(tx, handler, delivery)
-                committed = outcome is COMMITTED
-                return outcome
-            finally:
-                if not committed:
-                    await self._roll_back(tx)
+            except FAILURES as error:
+                outcome = self._judge(delivery, error)
+            if tx is not None and outcome is not COMMITTED:
+                await self._roll_back(tx)
+            return outcome
 
         return transact
 
@@ -46,8 +51,13 @@ class Transacting:
         return await self._committing.commit(tx, delivery, outcome) if isinstance(outcome, Done) else outcome
 
     async def _roll_back(self, tx: OpenTransaction) -> None:
-        """Also after a commit that failed: it is rolled back by then, and a second time does no harm."""
-        try:
-            await tx.rollback()
-        except Exception as error:
+        """Also after a commit that failed: it is rolled back by then, and a second time does no harm.
+
+        To its end, also while cancelled: what the delivery came to is known, and has to reach the settler.
+        """
+        rollback = asyncio.ensure_future(tx.rollback())
+        while not rollback.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([rollback])
+        if not rollback.cancelled() and isinstance(error := rollback.exception(), Exception):
             self._ties.trouble("tx.rollback", error)

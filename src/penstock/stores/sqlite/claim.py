@@ -248,8 +248,8 @@ class _Search:
         self.tally.move(self._queue, "waiting", "running", len(seqs))
 
     def _delivery(self, row: Row) -> Delivery:
-        seq, job_id, task, key, failures, deaths, _, enqueued, headers, options, body, _ = row
-        return Delivery(seq, job_id, self._queue, task, failures + 1, body, key, headers, options, enqueued, deaths)
+        seq, job_id, task, key, failures, deaths, expires, enqueued, headers, options, body, _ = row
+        return Delivery(seq, job_id, self._queue, task, failures + 1, body, key, headers, options, enqueued, deaths, expires)
 
 
 def _json(seqs: Iterable[int]) -> str:

@@ -40,7 +40,7 @@ def cancel(job_id: str, now: int) -> Program[Cancelled]:
 
 
 def expire(limit: int, now: int) -> Program[int]:
-    """End what waited too long. What runs, or is over, only loses its mark."""
+    """End what waited too long. What is over only loses its mark; what runs is not met."""
     rows = yield Statement("expired", {"now": now, "limit": limit})
     tally = Tally()
     ended = 0
@@ -142,14 +142,19 @@ def discard(ids: Sequence[str], now: int) -> Program[list[str]]:
 
 
 class Pruning:
-    """Forgetting ended jobs. A pass goes through the history by seq, `limit` rows at a time, then starts again."""
+    """Forgetting ended jobs, the oldest first: from the beginning, on while something goes, and again from the beginning."""
 
     def __init__(self) -> None:
         self._after = 0
+        self._crowded = False
 
     def prune(self, limit: int, age: int, keep: int, now: int) -> Program[int]:
-        rows = yield Statement("old_finished", {"after": self._after, "limit": limit})
         kept = {row[0]: row[1] for row in (yield Statement("kept"))}
+        crowded = any(count > keep for count in kept.values())
+        if crowded and not self._crowded:
+            self._after = 0
+        self._crowded = crowded
+        rows = yield Statement("old_finished", {"after": self._after, "limit": limit})
         tally = Tally()
         gone: list[int] = []
         for seq, queue, ended, given in rows:
@@ -163,7 +168,7 @@ class Pruning:
             for statement in ("forget_finished", "forget_attempts", "forget_messages"):
                 yield Statement(statement, seqs)
         yield from tally.write()
-        self._after = rows[-1][0] if len(rows) == limit else 0
+        self._after = rows[-1][0] if len(rows) == limit and (gone or crowded) else 0
         return len(gone)
 
 

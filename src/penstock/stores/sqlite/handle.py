@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from penstock.errors import LeaseLost, TransactionClosed
+from penstock.errors import LeaseLost, PublishUnknown, TransactionClosed
 from penstock.model.delivery import Settlement
 from penstock.model.message import Message, Placed
 from penstock.model.statement import Program
@@ -163,7 +163,12 @@ class Handle:
                 connection.execute("rollback")
                 raise LeaseLost(f"job {settlement.delivery.job_id}: another worker has it now; this run was rolled back")
         self._access.signals.reach("tx.before_commit")
-        connection.execute("commit")
+        try:
+            connection.execute("commit")
+        except sqlite3.Error as error:
+            if error.sqlite_errorname.startswith("SQLITE_IOERR"):
+                raise PublishUnknown(f"commit a transaction: the device failed meanwhile; look whether it is there ({error})") from error
+            raise
         self._access.checkpointer.count(0)
         self._access.signals.reach("tx.after_commit")
         if self._inner.brought or (ending is not None and ending[1].delivery.key is not None):

@@ -89,6 +89,7 @@ def _poison(rows: Sequence[Row], now: int, tally: Tally, put: Put) -> Program[No
         delivery = Delivery(row[SEQ], row[ID], row[QUEUE], row[TASK], row[FAILURES] + 1, b"", row[KEY])
         dead.append((delivery, Dead(f"its worker died {FATAL_DEATHS} times under it"), row[FAILURES]))
         tally.move(row[QUEUE], "running", "dead")
+        tally.add(row[QUEUE], "failed")
     if dead:
         yield from bury(dead, now, put)
 

@@ -34,4 +34,4 @@ def bury(dead: Sequence[tuple[Delivery, Dead, int]], now: int, put: Put) -> Prog
 
 def _told(delivery: Delivery, now: int) -> Message:
     body = msgspec.json.encode({"letter": delivery.job_id})
-    return Message(f"{delivery.job_id}.dead.{now}"[-128:], delivery.queue, f"{delivery.task}.on_dead", body)
+    return Message(f"dead.{delivery.seq}.{now}", delivery.queue, f"{delivery.task}.on_dead", body)

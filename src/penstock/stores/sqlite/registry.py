@@ -32,7 +32,11 @@ class SqliteLeases:
         if not lock.try_acquire():
             raise StoreUnavailable(f"enrol worker {worker.incarnation:x}: its lock file is taken")
         self._locks[worker.incarnation] = lock
-        await self._writer.submit(_run(lambda now: leases.enrol(worker, now), "enrol a worker", rings=True))
+        try:
+            await self._writer.submit(_run(lambda now: leases.enrol(worker, now), "enrol a worker", rings=True))
+        except BaseException:
+            self._unlock(worker.incarnation)
+            raise
 
     async def beat(self, incarnation: int) -> bool:
         return await self._writer.submit(self._beat(incarnation))  # type: ignore[no-any-return]
@@ -53,6 +57,9 @@ class SqliteLeases:
 
     async def leave(self, incarnation: int) -> None:
         await self._writer.submit(_run(lambda now: leases.leave(incarnation, now, put), "leave", rings=True))
+        self._unlock(incarnation)
+
+    def _unlock(self, incarnation: int) -> None:
         lock = self._locks.pop(incarnation, None)
         if lock is not None:
             self._folder.worker_lock(incarnation).unlink(missing_ok=True)

@@ -47,6 +47,12 @@ returning seq
 select m.seq, m.queue, m.task, m.key, m.rank, m.due, m.failures, m.deaths
 from penstock_message m
 where m.expires <= :now
+    and not exists (
+        select 1
+        from penstock_worker w
+        cross join penstock_leased l
+        where l.owner = w.incarnation and l.seq = m.seq
+    )
 order by m.expires
 limit :limit
 
