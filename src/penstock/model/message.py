@@ -54,11 +54,5 @@ class Placed(Struct, frozen=True, gc=False):
     created: bool = True
 
 
-class Letter(Struct, frozen=True):
-    """Identifies a dead letter's message for hooks and replay."""
-
-    id: str
-
-
 def decode_headers(raw: bytes | None) -> Mapping[str, str]:
     return _headers.decode(raw) if raw else {}

@@ -36,14 +36,6 @@ class Reject(Exception):
         self.reason = reason
 
 
-class PartialFailure(Exception):
-    """Raise it from a batch handler: these items failed, the others are done."""
-
-    def __init__(self, errors: dict[int, Exception]) -> None:
-        super().__init__(f"{len(errors)} of the batch failed")
-        self.errors = errors
-
-
 @dataclass(frozen=True)
 class Retry:
     """How often and when a failed job runs again.

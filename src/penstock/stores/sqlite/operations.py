@@ -75,7 +75,6 @@ class Group:
         self._puts: list[int] = []
         self._settles: defaultdict[int, list[int]] = defaultdict(list)
         self._runs: list[int] = []
-        self.points: set[str] = set()
         for index, member in enumerate(members):
             kind = type(member)
             if kind is Put:
@@ -87,7 +86,7 @@ class Group:
         rest = [members[index] for index in (*self._runs, *(index for some in self._settles.values() for index in some))]
         self.durable = bool(self._puts) or any(member.durable for member in rest)
         self.rings = bool(self._puts) or any(member.rings for member in rest)
-        self.points = {member.point for member in rest if member.point is not None}
+        self.points: set[str] = {member.point for member in rest if member.point is not None}
         if self._puts:
             self.points.add(Put.point)
 

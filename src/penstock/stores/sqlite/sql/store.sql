@@ -1,15 +1,5 @@
 -- The store itself.
 
--- name: meta
-select value
-from penstock_meta
-where name = :name
-
--- name: set_meta
-insert into penstock_meta (name, value)
-values (:name, :value)
-on conflict (name) do update set value = excluded.value
-
 -- name: settings
 select name, value
 from penstock_setting
