@@ -55,8 +55,10 @@ class Store(Protocol):
         """Write what was accepted, then let go of every handle. Idempotent."""
         ...
 
-    def transaction(self) -> OpenTransaction:
-        """A new one; it begins at its first statement."""
+    def transaction(self, *, shared: bool = False) -> OpenTransaction:
+        """A new one; it begins at its first statement.
+
+        `shared`: its commit may be another's too, and fail with it. For who can be run again: a handler."""
         ...
 
     def join(self, connection: object) -> Joined:

@@ -61,7 +61,7 @@ class ScriptedStore:
     async def close(self) -> None:
         self.log.append("close")
 
-    def transaction(self) -> ScriptedTransaction:
+    def transaction(self, *, shared: bool = False) -> ScriptedTransaction:
         self.begun.append(ScriptedTransaction(f"tx {len(self.begun)}"))
         return self.begun[-1]
 

@@ -55,11 +55,12 @@ async def test_closing_answers_whoever_waits_for_a_turn(store: SqliteStore) -> N
         await store.transaction().fetch("select n from rows", {})
 
 
-async def test_a_user_who_ends_it_himself_is_told(store: SqliteStore) -> None:
+async def test_a_user_who_ends_it_on_the_connection_is_told(store: SqliteStore) -> None:
     tx = store.transaction()
     await tx.execute("create table rows (n)", {})
-    with pytest.raises(TransactionClosed, match="your SQL ended the transaction: commit"):
-        await tx.execute("commit", {})
+    tx.connection.execute("commit")
+    with pytest.raises(TransactionClosed, match="something of yours ended the transaction: create table rows"):
+        await tx.put([Message("given", "mail", "send", b"", given=True)])
     other = store.transaction()
     assert await other.fetch("select n from rows", {}) == []
     await other.rollback()

@@ -131,7 +131,7 @@ class Report:
             f"core: {here.spawn:,.0f} asyncio tasks/s ({here.core:.2f} × the reference, {REFERENCE_SPAWN:,.0f})",
             f"Medians of {self.rounds} rounds. raw: the same SQL and parameters by plain sqlite3, in the same round. Targets are scaled to",
             "this disk and core, ratios, memory and idleness excepted. fsyncs: synced commits, counted by the times that they left",
-            "in the store (one each; checkpoints are not counted); a handler with tx makes one.",
+            "in the store (one each; checkpoints are not counted); handlers with tx that wait for their turn share one.",
         ]
 
 

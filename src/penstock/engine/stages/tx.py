@@ -32,7 +32,7 @@ class Transacting:
             tx: OpenTransaction | None = None
             try:
                 await self._committing.prepare(delivery)
-                tx = self._store.transaction()
+                tx = self._store.transaction(shared=True)
                 outcome = await self._inside(tx, handler, delivery)
             except FAILURES as error:
                 outcome = self._judge(delivery, error)

@@ -6,12 +6,13 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
-from penstock.errors import LeaseLost, PublishUnknown, TransactionClosed
+from penstock.errors import LeaseLost, StoreUnavailable, TransactionClosed
 from penstock.model.delivery import Settlement
 from penstock.model.message import Message, Placed
 from penstock.model.statement import Program
+from penstock.stores.sql.endings import refuse_ending
 from penstock.stores.sql.executors import drive
 from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite.put import put
@@ -26,10 +27,10 @@ Work = Callable[[sqlite3.Connection], Any]
 class Handle:
     """Implements `ports.transaction.OpenTransaction`."""
 
-    def __init__(self, access: Access, thread: TransactionThread) -> None:
+    def __init__(self, access: Access, thread: TransactionThread, inner: Transaction) -> None:
         self._access = access
         self._thread = thread
-        self._inner = Transaction()
+        self._inner = inner
         self._kept: deque[Message] = deque()
         self._ended = False
         self._asked = False
@@ -44,19 +45,19 @@ class Handle:
         return self._inner.started and self._inner.over is None
 
     async def execute(self, sql: str, params: Mapping[str, object]) -> int:
-        self._check()
+        self._check(sql)
         return int(await self._ask(lambda connection: self._statement(connection, sql, params).rowcount))
 
     def execute_now(self, sql: str, params: Mapping[str, object]) -> int:
-        self._check()
+        self._check(sql)
         return int(self._ask_now(lambda connection: self._statement(connection, sql, params).rowcount))
 
     async def fetch(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
-        self._check()
+        self._check(sql)
         return await self._ask(lambda connection: _rows(self._statement(connection, sql, params)))  # type: ignore[no-any-return]
 
     def fetch_now(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
-        self._check()
+        self._check(sql)
         return self._ask_now(lambda connection: _rows(self._statement(connection, sql, params)))  # type: ignore[no-any-return]
 
     async def put(self, messages: Sequence[Message]) -> list[Placed]:
@@ -79,7 +80,7 @@ class Handle:
         self._close()
         if not self._inner.started and not self._kept and settle is None:
             return
-        await self._ask(lambda connection: self._finish(connection, settle), ends=True)
+        await self._ask(lambda connection: self._finish(connection, settle), ends="commit")
 
     async def rollback(self) -> None:
         if self._ended:
@@ -88,8 +89,8 @@ class Handle:
         self._kept.clear()
         self._inner.abandoned = True
         if self._asked and self._inner.over is None:
-            with suppress(TransactionClosed):
-                await self._ask(lambda connection: None, ends=True)
+            with suppress(TransactionClosed, StoreUnavailable):  # it has been rolled back by now
+                await self._ask(lambda connection: None, ends="rollback")
 
     # -- on the caller's thread ----------------------------------------------------------------------
 
@@ -98,8 +99,9 @@ class Handle:
             raise TransactionClosed("the transaction has ended; nothing more can join it")
         self._ended = True
 
-    def _check(self) -> None:
-        """A transaction that has ended is not begun again."""
+    def _check(self, sql: str = "") -> None:
+        """A transaction that has ended is not begun again, and does not end by a statement."""
+        refuse_ending(sql)
         if self._ended or self._inner.over is not None:
             raise TransactionClosed(self._inner.over or "the transaction has ended; nothing more can join it")
 
@@ -111,7 +113,7 @@ class Handle:
         self._kept += messages
         return [Placed(message.id) for message in messages]
 
-    async def _ask(self, work: Work, *, ends: bool = False) -> Any:
+    async def _ask(self, work: Work, *, ends: Literal["no", "commit", "rollback"] = "no") -> Any:
         self._asked = True
         reply = Reply.awaited()
         self._thread.post(Request(self._inner, work, reply, ends))
@@ -141,7 +143,7 @@ class Handle:
         """After what was kept back, which was put before them."""
         self._flush(connection)
         placed = self._program(lambda now: put(messages, now))(connection)
-        self._inner.brought = True
+        self._inner.rings = True
         return placed
 
     def _open_savepoint(self, connection: sqlite3.Connection) -> None:
@@ -152,35 +154,24 @@ class Handle:
         kept = [self._kept.popleft() for _ in range(len(self._kept))]
         if kept:
             self._program(lambda now: put(kept, now))(connection)
-            self._inner.brought = True
+            self._inner.rings = True
 
     def _finish(self, connection: sqlite3.Connection, ending: tuple[int, Settlement] | None) -> None:
+        """All but the commit."""
         self._flush(connection)
-        if ending is not None:
-            owner, settlement = ending
-            lost = self._program(lambda now: settle(owner, [settlement], now))(connection)
-            if lost:
-                connection.execute("rollback")
-                raise LeaseLost(f"job {settlement.delivery.job_id}: another worker has it now; this run was rolled back")
-        self._access.signals.reach("tx.before_commit")
-        try:
-            connection.execute("commit")
-        except sqlite3.Error as error:
-            if error.sqlite_errorname.startswith("SQLITE_IOERR"):
-                raise PublishUnknown(f"commit a transaction: the device failed meanwhile; look whether it is there ({error})") from error
-            raise
-        self._access.checkpointer.count(0)
-        self._access.signals.reach("tx.after_commit")
-        if self._inner.brought or (ending is not None and ending[1].delivery.key is not None):
-            self._access.committed()
+        if ending is None:
+            return
+        owner, settlement = ending
+        if self._program(lambda now: settle(owner, [settlement], now))(connection):
+            raise LeaseLost(f"job {settlement.delivery.job_id}: another worker has it now; this run was rolled back")
+        self._inner.rings |= settlement.delivery.key is not None
 
 
 class Savepoint(Handle):
     """`transaction()` inside a transaction. Its end releases or rolls back to where it began; what it kept back goes with it."""
 
     def __init__(self, outer: Handle) -> None:
-        super().__init__(outer._access, outer._thread)
-        self._inner = outer._inner
+        super().__init__(outer._access, outer._thread, outer._inner)
 
     async def commit(self, settle: tuple[int, Settlement] | None = None) -> None:
         self._close()

@@ -68,8 +68,8 @@ class SqliteStore:
             await in_a_thread(threads.close)
             self.leases.close()
 
-    def transaction(self) -> Handle:
-        return self._opened().transaction()
+    def transaction(self, *, shared: bool = False) -> Handle:
+        return self._opened().transaction(shared=shared)
 
     def join(self, connection: object) -> Joined:
         return self._opened().join(connection, self._durability)

@@ -11,7 +11,7 @@ from penstock.stores.sqlite.files import FileLock, Folder
 from penstock.stores.sqlite.handle import Handle
 from penstock.stores.sqlite.joined import Host, Joined, as_foreign
 from penstock.stores.sqlite.reader import Reader
-from penstock.stores.sqlite.transaction import TransactionThread
+from penstock.stores.sqlite.transaction import Transaction, TransactionThread
 from penstock.stores.sqlite.writer import Access, Writer
 
 
@@ -29,12 +29,12 @@ class Threads:
         self.reader = Reader(folder.database, self.access.library)
         self._transactions: TransactionThread | None = None
 
-    def transaction(self) -> Handle:
+    def transaction(self, *, shared: bool) -> Handle:
         if self._transactions is None:
             self._locks.append(FileLock(self._folder.path / "write.lock"))
             access = self._make_access(self._locks[-1], self._ringer.ring)
             self._transactions = TransactionThread(access, self._tx_limit)
-        return Handle(self.access, self._transactions)
+        return Handle(self.access, self._transactions, Transaction(shared=shared))
 
     def join(self, connection: object, durability: Durability) -> Joined:
         foreign: ForeignConnection = as_foreign(connection)

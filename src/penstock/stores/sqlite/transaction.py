@@ -3,7 +3,8 @@
 A transaction begins at its first statement, behind an in-process FIFO gate (this thread's inbox) and the flock that all writers
 share, and has `limit` seconds from then on. Past it, a statement that runs is interrupted, the transaction is rolled back and
 everything that still comes gets `TransactionClosed` with the last statement's text. Messages put without an id of the caller's
-are kept back and written just before the commit. Commits are always synced: they carry users' rows.
+are kept back and written just before the commit. Commits are always synced: they carry users' rows; handlers that wait for their
+turn share one (see `hold`).
 
 A crash anywhere before the commit leaves nothing: neither rows, nor follow-ups, nor the settlement.
 """
@@ -17,15 +18,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
 from penstock.errors import StoreUnavailable, TransactionClosed
 from penstock.stores.sqlite import connection as connections
-from penstock.stores.sqlite.failures import translate, translated
+from penstock.stores.sqlite.failures import translate
 from penstock.stores.sqlite.forkable import Forkable
+from penstock.stores.sqlite.hold import Hold
 from penstock.stores.sqlite.reply import Reply, send
 from penstock.stores.sqlite.writer import Access
 
@@ -37,20 +38,22 @@ class Request(Struct, eq=False):
     owner: Transaction
     work: Callable[[sqlite3.Connection], Any]
     reply: Reply
-    ends: bool = False
+    ends: Literal["no", "commit", "rollback"] = "no"
 
 
 class Transaction:
     """The thread's side of one transaction: whether it runs, and how it ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shared: bool) -> None:
+        self.shared = shared
+        """It may wait for others, to commit with them."""
         self.started = False
         self.abandoned = False
         """Nobody wants it any more: what was asked and has not begun must not begin."""
         self.over: str | None = None
         self.last = ""
-        self.brought = False
-        """Messages were put: the commit rings."""
+        self.rings = False
+        """Its commit may bring work."""
 
 
 class TransactionThread:
@@ -59,13 +62,17 @@ class TransactionThread:
         self._limit = limit
         self._inbox: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._waiting: deque[Request] = deque()
+        self._mine: deque[Request] = deque()
+        """Of the transaction that runs."""
         self._active: Transaction | None = None
         self._deadline = 0.0
         self._closed = False
+        self._stopping = False
         self._pid = os.getpid()
         self._forkable = Forkable(self._connect)
         with self._forkable:  # what is wrong with the file is said now
             pass
+        self._hold = Hold(access, self._forkable)
         self._thread = threading.Thread(target=self._work, name="penstock-transactions", daemon=True)
         self._thread.start()
 
@@ -92,111 +99,146 @@ class TransactionThread:
         return self._connection
 
     def _work(self) -> None:
-        while True:
-            try:
-                request = self._next()
-            except queue.Empty:
-                self._expire()
-                continue
-            if request is None:
-                break
-            if self._active is not None and request.owner is not self._active:
-                self._waiting.append(request)
-            else:
-                self._serve(request)
-        if self._active is not None:
-            self._abandon("the store was closed")
+        while (request := self._next()) is not None:
+            self._serve(request)
+        self._give_up("the store was closed")
+        if self._hold.open:
+            self._hold.commit(more=False)
         self._forkable.close()
         self._refuse_late_ones()
 
     def _refuse_late_ones(self) -> None:
         """What waited for its turn, or was posted at the moment of closing."""
-        with suppress(queue.Empty):
-            while True:
-                if (request := self._inbox.get_nowait()) is not None:
-                    self._waiting.append(request)
+        self._sort_inbox()
         send([(request.reply, None, StoreUnavailable("transaction: the store was closed")) for request in self._waiting])
 
+    # -- whose turn it is
+
     def _next(self) -> Request | None:
-        """In the order of asking; while one transaction is open, only its own requests."""
-        if self._active is None:
-            return self._waiting.popleft() if self._waiting else self._inbox.get()
-        for index, request in enumerate(self._waiting):
-            if request.owner is self._active:
-                del self._waiting[index]
-                return request
-        return self._inbox.get(timeout=max(0.0, self._deadline - time.monotonic()))
+        """In the order of asking; while one transaction runs, only its own requests. None: the store is being closed."""
+        while True:
+            self._sort_inbox()
+            if self._stopping:
+                return None
+            if self._active is not None:
+                if self._mine:
+                    return self._mine.popleft()
+                self._wait_for_mine()
+            elif self._hold.open and not self._goes_on():
+                self._hold.commit(more=bool(self._waiting))
+            elif self._waiting:
+                return self._waiting.popleft()
+            else:
+                self._sort(self._inbox.get())
+
+    def _goes_on(self) -> bool:
+        """Somebody who waits is served before those who have ended are committed."""
+        if not self._waiting:
+            return False
+        owner = self._waiting[0].owner
+        return owner.abandoned or (owner.shared and self._hold.welcomes)
+
+    def _wait_for_mine(self) -> None:
+        try:
+            self._sort(self._inbox.get(timeout=max(0.0, self._deadline - time.monotonic())))
+        except queue.Empty:
+            self._expire()
+
+    def _sort_inbox(self) -> None:
+        while not self._inbox.empty():
+            self._sort(self._inbox.get())
+
+    def _sort(self, request: Request | None) -> None:
+        if request is None:
+            self._stopping = True
+        elif request.owner is self._active:
+            self._mine.append(request)
+        else:
+            self._waiting.append(request)
+
+    # -- one request
 
     def _serve(self, request: Request) -> None:
-        owner = request.owner
-        if self._late():
-            self._expire()
-        value: Any = None
-        error: BaseException | None = None
         try:
-            if owner.abandoned and self._active is not owner:
-                owner.over = owner.over or "the transaction was rolled back before it began"
-            if owner.over is not None:
-                raise TransactionClosed(owner.over)
-            if self._active is None:
-                self._begin(owner)
+            self._admit(request.owner)
             with self._forkable as connection:
                 value = request.work(connection)
-                self._check_open(owner, ends=request.ends)
-        except sqlite3.Error as failure:
-            error = self._explain(failure, owner)
+            self._check_open(request.owner)
         except BaseException as failure:
-            error = failure
-        if request.ends and owner.over is None:
-            self._end(owner, "the transaction has ended")
-        send([(request.reply, value, error)])
+            self._fail(request, failure)
+        else:
+            self._succeed(request, value)
+
+    def _admit(self, owner: Transaction) -> None:
+        if self._late():
+            self._expire()
+        if owner.abandoned and self._active is not owner:
+            owner.over = owner.over or "the transaction was rolled back before it began"
+        if owner.over is not None:
+            raise TransactionClosed(owner.over)
+        if self._active is None:
+            self._begin(owner)
 
     def _begin(self, owner: Transaction) -> None:
-        self._access.lock.acquire()
-        try:
-            with self._forkable as connection:
-                connection.execute("begin immediate")
-        except sqlite3.Error as error:
-            self._access.lock.release()
-            raise translated(error, "begin a transaction") from error
-        except BaseException:
-            self._access.lock.release()
-            raise
+        self._hold.begin()
         self._active = owner
         self._deadline = time.monotonic() + self._limit
+        self._mine.extend(request for request in self._waiting if request.owner is owner)
+        if self._mine:
+            self._waiting = deque(request for request in self._waiting if request.owner is not owner)
         owner.started = True
         self._access.signals.reach("tx.begun")
 
-    def _check_open(self, owner: Transaction, *, ends: bool) -> None:
-        if not ends and not self._connection.in_transaction:
-            self._end(owner, f"your SQL ended the transaction: {owner.last}")
-            raise TransactionClosed(owner.over or "")
+    def _check_open(self, owner: Transaction) -> None:
+        if not self._hold.whole:
+            raise TransactionClosed(f"something of yours ended the transaction: {owner.last or 'its connection was used'}")
 
-    def _end(self, owner: Transaction, why: str) -> None:
-        """Whatever is still open is rolled back; the lock is free afterwards."""
-        owner.over = why
+    def _succeed(self, request: Request, value: Any) -> None:
+        if request.ends == "commit":
+            owner = request.owner
+            self._end("the transaction has ended")
+            self._hold.keep(request.reply, value, rings=owner.rings)
+            if not owner.shared:
+                self._hold.commit(more=bool(self._waiting) or not self._inbox.empty())
+            return
+        if request.ends == "rollback":
+            self._give_up("the transaction has ended")
+        send([(request.reply, value, None)])
+
+    def _fail(self, request: Request, failure: BaseException) -> None:
+        owner = request.owner
+        error: BaseException = self._explain(failure, owner) if isinstance(failure, sqlite3.Error) else failure
         if self._active is owner:
-            try:
-                self._forkable.roll_back()
-                if self._access.checkpointer.due:
-                    self._access.checkpointer.run(self._connection)
-            finally:
-                self._active = None
-                self._access.lock.release()
+            if not self._hold.whole:
+                self._give_up(f"the transaction was rolled back: {error}")
+            elif request.ends != "no":
+                self._give_up("the transaction has ended")
+        send([(request.reply, None, error)])
 
-    def _late(self) -> bool:
-        return self._active is not None and time.monotonic() >= self._deadline
-
-    def _explain(self, failure: sqlite3.Error, owner: Transaction) -> Exception:
+    def _explain(self, failure: sqlite3.Error, owner: Transaction) -> BaseException:
         if failure.sqlite_errorname != "SQLITE_INTERRUPT":
             return translate(failure, "run a statement in a transaction") or failure
         self._expire()
         return TransactionClosed(owner.over or "")
 
-    def _expire(self) -> None:
-        if self._active is not None:
-            self._abandon(f"the transaction was open for more than {self._limit:g} s and was rolled back")
+    # -- ends
 
-    def _abandon(self, why: str) -> None:
-        assert self._active is not None
-        self._end(self._active, f"{why}; its last statement: {self._active.last or 'none'}")
+    def _late(self) -> bool:
+        return self._active is not None and time.monotonic() >= self._deadline
+
+    def _expire(self) -> None:
+        self._give_up(f"the transaction was open for more than {self._limit:g} s and was rolled back")
+
+    def _give_up(self, why: str) -> None:
+        """Roll back the one that runs, if any."""
+        if (owner := self._active) is not None:
+            self._end(f"{why}; its last statement: {owner.last or 'none'}")
+            self._hold.undo()
+
+    def _end(self, why: str) -> None:
+        """Nothing of it is served any more."""
+        owner, self._active = self._active, None
+        if owner is not None:
+            owner.over = why
+            send([(request.reply, None, TransactionClosed(why)) for request in self._mine])
+            self._mine.clear()

@@ -36,14 +36,13 @@ from penstock.stores.sql.library import Library
 from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite.checkpoint import Checkpointer
 from penstock.stores.sqlite.failures import translated
+from penstock.stores.sqlite.fairness import Fairness
 from penstock.stores.sqlite.forkable import Forkable
 from penstock.stores.sqlite.operations import Group, Operation
 from penstock.stores.sqlite.reply import Answer, Reply, send
 
 _GROUP = 4_000
 """Messages in one group at the most."""
-_HOLD = 0.005
-_LEAVE = 0.0002
 
 _EVERYBODYS = (StoreUnavailable, StoreFull, StoreReadOnly, StoreCorrupt, SchemaOutdated, PublishUnknown)
 
@@ -79,9 +78,10 @@ class Writer:
         self._forkable = Forkable(self._connect)
         with self._forkable:  # what is wrong with the file is said now
             pass
-        self._took = 0.0
+        self._fairness = Fairness()
         self._closed = False
         self._many = False
+        self._rings = False
         self._committed = False
         """What is written must not be written again, whatever fails after it."""
         self.waiting = 0
@@ -178,10 +178,13 @@ class Writer:
                     self._write([ticket])
                 return
         send(answers)
+        if self._rings:  # whoever waits for its answer first
+            self._access.committed()
+        self._fairness.leave(more=not self._inbox.empty())
 
     def _group(self, tickets: Sequence[Ticket]) -> list[Answer]:
         access = self._access
-        self._committed = False
+        self._committed = self._rings = False
         group = Group([ticket.operation for ticket in tickets])
         access.lock.acquire()
         try:
@@ -189,9 +192,7 @@ class Writer:
                 answers = self._transact(group, tickets)
         finally:
             access.lock.release()
-        if group.rings:
-            access.committed()
-        self._be_fair()
+        self._rings = group.rings
         return answers
 
     def _transact(self, group: Group, tickets: Sequence[Ticket]) -> list[Answer]:
@@ -255,12 +256,3 @@ class Writer:
         if durable != self._synced:
             self._connection.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
             self._synced = durable
-
-    def _be_fair(self) -> None:
-        """Leave the lock to others for a moment if it was ours without a break for long."""
-        now = time.monotonic()
-        if self._inbox.empty():
-            self._took = now
-        elif now - self._took >= _HOLD:
-            time.sleep(_LEAVE)
-            self._took = time.monotonic()

@@ -13,15 +13,14 @@ from penstock.model.message import Placed
 from penstock.model.outcome import Done
 from penstock.ports.transaction import OpenTransaction
 from penstock.testing.conformance.backend import Setup
+from penstock.testing.conformance.effects import effects, table
 from penstock.testing.conformance.ground import Ground
-from penstock.testing.conformance.worker import Worker, ids
-
-TABLE = "create table effects (what text)"
+from penstock.testing.conformance.worker import ids
 
 
 class TransactionConformance:
     async def test_a_commit_makes_all_of_it_visible(self, store: Ground) -> None:
-        worker = await _table(store)
+        worker = await table(store)
         await store.put("job")
         delivery = await worker.claim_one()
         tx = worker.store.transaction()
@@ -29,25 +28,25 @@ class TransactionConformance:
         assert await tx.put([store.message("follow-up")]) == [Placed("follow-up")]
         assert await store.store.inspect.job("follow-up") is None
         await tx.commit((worker.incarnation, Settlement(delivery, Done(b"1"))))
-        assert await _effects(store) == ["stock reserved"]
+        assert await effects(store) == ["stock reserved"]
         job = await store.job("job")
         assert (job.status, job.result) == ("done", b"1")
         assert await worker.drain() == ["follow-up"]
 
     async def test_a_rollback_leaves_nothing(self, store: Ground) -> None:
-        worker = await _table(store)
+        worker = await table(store)
         tx = worker.store.transaction()
         await tx.execute("insert into effects (what) values ('lost')", {})
         await tx.put([store.message("kept back")])
         await tx.put([replace(store.message("written at once"), given=True)])
         await tx.rollback()
         await tx.rollback()
-        assert await _effects(store) == []
+        assert await effects(store) == []
         assert await worker.drain() == []
         assert (await store.put_given("written at once"))[0].created
 
     async def test_a_lost_lease_rolls_everything_back(self, store: Ground) -> None:
-        slow = await _table(store)
+        slow = await table(store)
         quick = await store.worker()
         await store.put("job")
         delivery = await slow.claim_one()
@@ -57,12 +56,12 @@ class TransactionConformance:
         await tx.put([store.message("follow-up")])
         with pytest.raises(LeaseLost, match="job"):
             await tx.commit((slow.incarnation, Settlement(delivery, Done())))
-        assert await _effects(store) == []
+        assert await effects(store) == []
         assert await quick.drain() == ["job"]
         await _is_closed(tx, store)
 
     async def test_two_runs_of_one_job_commit_once(self, store: Ground) -> None:
-        worker = await _table(store)
+        worker = await table(store)
         await store.put("job")
         delivery = await worker.claim_one()
         for attempt in range(2):
@@ -74,7 +73,7 @@ class TransactionConformance:
                     await commit
             else:
                 await commit
-        assert await _effects(store) == ["0"]
+        assert await effects(store) == ["0"]
 
     async def test_a_failure_can_be_settled_in_a_transaction(self, store: Ground) -> None:
         worker = await store.worker()
@@ -115,7 +114,7 @@ class TransactionConformance:
         assert sorted(await (await store.worker()).drain()) == ["known", "new"]
 
     async def test_a_savepoint_is_undone_alone(self, store: Ground) -> None:
-        worker = await _table(store)
+        worker = await table(store)
         tx = worker.store.transaction()
         await tx.execute("insert into effects (what) values ('outer')", {})
         for what, keeps in (("kept", True), ("undone", False)):
@@ -126,11 +125,11 @@ class TransactionConformance:
             await _is_closed(nested, store)
         assert [row["what"] for row in await tx.fetch("select what from effects order by what", {})] == ["kept", "outer"]
         await tx.commit()
-        assert await _effects(store) == ["kept", "outer"]
+        assert await effects(store) == ["kept", "outer"]
         assert await worker.drain() == ["kept"]
 
     async def test_savepoints_nest(self, store: Ground) -> None:
-        await _table(store)
+        await table(store)
         tx = store.store.transaction()
         outer = await tx.savepoint()
         await outer.execute("insert into effects (what) values ('outer')", {})
@@ -140,11 +139,11 @@ class TransactionConformance:
         await outer.rollback()
         await tx.execute("insert into effects (what) values ('tx')", {})
         await tx.commit()
-        assert await _effects(store) == ["tx"]
+        assert await effects(store) == ["tx"]
 
     async def test_after_its_end_everything_is_refused(self, store: Ground) -> None:
         """Also if it never began; and it keeps nobody waiting."""
-        await _table(store)
+        await table(store)
         for began in (False, True):
             for commits in (False, True):
                 tx = store.store.transaction()
@@ -154,19 +153,19 @@ class TransactionConformance:
                 await _is_closed(tx, store)
         impatient = await store.open(Setup(tx_limit=0.05))
         await impatient.queue.put([store.message("a")])
-        assert await _effects(store) == ["a"]
+        assert await effects(store) == ["a"]
 
     async def test_a_failed_statement_is_the_users_own_error(self, store: Ground) -> None:
-        worker = await _table(store)
+        worker = await table(store)
         tx = worker.store.transaction()
         await tx.execute("insert into effects (what) values ('before')", {})
         with pytest.raises(Exception, match="no_such_table"):
             await tx.execute("insert into no_such_table (what) values ('a')", {})
         await tx.rollback()
-        assert await _effects(store) == []
+        assert await effects(store) == []
 
     async def test_a_transaction_open_too_long_is_rolled_back_by_name(self, store: Ground) -> None:
-        await _table(store)
+        await table(store)
         impatient = await store.open(Setup(tx_limit=0.05))
         tx = impatient.transaction()
         await tx.execute("insert into effects (what) values ('slow')", {})
@@ -175,7 +174,7 @@ class TransactionConformance:
             await tx.execute("select 1", {})
         with pytest.raises(TransactionClosed, match="insert into effects"):
             await tx.commit()
-        assert await _effects(store) == []
+        assert await effects(store) == []
 
     async def test_a_statement_that_does_not_end_is_interrupted(self, store: Ground) -> None:
         endless = "with recursive n(i) as (select 1 union all select i + 1 from n) select max(i) from n"
@@ -185,7 +184,7 @@ class TransactionConformance:
         await store.put("the lock is free")
 
     async def test_transactions_of_one_process_take_turns(self, store: Ground) -> None:
-        await _table(store)
+        await table(store)
         transactions = [store.store.transaction() for _ in range(5)]
 
         async def run(tx: OpenTransaction, name: str) -> None:
@@ -195,10 +194,10 @@ class TransactionConformance:
             await tx.commit()
 
         await asyncio.gather(*(run(tx, str(n)) for n, tx in enumerate(transactions)))
-        assert await _effects(store) == sorted(f"{n}{half}" for n in range(5) for half in "ab")
+        assert await effects(store) == sorted(f"{n}{half}" for n in range(5) for half in "ab")
 
     async def test_a_thread_uses_the_same_transaction(self, store: Ground) -> None:
-        await _table(store)
+        await table(store)
         tx = store.store.transaction()
 
         def handler() -> list[str]:
@@ -208,7 +207,7 @@ class TransactionConformance:
 
         assert await asyncio.to_thread(handler) == ["a"]
         await tx.commit()
-        assert await _effects(store) == ["a"]
+        assert await effects(store) == ["a"]
         assert await (await store.worker()).drain() == ["follow-up"]
 
     async def test_it_begins_at_its_first_statement(self, store: Ground) -> None:
@@ -219,21 +218,6 @@ class TransactionConformance:
         await tx.fetch("select 1", {})
         assert (before, tx.started) == (False, True)
         await tx.commit()
-
-
-async def _table(store: Ground) -> Worker:
-    """A worker, and a table of the user's beside the queue."""
-    tx = store.store.transaction()
-    await tx.execute(TABLE, {})
-    await tx.commit()
-    return await store.worker()
-
-
-async def _effects(store: Ground) -> list[str]:
-    tx = store.store.transaction()
-    rows = await tx.fetch("select what from effects order by what", {})
-    await tx.rollback()
-    return [str(row["what"]) for row in rows]
 
 
 async def _is_closed(tx: OpenTransaction, store: Ground) -> None:

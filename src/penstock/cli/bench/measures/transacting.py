@@ -1,4 +1,4 @@
-"""Handlers with `tx`: a user's row, a follow-up job and the acknowledgement in one durable commit each."""
+"""Handlers with `tx`: a user's row, a follow-up job and the acknowledgement in one durable transaction each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def transactions(bench: Bench) -> Iterable[Sample]:
     raw = bench.raw("tx", lambda: bench.stores.filled("register", count), lambda store: script_of_transactions(store, count))
     one = drained(bench, bench.stores.filled("register", count), 1, lambda watch: watch.users() >= count)
     cpu = None if one.cpu is None else 1000 * one.cpu / count
-    yield Sample("tx", count / one.seconds, raw, cpu=cpu, rss=one.rss, fsyncs=count, depth=count)
+    yield Sample("tx", count / one.seconds, raw, cpu=cpu, rss=one.rss, depth=count)
 
 
 def lock(bench: Bench) -> Iterable[Sample]:

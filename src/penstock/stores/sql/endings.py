@@ -1,0 +1,20 @@
+"""Statements that would begin or end the transaction they run in. Savepoints of the user's own are theirs."""
+
+from __future__ import annotations
+
+import re
+
+from penstock.errors import ConfigurationError
+
+_COMMENT = r"(?:--[^\n]*(?:\n|$)|/\*.*?\*/)"
+_WORDS = r"begin|start\s+transaction|commit|end|abort|prepare\s+transaction|rollback(?!\s+(?:transaction\s+|work\s+)?to\b)"
+_ENDING = re.compile(rf"(?:\s|;|{_COMMENT})*(?:{_WORDS})\b", re.IGNORECASE | re.DOTALL)
+
+
+def refuse_ending(sql: str) -> None:
+    """Raises ConfigurationError; nothing was run."""
+    if _ENDING.match(sql):
+        raise ConfigurationError(
+            f"{sql.strip()[:60]!r} in a transaction of Penstock's: it commits when its handler or block returns, and rolls back "
+            "when that raises; for a part of it use `async with app.transaction()` inside"
+        )
