@@ -3,7 +3,7 @@
 SQLite's own locks are POSIX locks of the process on the database file: any `close` of that file by our code would drop them,
 so nothing here opens it. What Penstock locks are other files, by `flock`, in `<realpath>-penstock/` (mode 0700):
 
-- `write.lock`     a kernel queue in front of SQLite's write lock: waiters sleep and wake at once instead of polling
+- `write.lock`     a kernel queue in front of SQLite's write lock (`writelock`): waiters sleep and wake at once instead of polling
 - `worker-….lock`  held while a worker lives; whoever can lock it knows that the worker is dead
 - `bell-…`         the doorbell sockets
 """
@@ -75,9 +75,6 @@ class FileLock:
             raise refused(error, f"lock {path}") from error
         forget = weakref.WeakMethod(self._forget)  # a registration is for ever, a lock is not
         os.register_at_fork(after_in_child=lambda: close() if (close := forget()) is not None else None)
-
-    def acquire(self) -> None:
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
 
     def try_acquire(self) -> bool:
         try:

@@ -12,8 +12,9 @@ from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite import migrate
 from penstock.stores.sqlite.clock import StoreClock
 from penstock.stores.sqlite.failures import translated
-from penstock.stores.sqlite.files import FileLock, Folder
+from penstock.stores.sqlite.files import Folder
 from penstock.stores.sqlite.forkable import Forkable
+from penstock.stores.sqlite.writelock import WriteLock
 
 
 def open_file(folder: Folder, library: Library, clock: StoreClock, *, migrating: bool) -> None:
@@ -42,7 +43,7 @@ def _is_up(connection: sqlite3.Connection, library: Library, clock: StoreClock) 
 
 @contextmanager
 def locked(folder: Folder) -> Iterator[None]:
-    lock = FileLock(folder.path / "write.lock")
+    lock = WriteLock(folder.path / "write.lock")
     lock.acquire()
     try:
         yield

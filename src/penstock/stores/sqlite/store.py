@@ -10,7 +10,7 @@ from penstock.ports.store import Durability
 from penstock.stores.sql.library import Library
 from penstock.stores.sqlite.checkpoint import Checkpointer
 from penstock.stores.sqlite.clock import StoreClock
-from penstock.stores.sqlite.files import FileLock, Folder
+from penstock.stores.sqlite.files import Folder
 from penstock.stores.sqlite.handle import Handle
 from penstock.stores.sqlite.inspect import SqliteInspect
 from penstock.stores.sqlite.joined import Joined
@@ -20,6 +20,7 @@ from penstock.stores.sqlite.registry import SqliteLeases, SqliteSettings
 from penstock.stores.sqlite.reply import in_a_thread
 from penstock.stores.sqlite.room import PATIENCE
 from penstock.stores.sqlite.threads import Threads
+from penstock.stores.sqlite.writelock import WriteLock
 from penstock.stores.sqlite.writer import Access
 
 TX_LIMIT = 5.0
@@ -83,11 +84,11 @@ class SqliteStore:
 
         checkpointer = Checkpointer()
 
-        def access(lock: FileLock, committed: Callable[[], None]) -> Access:
+        def access(lock: WriteLock, committed: Callable[[], None]) -> Access:
             power = self._durability != "process"
             return Access(self._folder.database, library, self.clock, self._signals, lock, power, checkpointer, committed)
 
-        self._threads = threads = Threads(self._folder, access, self._tx_limit)
+        self._threads = threads = Threads(self._folder, access, tx_limit=self._tx_limit, patience=self._patience)
         self.queue = SqliteQueue(threads.writer, threads.reader, self._limits, self._patience)
         self.leases = SqliteLeases(threads.writer, threads.reader, self.clock, self._folder)
         self.inspect = SqliteInspect(threads.reader)

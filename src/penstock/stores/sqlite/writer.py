@@ -40,6 +40,7 @@ from penstock.stores.sqlite.fairness import Fairness
 from penstock.stores.sqlite.forkable import Forkable
 from penstock.stores.sqlite.operations import Group, Operation
 from penstock.stores.sqlite.reply import Answer, Reply, send
+from penstock.stores.sqlite.writelock import WriteLock
 
 _GROUP = 4_000
 """Messages in one group at the most."""
@@ -62,8 +63,7 @@ class Access(Struct, frozen=True):
     library: Library
     clock: Clock
     signals: Signals
-    lock: Any
-    """A FileLock."""
+    lock: WriteLock
     power: bool
     """Commits that must survive power loss are synced."""
     checkpointer: Checkpointer

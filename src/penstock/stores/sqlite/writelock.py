@@ -1,0 +1,115 @@
+"""The queue in front of SQLite's write lock, with an end to waiting.
+
+`flock` makes waiters sleep in the kernel and wakes them at once, but it cannot be given a time limit. So whoever meets a taken
+lock lets a second thread wait for it, and waits for that thread. If its patience ends first, the second thread goes on waiting
+(nothing can call it back); what it gets then, it gives back at once, or hands to whoever has come meanwhile.
+
+Who held it all the time (a process that was stopped, a debugger, a hung disk) is named, where the kernel tells.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from pathlib import Path
+
+from penstock.errors import StoreUnavailable
+from penstock.stores.sqlite.files import FileLock
+
+PATIENCE = 5.0
+LOCKS = Path("/proc/locks")
+
+
+class WriteLock(FileLock):
+    """Used by one thread."""
+
+    def __init__(self, path: Path, patience: float = PATIENCE) -> None:
+        super().__init__(path)
+        self._path = path
+        self._patience = patience
+        self._state = threading.Condition()
+        self._asked = False
+        """The second thread waits for the lock, or is about to."""
+        self._wanted = False
+        self._got = False
+        self._closed = False
+        self._second = -1
+        """Its own descriptor of the same lock: no other file can take its number while it waits."""
+
+    def acquire(self) -> None:
+        """Raises StoreUnavailable; then it is not ours."""
+        if not self._asked and self.try_acquire():
+            return
+        if not self._wait():
+            raise StoreUnavailable(f"wait for {self._path}: {_blame(holder(self._path))} for more than {self._patience:g} s")
+
+    def close(self) -> None:
+        with self._state:
+            self._closed = True
+            super()._forget()
+            self._state.notify_all()
+
+    def _forget(self) -> None:
+        """In the child of a fork, where there is no second thread."""
+        super()._forget()
+        if self._second >= 0:
+            os.close(self._second)
+            self._second = -1
+
+    def _wait(self) -> bool:
+        with self._state:
+            if self._second < 0:
+                self._second = os.dup(self._fd)
+                threading.Thread(target=self._help, name="penstock-lock", daemon=True).start()
+            self._wanted = True
+            if not self._asked:
+                self._asked = True
+                self._state.notify_all()
+            got = self._state.wait_for(lambda: self._got, self._patience)
+            self._wanted = self._got = False
+            return got
+
+    # -- the second thread
+
+    def _help(self) -> None:
+        while self._is_asked():
+            fcntl.flock(self._second, fcntl.LOCK_EX)
+            self._hand_over()
+        os.close(self._second)
+
+    def _is_asked(self) -> bool:
+        with self._state:
+            self._state.wait_for(lambda: self._asked or self._closed)
+            return not self._closed
+
+    def _hand_over(self) -> None:
+        with self._state:
+            self._asked = False
+            if self._wanted and not self._closed:
+                self._got = True
+                self._state.notify_all()
+            else:
+                fcntl.flock(self._second, fcntl.LOCK_UN)
+
+
+def holder(path: Path) -> int | None:
+    """The process that has `path` locked by `flock`, if the kernel tells."""
+    try:
+        found = path.stat()
+        lines = LOCKS.read_text().splitlines()
+    except OSError:
+        return None
+    file = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    held = (line.split() for line in lines if "->" not in line)
+    return next((int(words[4]) for words in held if words[1] == "FLOCK" and words[5] == file), None)
+
+
+def _blame(pid: int | None) -> str:
+    if pid is None:
+        return "another process has held it"
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        state = ""
+    return f"process {pid} has held it" + (" and is stopped (kill -CONT goes on)" if state in ("T", "t") else "")

@@ -1,0 +1,138 @@
+"""Waiting for the write lock: in turn, not for ever, and it is said who holds it."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from penstock.errors import StoreUnavailable
+from penstock.model.message import Message
+from penstock.observe.signals import Signals
+from penstock.stores.sqlite.files import Folder
+from penstock.stores.sqlite.store import SqliteStore
+from penstock.stores.sqlite.writelock import WriteLock, holder
+
+HOLDER = """
+import fcntl, os, sys
+fcntl.flock(os.open(sys.argv[1], os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def held_elsewhere(path: Path) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(str(tmp_path / "store.db"), signals=Signals(), patience=0.2)
+    await store.open()
+    yield store
+    await store.close()
+
+
+async def test_a_put_names_the_stopped_process_and_goes_on_afterwards(store: SqliteStore, tmp_path: Path) -> None:
+    message = Message("one", "mail", "send", b"", given=True)
+    with held_elsewhere(Folder(str(tmp_path / "store.db")).path / "write.lock") as process:
+        os.kill(process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match=rf"process {process.pid} has held it and is stopped .* for more than 0\.2 s"):
+                await store.queue.put([message])
+    assert (await store.queue.put([message]))[0].created
+
+
+async def test_a_transaction_does_not_wait_for_ever_either(store: SqliteStore, tmp_path: Path) -> None:
+    with held_elsewhere(Folder(str(tmp_path / "store.db")).path / "write.lock"), pytest.raises(StoreUnavailable, match="has held it"):
+        await store.transaction().execute("create table rows (n)", {})
+    tx = store.transaction()
+    await tx.execute("create table rows (n)", {})
+    await tx.commit()
+
+
+def test_who_waits_gets_it_when_it_is_free(tmp_path: Path) -> None:
+    path = tmp_path / "write.lock"
+    first, second = WriteLock(path), WriteLock(path)
+    first.acquire()
+    got = threading.Event()
+
+    def wait() -> None:
+        second.acquire()
+        got.set()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    assert not got.is_set()
+    first.release()
+    thread.join(10)
+    assert got.is_set()
+    assert not first.try_acquire()
+    second.release()
+    assert first.try_acquire()
+    first.close()
+    second.close()
+
+
+def test_what_comes_after_the_patience_is_given_back(tmp_path: Path) -> None:
+    path = tmp_path / "write.lock"
+    first, second = WriteLock(path), WriteLock(path, patience=0.05)
+    first.acquire()
+    with pytest.raises(StoreUnavailable):
+        second.acquire()
+    first.release()
+    patient = WriteLock(path)
+    patient.acquire()  # the second thread of `second` may have it for a moment
+    patient.release()
+    second.acquire()
+    assert not first.try_acquire()
+    second.release()
+    assert first.try_acquire()
+    for lock in (first, second, patient):
+        lock.close()
+
+
+def test_closing_while_it_is_awaited_leaves_nothing_locked(tmp_path: Path) -> None:
+    path = tmp_path / "write.lock"
+    first, second = WriteLock(path), WriteLock(path, patience=0.05)
+    first.acquire()
+    with pytest.raises(StoreUnavailable):
+        second.acquire()
+    second.close()
+    first.release()
+    first.acquire()
+    first.close()
+    last = WriteLock(path)
+    last.acquire()
+    assert holder(path) in (os.getpid(), None)
+    last.close()
+
+
+async def test_many_threads_take_turns(tmp_path: Path) -> None:
+    """The count would be wrong if two ever had it at once."""
+    path, counter = tmp_path / "write.lock", tmp_path / "counter"
+    counter.write_text("0")
+
+    def work() -> None:
+        lock = WriteLock(path)
+        for _ in range(100):
+            lock.acquire()
+            counter.write_text(str(int(counter.read_text()) + 1))
+            lock.release()
+        lock.close()
+
+    await asyncio.gather(*(asyncio.to_thread(work) for _ in range(6)))
+    assert counter.read_text() == "600"
