@@ -4,9 +4,14 @@ import asyncio
 
 import pytest
 
+from penstock.model.events import Settled
 from penstock.model.outcome import Dead, Done, Failed, Outcome, Released, Snoozed
 from penstock.model.retry import Reject, Snooze
 from tests.unit.engine.scripted import Bench, ScriptedTransaction, Task, soon
+
+
+class Fatal(BaseException):
+    """Of a handler's own, outside of `Exception`."""
 
 
 def script(*ends: BaseException | None) -> Task:
@@ -36,6 +41,20 @@ async def test_all_done_in_order() -> None:
 @pytest.mark.parametrize(("error", "end"), [(OSError(), Failed), (Snooze(1), Snoozed)])
 async def test_after_what_keeps_its_place_the_rest_is_released(error: Exception, end: type[Outcome]) -> None:
     assert await outcomes(script(None, error)) == [Done, end, Released]
+
+
+@pytest.mark.parametrize(("error", "end"), [(OSError(), Failed), (Snooze(1), Snoozed), (Fatal(), Released)])
+async def test_what_ends_a_run_and_the_rest_of_it_are_one_batch(error: BaseException, end: type[Outcome]) -> None:
+    """Whatever `on_error` waits for: a crash in between would leave the rest held while the failed one waits for its retry."""
+
+    async def until_written(delivery: object, error: object) -> None:
+        await bench.watch.until(lambda: bench.queue.settled)
+
+    async with Bench(script(error), on_error=[until_written]) as bench:
+        run = bench.store.put_run(*(bench.store.delivery(key="k") for _ in range(3)))
+        assert [type(await bench.outcome(delivery)) for delivery in run] == [end, Released, Released]
+        await bench.worker.idle()
+        assert [event.count for event in bench.signals.of(Settled)] == [3]
 
 
 async def test_after_a_dead_one_the_next_goes_on() -> None:

@@ -6,10 +6,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from penstock.engine.settler import Settler
-from penstock.errors import PublishUnknown, StoreFull
+from penstock.errors import PublishUnknown, StoreError, StoreFull
 from penstock.model.events import Settled, Trouble
-from penstock.model.outcome import Dead, Done
-from tests.unit.engine.scripted import Recorder, ScriptedStore, soon, ties
+from penstock.model.outcome import Dead, Done, Failed, Failure, Outcome, Released
+from tests.unit.engine.scripted import NOW, Recorder, ScriptedStore, soon, ties
+
+
+DONE = Done()
+FAILED = Failed(NOW, Failure("OSError", "no", ""))
 
 
 class Desk:
@@ -19,10 +23,10 @@ class Desk:
         self.signals = Recorder(self.store.watch)
         self.settler = Settler(self.store.queue, 42, ties(self.signals))  # type: ignore[arg-type]
 
-    def add(self, count: int) -> list[int]:
+    def add(self, count: int, outcome: Outcome = DONE) -> list[int]:
         deliveries = [self.store.delivery() for _ in range(count)]
         for delivery in deliveries:
-            self.settler.add(delivery, Done())
+            self.settler.add(delivery, outcome)
         return [delivery.seq for delivery in deliveries]
 
     def written(self) -> list[int]:
@@ -57,6 +61,13 @@ async def test_a_batch_has_its_limit(desk: Desk) -> None:
     assert desk.written() == seqs and desk.batches() == [1_000, 1_000, 500]
 
 
+async def test_the_rest_of_a_run_goes_with_what_ended_it_beyond_the_limit(desk: Desk) -> None:
+    """The batch is full with the failed one; a crash behind it would leave the rest held."""
+    seqs = desk.add(999) + desk.add(1, FAILED) + desk.add(31, Released()) + desk.add(1)
+    await soon(desk.settler.flush())
+    assert desk.written() == seqs and desk.batches() == [1_031, 1]
+
+
 @pytest.mark.parametrize("error", [StoreFull("no space"), PublishUnknown("no reply")])
 async def test_a_batch_is_kept_over_errors_of_the_store(desk: Desk, error: Exception) -> None:
     desk.queue.settle_errors.extend([error] * 2)
@@ -81,12 +92,15 @@ async def test_flush_does_not_wait_for_what_comes_later(desk: Desk) -> None:
 
 async def test_flush_of_nothing_returns(desk: Desk) -> None:
     await soon(desk.settler.flush())
+    assert not desk.batches() and "settle.begin" not in desk.signals.points
 
 
-async def test_one_bad_settlement_does_not_keep_the_others(desk: Desk) -> None:
+@pytest.mark.parametrize("kind", [TypeError, StoreError])
+async def test_one_bad_settlement_does_not_keep_the_others(desk: Desk, kind: type[Exception]) -> None:
+    """A plain `StoreError` is of what was to be written; its subclasses are of the store."""
     seqs = desk.add(9)
     bad = seqs[4]
-    desk.queue.refused = lambda one: TypeError("bad") if one.delivery.seq == bad and not isinstance(one.outcome, Dead) else None
+    desk.queue.refused = lambda one: kind("bad") if one.delivery.seq == bad and not isinstance(one.outcome, Dead) else None
     await soon(desk.settler.flush())
     assert sorted(desk.written()) == seqs
     outcome = desk.queue.outcomes()[bad]
