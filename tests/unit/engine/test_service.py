@@ -3,7 +3,9 @@
 import asyncio
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from random import Random
+from time import get_clock_info
 
 import pytest
 
@@ -20,6 +22,7 @@ class Ticker(Service):
         super().__init__(name, ties(self.signals, lost))
         self.watch = watch
         self.ticks = 0
+        self.times: list[float] = []
         self.rest = math.inf
         self.errors: list[BaseException] = []
         self.inside = 0
@@ -27,6 +30,7 @@ class Ticker(Service):
 
     async def tick(self) -> float:
         self.ticks += 1
+        self.times.append(asyncio.get_running_loop().time())
         self.watch.tell()
         self.inside += 1
         self.overlapped |= self.inside > 1
@@ -42,9 +46,13 @@ class Ticker(Service):
 async def test_it_ticks_at_once_and_then_when_woken() -> None:
     ticker = Ticker(Watch())
     ticker.start()
-    for tick in range(1, 5):
-        await ticker.watch.until(lambda tick=tick: ticker.ticks == tick)  # type: ignore[misc]
+    await ticker.watch.until(lambda: ticker.ticks == 1)
+    for tick in range(2, 5):
         ticker.wake()
+        await ticker.watch.until(lambda tick=tick: ticker.ticks == tick)  # type: ignore[misc]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert ticker.ticks == 4  # nobody woke it again
     await soon(ticker.stop())
 
 
@@ -61,10 +69,12 @@ async def test_a_wake_during_a_tick_brings_another() -> None:
 
 async def test_it_rests_as_long_as_the_tick_said() -> None:
     ticker = Ticker(Watch())
-    ticker.rest = 0.001
+    ticker.rest = 0.01
     ticker.start()
-    await ticker.watch.until(lambda: ticker.ticks >= 3)
+    await ticker.watch.until(lambda: len(ticker.times) >= 3)
     await soon(ticker.stop())
+    rests = [later - earlier for earlier, later in pairwise(ticker.times)]
+    assert all(rest >= 0.01 - get_clock_info("monotonic").resolution for rest in rests)
 
 
 async def test_trouble_is_told_and_it_goes_on() -> None:
