@@ -76,6 +76,8 @@ class ScriptedQueue:
     def __init__(self, watch: Watch) -> None:
         self.ready: deque[Sequence[Delivery]] = deque()
         self.suspects: deque[Delivery] = deque()
+        self.crowds = 0
+        """Claims that meet only what cannot run, before anything comes."""
         self.claims: list[Claim] = []
         self.claim_errors: deque[Exception] = deque()
         self.settled: list[Settlement] = []
@@ -95,6 +97,9 @@ class ScriptedQueue:
         await asyncio.sleep(0)
         if self.claim_errors:
             raise self.claim_errors.popleft()
+        if self.crowds:
+            self.crowds -= 1
+            return Claimed([], more=True, next_due=None, suspects=False)
         if claim.suspects and self.suspects:
             return Claimed([[self.suspects.popleft()]], more=True, next_due=None, suspects=True)
         rooms = dict(claim.queues)

@@ -3,6 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+
+from penstock.engine import claimer
 from penstock.engine.rotation import Rotation
 from penstock.errors import StoreUnavailable
 from penstock.model.delivery import Delivery
@@ -49,6 +52,16 @@ async def test_claims_are_batched() -> None:
         counts = [event.count for event in bench.signals.of(ClaimedEvent)]
         assert sum(counts) == 10_000 and len(counts) <= 200
         assert bench.signals.points.count("claimed") == len(counts)
+
+
+async def test_while_a_crowd_cannot_run_it_asks_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing came of a claim, and there is more: that is no reason to rest. Nobody rings."""
+    monkeypatch.setattr(claimer, "POLL", 3_600)
+    bench = Bench(Task(nothing))
+    bench.queue.crowds = 10
+    behind = bench.store.put()
+    async with bench:
+        assert await bench.outcome(behind) == Done()
 
 
 async def test_after_an_error_of_the_store_it_goes_on() -> None:
@@ -200,6 +213,15 @@ def test_with_little_room_every_queue_has_its_turn() -> None:
     assert asked[:5] == list("abcde")
     rotation.restart()
     assert rotation.unfinished
+
+
+def test_a_queue_is_not_emptied_by_a_claim_that_met_only_what_cannot_run() -> None:
+    rotation = Rotation([("a", 1)])
+    rotation.divide(10)
+    rotation.learn(claimed(more=True))
+    assert rotation.unfinished
+    rotation.learn(claimed())
+    assert not rotation.unfinished
 
 
 async def test_all_queues_are_served_with_one_slot() -> None:
