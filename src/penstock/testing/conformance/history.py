@@ -11,6 +11,7 @@ from penstock.model.job import JobFilter
 from penstock.model.outcome import Dead, Done
 from penstock.testing.conformance.ground import ALL, QUEUE, TASK, Counts, Ground
 from penstock.testing.conformance.play import Play
+from penstock.testing.conformance.worker import Worker
 
 HOUR = 3600 * SECOND
 
@@ -65,6 +66,45 @@ class HistoryConformance:
         await worker.done(await worker.claim())
         store.advance(3601)
         assert [await store.queue.prune(4, age=HOUR, keep=ALL) for _ in range(4)] == [4, 4, 2, 0]
+
+    async def test_the_oldest_are_forgotten_first(self, store: Ground) -> None:
+        """However much was looked at before there was too much."""
+        worker = await store.worker()
+        await _done(store, worker, "m", 0, 8)
+        assert await store.queue.prune(4, age=HOUR, keep=8) == 0
+        await _done(store, worker, "m", 8, 12)
+        assert await store.queue.prune(4, age=HOUR, keep=8) == 4
+        assert await _kept(store, QUEUE) == [f"m{n}" for n in range(4, 12)]
+
+    async def test_the_oldest_are_forgotten_first_when_they_become_old(self, store: Ground) -> None:
+        worker = await store.worker()
+        await _done(store, worker, "m", 0, 8)
+        assert await store.queue.prune(4, age=HOUR, keep=ALL) == 0
+        store.advance(3601)
+        assert await store.queue.prune(4, age=HOUR, keep=ALL) == 4
+        assert await _kept(store, QUEUE) == ["m4", "m5", "m6", "m7"]
+
+    async def test_a_pass_for_age_leaves_the_oldest_first_for_keep(self, store: Ground) -> None:
+        """What ended late stands before what a pass for age forgot, and goes before all that came later."""
+        worker = await store.worker()
+        await store.put("late")
+        late = await worker.claim_one()
+        await _done(store, worker, "m", 0, 3)
+        store.advance(3601)
+        await worker.done(late)
+        await _done(store, worker, "n", 0, 4)
+        assert await store.queue.prune(4, age=HOUR, keep=9) == 3
+        assert await store.queue.prune(1, age=HOUR, keep=4) == 1
+        assert await _kept(store, QUEUE) == ["n0", "n1", "n2", "n3"]
+
+    async def test_a_queue_within_its_limit_does_not_hide_one_beyond_it(self, store: Ground) -> None:
+        worker = await store.worker()
+        await store.put_in("other", "a", "b", "c")
+        await worker.done(await worker.claim(queue="other"))
+        await _done(store, worker, "m", 0, 5)
+        assert [await store.queue.prune(3, age=HOUR, keep=3) for _ in range(2)] == [0, 2]
+        assert await _kept(store, QUEUE) == ["m2", "m3", "m4"]
+        assert await _kept(store, "other") == ["a", "b", "c"]
 
     async def test_given_ids_are_remembered_whatever_is_kept(self, store: Ground) -> None:
         worker = await store.worker()
@@ -129,3 +169,14 @@ class HistoryConformance:
         }
         assert await store.counters() == await store.recount()
         assert await store.counters() == Counts(waiting=2, delayed=2, running=1, dead=1, done=1, cancelled=1, expired=1)
+
+
+async def _done(store: Ground, worker: Worker, prefix: str, start: int, stop: int) -> None:
+    await store.put(*(f"{prefix}{n}" for n in range(start, stop)))
+    await worker.done(await worker.claim())
+
+
+async def _kept(store: Ground, queue: str) -> list[str]:
+    """The oldest first."""
+    jobs = await store.store.inspect.jobs(JobFilter(queue=queue), limit=ALL)
+    return [job.id for job in reversed(jobs)]
