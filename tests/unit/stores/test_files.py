@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from penstock.errors import ConfigurationError
+from penstock.errors import ConfigurationError, StoreError
 from penstock.model.message import Message
 from penstock.observe.signals import Signals
+from penstock.ports.leases import Enrolment
 from penstock.stores.sqlite import files
 from penstock.stores.sqlite.files import FileLock, Folder, filesystem, is_free
 from penstock.stores.sqlite.store import SqliteStore
@@ -129,6 +132,28 @@ def test_a_lock_is_held_by_one(path: Path) -> None:
 
 def test_a_lock_file_that_is_gone_is_free(path: Path) -> None:
     assert is_free(path.with_name("never there"))
+
+
+async def test_who_could_not_enrol_keeps_no_lock(store: SqliteStore, path: Path) -> None:
+    """Else it would count as alive, and could not enrol again."""
+    worker = Enrolment(1, "app", "w", 1, "here", ("mail",), ("send",))
+    lock_file = Folder(str(path)).worker_lock(worker.incarnation)
+    same_file = FileLock(lock_file)
+    with refusing_workers(path), pytest.raises(StoreError, match="enrol a worker: no"):
+        await store.leases.enrol(worker)
+    assert not lock_file.exists()
+    assert same_file.try_acquire()
+    same_file.close()
+    await store.leases.enrol(worker)
+    assert not is_free(lock_file)
+
+
+@contextmanager
+def refusing_workers(path: Path) -> Iterator[None]:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("create trigger refusal before insert on penstock_worker begin select raise(abort, 'no'); end")
+        yield
+        other.execute("drop trigger refusal")
 
 
 FORK = """
