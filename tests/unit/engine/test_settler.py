@@ -11,7 +11,6 @@ from penstock.model.events import Settled, Trouble
 from penstock.model.outcome import Dead, Done, Failed, Failure, Outcome, Released
 from tests.unit.engine.scripted import NOW, Recorder, ScriptedStore, soon, ties
 
-
 DONE = Done()
 FAILED = Failed(NOW, Failure("OSError", "no", ""))
 
