@@ -212,6 +212,7 @@ async def test_a_file_that_is_no_database_is_left_as_it_is(fast: Path) -> None:
 async def test_a_folder_is_no_store(fast: Path) -> None:
     (fast / "shop.db").mkdir()
     await refused(fast / "shop.db", StoreUnavailable, "the file cannot be opened; does its folder exist")
+    assert list((fast / "shop.db").iterdir()) == []
 
 
 async def test_a_folder_that_does_not_exist(fast: Path) -> None:
@@ -238,6 +239,7 @@ async def test_a_newer_schema_is_refused_unless_it_is_compatible(fast: Path) -> 
 
 async def test_an_older_schema_is_left_to_the_command_when_told_so(fast: Path) -> None:
     await refused(fast / "shop.db", SchemaOutdated, "its schema is 0, this release needs 1; run `penstock store migrate`", migrate=False)
+    assert rows(fast / "shop.db", "select name from sqlite_master") == []
 
 
 async def test_a_damaged_file_says_what_to_do(fast: Path) -> None:

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,12 @@ asyncio.run(main())
 PATIENCE = 20
 
 
+def ids(path: Path) -> list[str]:
+    """What is committed."""
+    with closing(sqlite3.connect(path)) as connection:
+        return [row[0] for row in connection.execute("select id from penstock_message")]
+
+
 @pytest.fixture
 def no_looking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a bell can wake."""
@@ -51,10 +58,10 @@ def bell(path: Path) -> Iterator[socket.socket]:
 
 
 async def test_another_process_rings(store: SqliteStore, path: Path, no_looking: None) -> None:
-    woken = asyncio.Event()
-    undo = store.listen(woken.set)
+    seen = asyncio.Queue[list[str]]()
+    undo = store.listen(lambda: seen.put_nowait(ids(path)))
     await asyncio.to_thread(subprocess.run, [sys.executable, "-c", PUT, str(path)], check=True)
-    await asyncio.wait_for(woken.wait(), PATIENCE)
+    assert await asyncio.wait_for(seen.get(), PATIENCE) == ["a"]  # it rang after its commit
     undo()
 
 
@@ -62,11 +69,21 @@ async def test_a_program_that_does_not_ring_is_noticed(store: SqliteStore, path:
     """Any commit by anybody changes `data_version`."""
     woken = asyncio.Event()
     undo = store.listen(woken.set)
-    with sqlite3.connect(path) as other:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("begin immediate")
         other.execute("create table users (name text)")
-    other.close()
-    await asyncio.wait_for(woken.wait(), PATIENCE)
+        await looks(2)
+        assert not woken.is_set()
+        other.execute("commit")
+    assert await asyncio.wait_for(woken.wait(), PATIENCE)
     undo()
+
+
+async def looks(count: int) -> None:
+    """So many have passed since, by the clock that they go by."""
+    passed = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_later(count * doorbell._LOOK, passed.set_result, None)
+    await passed
 
 
 async def test_who_stopped_listening_is_not_woken(store: SqliteStore, path: Path, message: Message) -> None:
@@ -126,12 +143,16 @@ def test_ringing_never_fails(path: Path) -> None:
     for bells in (path.parent / "gone", Path("/proc/1/root/nowhere"), Path("/dev/null")):
         ringer = Ringer(bells)
         ringer.ring()
+        assert ringer._known == []
         ringer.close()
+
+
+def test_what_is_no_bell_is_passed_over(path: Path, bell: socket.socket) -> None:
+    """Others are reached behind it."""
     ringer = Ringer(path.parent)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bell:
-        bell.bind(str(path.parent / "bell-broken"))
-        ringer.ring()
-    path.parent.joinpath("bell-broken").unlink()
-    path.parent.joinpath("bell-broken").mkdir()
+    broken = path.parent / "bell-broken"
+    broken.mkdir()
     ringer.ring()
+    assert broken.is_dir()
+    assert bell.recv(16)
     ringer.close()

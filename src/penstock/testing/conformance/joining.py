@@ -80,8 +80,10 @@ class JoiningConformance:
         try:
             connection.execute(INSERT)
             await store.store.join(connection.driver).put([store.message("welcome")])
+            assert not woken.is_set(), "it woke somebody before the commit"
             connection.commit()
             await asyncio.wait_for(woken.wait(), 10)
+            assert await store.status("welcome") == "unroutable"  # there, and nobody enrolled who knows it
         finally:
             undo()
 

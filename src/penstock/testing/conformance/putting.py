@@ -171,6 +171,7 @@ class PuttingConformance:
         try:
             await other.queue.put([store.message("a")])
             await asyncio.wait_for(woken.wait(), 10)
+            assert await store.status("a") == "unroutable"  # there, and nobody enrolled who knows it
         finally:
             undo()
 
