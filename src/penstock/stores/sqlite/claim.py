@@ -7,7 +7,7 @@ says so and is asked again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -15,18 +15,13 @@ from penstock.errors import LeaseLost
 from penstock.model.delivery import SUSPECT_DEATHS, Delivery
 from penstock.model.statement import Program, Row, Rows, Statement
 from penstock.ports.queue import Claim, Claimed
-from penstock.stores.sqlite import keys
-from penstock.stores.sqlite.history import finished
-from penstock.stores.sqlite.tally import Tally
+from penstock.stores.sqlite.runs import Runs, occupy
+from penstock.stores.sqlite.share import DEATHS, EXPIRES, KEY, RANK, SEQ, TASK, Share, as_json
 
 _MEET = 2_000
 _PROMOTE = 500
 _GLANCE = 32
 """Rows to look at, however little room there is: some will not run."""
-
-SEQ, ID, TASK, KEY, FAILURES, DEATHS, EXPIRES, ENQUEUED, HEADERS, OPTIONS, BODY, RANK = range(12)
-PLACE = RANK
-_OCCUPIED = 4
 
 
 def claim(ask: Claim, now: int) -> Program[Claimed]:
@@ -38,223 +33,128 @@ def claim(ask: Claim, now: int) -> Program[Claimed]:
     more = suspects = False
     dues: list[int] = []
     for queue, room in queues:
-        search = _Search(ask, queue, room, now)
-        yield from search.promote()
-        if ask.suspects and not runs and (alone := (yield from search.suspect())):
+        share = Share(ask, queue, room, now)
+        yield from _promote(share)
+        if ask.suspects and not runs and (alone := (yield from _take_suspect(share))):
             return Claimed([alone], more=True, next_due=None, suspects=True)
-        yield from search.strays()
-        yield from search.ready()
-        yield from search.finish()
-        runs += search.runs
-        more |= search.more
-        suspects |= yield from search.suspect_waits()
+        yield from _call_strays_back(share)
+        yield from _take_ready(share)
+        runs += share.runs
+        more |= share.more
+        suspects |= yield from _suspect_waits(share)
         due = (yield Statement("next_due", {"queue": queue}))[0][0]
         if due is not None:
             dues.append(due)
     return Claimed(runs, more, min(dues, default=None), suspects)
 
 
-class _Search:
-    """One queue's part of a claim."""
+# -- before what is ready
 
-    def __init__(self, ask: Claim, queue: str, room: int, now: int) -> None:
-        self.runs: list[Sequence[Delivery]] = []
-        self.more = False
-        self.tally = Tally()
-        self._ask = ask
-        self._queue = queue
-        self._room = room
-        self._now = now
-        self._settled_keys: set[str] = set()
-        self._held_by: dict[str, int] = {}
-        self._taken: set[int] = set()
-        self._left: dict[str, list[int]] = {"ready": [], "aside": []}
-        self._occupied: list[object] = []
-        self._wakes: set[tuple[str, str]] = set()
 
-    def promote(self) -> Program[None]:
-        """Move what is due to ready: at once, so that it competes by its priority."""
-        rows = yield Statement("due_now", {"queue": self._queue, "now": self._now, "limit": _PROMOTE})
+def _promote(share: Share) -> Program[None]:
+    """Move what is due to ready: at once, so that it competes by its priority."""
+    rows = yield Statement("due_now", {"queue": share.queue, "now": share.now, "limit": _PROMOTE})
+    if not rows:
+        return
+    due, seq = rows[-1]
+    yield Statement("promote", {"seqs": as_json(row[1] for row in rows)})
+    yield Statement("drop_later", {"queue": share.queue, "due": due, "seq": seq})
+    share.tally.move(share.queue, "delayed", "waiting", len(rows))
+
+
+def _call_strays_back(share: Share) -> Program[None]:
+    """What went aside because its task was unknown there, and is known here, competes again: about as many as there is room."""
+    limit = max(share.room, _GLANCE)
+    for (task,) in (yield Statement("strays", {"queue": share.queue})):
+        if task in share.tasks and share.room > 0:
+            back = yield Statement("known_strays", {"queue": share.queue, "task": task, "limit": limit})
+            seqs = {"seqs": as_json(row[0] for row in back)}
+            yield Statement("back_to_ready", seqs)
+            yield Statement("leave_aside", seqs)
+            share.more |= len(back) == limit
+
+
+# -- suspects
+
+
+def _take_suspect(share: Share) -> Program[Sequence[Delivery] | None]:
+    rows = yield from _find_suspect(share)
+    if not rows:
+        return None
+    row = rows[0]
+    yield Statement("leave_suspect", {"seq": row[SEQ]})
+    if row[KEY] is not None:
+        yield occupy((share.queue, row[KEY], row[SEQ], share.owner))
+    yield from share.lease([[row]])
+    yield from share.tally.write()
+    return share.runs[0]
+
+
+def _suspect_waits(share: Share) -> Program[bool]:
+    if not (yield Statement("suspect_waits", {"queue": share.queue})):
+        return False
+    return bool((yield from _find_suspect(share)))
+
+
+def _find_suspect(share: Share) -> Program[Rows]:
+    tasks = msgspec.json.encode(sorted(share.tasks)).decode()
+    return (yield Statement("scan_suspect", {"queue": share.queue, "tasks": tasks}))
+
+
+# -- what is ready
+
+
+def _take_ready(share: Share) -> Program[None]:
+    runs = Runs(share)
+    yield from _meet(share, runs)
+    yield from runs.wake_freed()
+    yield from share.tally.write()
+
+
+def _meet(share: Share, runs: Runs) -> Program[None]:
+    met = 0
+    while share.room > 0 and met < _MEET:
+        limit = max(share.room, _GLANCE)
+        rows = yield Statement("scan_ready", {"queue": share.queue, "limit": limit})
         if not rows:
             return
-        due, seq = rows[-1]
-        yield Statement("promote", {"seqs": _json(row[1] for row in rows)})
-        yield Statement("drop_later", {"queue": self._queue, "due": due, "seq": seq})
-        self.tally.move(self._queue, "delayed", "waiting", len(rows))
+        taken = yield from _sort(rows, share, runs)
+        last = rows[taken - 1]
+        yield Statement("leave_ready", {"queue": share.queue, "rank": last[RANK], "seq": last[SEQ]})
+        met += taken
+        if taken == len(rows) < limit:
+            return
+    share.more |= bool((yield Statement("any_ready", {"queue": share.queue})))
 
-    def suspect(self) -> Program[Sequence[Delivery] | None]:
-        rows = yield Statement("scan_suspect", {"queue": self._queue, "tasks": _names(self._ask.tasks)})
-        if not rows:
-            return None
-        row = rows[0]
-        yield Statement("leave_suspect", {"seq": row[SEQ]})
+
+def _sort(rows: Rows, share: Share, runs: Runs) -> Program[int]:
+    """Decide each row in its order until the room is full; returns how many were met."""
+    leased: list[Sequence[Row]] = []
+    strays: list[int] = []
+    asides: list[int] = []
+    met = 0
+    for row in rows:
+        if share.room <= 0:
+            break
+        met += 1
         if row[KEY] is not None:
-            yield Statement("occupy", values=(self._queue, row[KEY], row[SEQ], self._ask.owner), width=_OCCUPIED)
-        yield from self._lease([[row]])
-        yield from self.tally.write()
-        return self.runs[0]
-
-    def suspect_waits(self) -> Program[bool]:
-        if not (yield Statement("suspect_waits", {"queue": self._queue})):
-            return False
-        return bool((yield Statement("scan_suspect", {"queue": self._queue, "tasks": _names(self._ask.tasks)})))
-
-    def strays(self) -> Program[None]:
-        """What went aside because its task was unknown there, and is known here, competes again: about as many as there is room."""
-        limit = max(self._room, _GLANCE)
-        for (task,) in (yield Statement("strays", {"queue": self._queue})):
-            if task in self._ask.tasks and self._room > 0:
-                back = yield Statement("known_strays", {"queue": self._queue, "task": task, "limit": limit})
-                seqs = {"seqs": _json(row[0] for row in back)}
-                yield Statement("back_to_ready", seqs)
-                yield Statement("leave_aside", seqs)
-                self.more |= len(back) == limit
-
-    def ready(self) -> Program[None]:
-        met = 0
-        while self._room > 0 and met < _MEET:
-            limit = max(self._room, _GLANCE)
-            rows = yield Statement("scan_ready", {"queue": self._queue, "limit": limit})
-            if not rows:
-                return
-            taken = yield from self._sort(rows)
-            last = rows[taken - 1]
-            yield Statement("leave_ready", {"queue": self._queue, "rank": last[RANK], "seq": last[SEQ]})
-            met += taken
-            if taken == len(rows) < limit:
-                return
-        self.more |= bool((yield Statement("any_ready", {"queue": self._queue})))
-
-    def finish(self) -> Program[None]:
-        """Freed keys wake only now: a row put back earlier could lie in the range that was met and is deleted."""
-        self.more |= bool(self._wakes)
-        yield from keys.wake(sorted(self._wakes))
-        yield from self.tally.write()
-
-    def _sort(self, rows: Rows) -> Program[int]:
-        """Decide each row in its order until the room is full; returns how many were met."""
-        leased: list[Sequence[Row]] = []
-        strays: list[int] = []
-        asides: list[int] = []
-        met = 0
-        for row in rows:
-            if self._room <= 0:
-                break
-            met += 1
-            if row[KEY] is not None:
-                if run := (yield from self._keyed(row)):
-                    leased.append(run)
-                asides.append(row[SEQ])
-            elif row[EXPIRES] is not None and row[EXPIRES] <= self._now:
-                yield from self._expire(row)
-            elif row[TASK] not in self._ask.tasks:
-                strays.append(row[SEQ])
-            elif row[DEATHS] >= SUSPECT_DEATHS:
-                yield Statement("put_suspect", {"seq": row[SEQ]})
-            else:
-                leased.append((row,))
-                self._room -= 1
-        yield from self._write()
-        if strays:
-            yield Statement("put_stray", {"seqs": _json(strays)})
-        if asides := [seq for seq in asides if seq not in self._taken]:
-            yield Statement("put_aside", {"seqs": _json(asides)})
-        if leased:
-            yield from self._lease(leased)
-        return met
-
-    def _keyed(self, met: Row) -> Program[Sequence[Row]]:
-        """The row of a key stands for the key: take the run that begins with its first message, or nothing."""
-        key = met[KEY]
-        if met[SEQ] in self._taken or key in self._settled_keys or self._held_by.get(key, met[SEQ]) != met[SEQ]:
-            return ()
-        busy = yield Statement("busy_key", {"queue": self._queue, "key": key})
-        if busy and busy[0][1] is None and busy[0][0] != met[SEQ]:
-            self._held_by[key] = busy[0][0]
-            return ()
-        self._settled_keys.add(key)
-        if busy and busy[0][1] is not None:
-            return ()
-        return (yield from self._take_run(key))
-
-    def _take_run(self, key: str) -> Program[Sequence[Row]]:
-        rows = yield Statement("run_of_key", {"queue": self._queue, "key": key, "limit": keys.RUN})
-        run, ended = self._first(rows)
-        self._leave([*ended, *run])
-        for row in ended:
-            yield from self._expire(row)
-        if run:
-            self._occupied += (self._queue, key, run[-1][SEQ], self._ask.owner)
-            self._room -= len(run)
-            return run
-        yield Statement("vacate", {"queue": self._queue, "key": key})
-        if len(ended) < len(rows):
-            yield from self._set_apart(rows[len(ended)])
+            if run := (yield from runs.take(row)):
+                leased.append(run)
+            asides.append(row[SEQ])
+        elif row[EXPIRES] is not None and row[EXPIRES] <= share.now:
+            yield from share.expire(row)
+        elif row[TASK] not in share.tasks:
+            strays.append(row[SEQ])
+        elif row[DEATHS] >= SUSPECT_DEATHS:
+            yield Statement("put_suspect", {"seq": row[SEQ]})
         else:
-            self._wakes.add((self._queue, key))
-        return ()
-
-    def _first(self, rows: Rows) -> tuple[list[Row], list[Row]]:
-        """The first messages, as far as they may run here and now, and the expired ones before them."""
-        run: list[Row] = []
-        ended: list[Row] = []
-        for row in rows:
-            if row[EXPIRES] is not None and row[EXPIRES] <= self._now and not run:
-                ended.append(row)
-            elif self._runs(row) and len(run) < self._room:
-                run.append(row)
-            else:
-                break
-        return run, ended
-
-    def _runs(self, row: Row) -> bool:
-        fresh = row[EXPIRES] is None or row[EXPIRES] > self._now
-        return fresh and row[TASK] in self._ask.tasks and row[DEATHS] < SUSPECT_DEATHS
-
-    def _set_apart(self, head: Row) -> Program[None]:
-        """The key's first message is a suspect, which holds the key, or a stray, behind which the key waits."""
-        self._leave([head])
-        yield from self._write()
-        if head[TASK] not in self._ask.tasks:
-            yield Statement("put_stray", {"seqs": _json([head[SEQ]])})
-        else:
-            yield Statement("put_suspect", {"seq": head[SEQ]})
-            self._occupied += (self._queue, head[KEY], head[SEQ], None)
-
-    def _leave(self, rows: Sequence[Row]) -> None:
-        for row in rows:
-            self._taken.add(row[SEQ])
-            self._left[row[PLACE]].append(row[SEQ])
-
-    def _write(self) -> Program[None]:
-        """What the runs of many keys leave and occupy. A key is looked at once a claim, so nobody misses it in between."""
-        for place, statement in (("ready", "leave_ready_some"), ("aside", "leave_aside")):
-            if seqs := self._left[place]:
-                yield Statement(statement, {"seqs": _json(seqs)})
-                self._left[place] = []
-        if self._occupied:
-            yield Statement("occupy", values=self._occupied, width=_OCCUPIED)
-            self._occupied = []
-
-    def _expire(self, row: Row) -> Program[None]:
-        yield finished((row[SEQ], self._queue, "expired", self._now, row[FAILURES], None, None, None))
-        self.tally.move(self._queue, "waiting", "expired")
-        self.tally.add(self._queue, "kept")
-
-    def _lease(self, runs: Sequence[Sequence[Row]]) -> Program[None]:
-        seqs = [row[SEQ] for run in runs for row in run]
-        yield Statement("lease", {"owner": self._ask.owner, "now": self._now, "seqs": _json(seqs)})
-        self.runs += [[self._delivery(row) for row in run] for run in runs]
-        self.tally.move(self._queue, "waiting", "running", len(seqs))
-
-    def _delivery(self, row: Row) -> Delivery:
-        seq, job_id, task, key, failures, deaths, expires, enqueued, headers, options, body, _ = row
-        return Delivery(seq, job_id, self._queue, task, failures + 1, body, key, headers, options, enqueued, deaths, expires)
-
-
-def _json(seqs: Iterable[int]) -> str:
-    return str(list(seqs))  # a list of ints prints as JSON
-
-
-def _names(tasks: frozenset[str]) -> str:
-    return msgspec.json.encode(sorted(tasks)).decode()
+            leased.append((row,))
+            share.room -= 1
+    yield from runs.write()
+    if strays:
+        yield Statement("put_stray", {"seqs": as_json(strays)})
+    if asides := [seq for seq in asides if seq not in runs.gone]:
+        yield Statement("put_aside", {"seqs": as_json(asides)})
+    if leased:
+        yield from share.lease(leased)
+    return met
