@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -95,4 +96,23 @@ async def test_what_was_claimed_ahead_expires_all_the_same(tmp_path: Path) -> No
             await late.result(timeout=20)
     assert await late.status() == "expired"
     assert ran == ["first"]
+    await app.close()
+
+
+async def test_a_result_that_the_file_refuses_keeps_no_other_waiting(tmp_path: Path) -> None:
+    """It becomes a dead letter, which can be written; with it in their batch the others could not."""
+    app = App(f"sqlite:///{tmp_path}/refused.db", name="refused")
+
+    @app.task()
+    async def echo(word: str) -> str:
+        return word
+
+    jobs = await app.enqueue_many(echo.bind(word) for word in ("a", "bad", "b", "c"))
+    with closing(sqlite3.connect(tmp_path / "refused.db", isolation_level=None)) as other:
+        refusal = "create trigger refusal before insert on penstock_finished when new.result = cast('\"bad\"' as blob)"
+        other.execute(f"{refusal} begin select raise(abort, 'no'); end")
+    async with app.worker():
+        assert [await jobs[n].result(timeout=20) for n in (0, 2, 3)] == ["a", "b", "c"]
+        with pytest.raises(JobFailed, match="settle deliveries: no"):
+            await jobs[1].result(timeout=20)
     await app.close()
