@@ -6,12 +6,16 @@ import os
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from penstock.errors import StoreUnavailable
-from penstock.model.statement import Rows
+from penstock.model.statement import Program, Rows
+from penstock.stores.sql import executors
 from penstock.stores.sql.executors import SyncRun
+from penstock.stores.sql.library import Library
 from penstock.stores.sqlite.failures import refused, translated
+
+T = TypeVar("T")
 
 BUSY = 5.0
 """Seconds to wait for a writer that does not queue at our lock file."""
@@ -69,6 +73,11 @@ def _open(path: str, settings: Sequence[str]) -> sqlite3.Connection:
         connection.close()
         raise translated(error, f"open {path}") from error
     return connection
+
+
+def drive(connection: sqlite3.Connection, program: Program[T], library: Library) -> T:
+    """Run a program to its end on this connection."""
+    return executors.drive(program, library, runner(connection))
 
 
 def runner(connection: sqlite3.Connection) -> SyncRun:

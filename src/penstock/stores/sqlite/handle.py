@@ -13,13 +13,12 @@ from penstock.model.delivery import Settlement
 from penstock.model.message import Message, Placed
 from penstock.model.statement import Program
 from penstock.stores.sql.endings import refuse_ending
-from penstock.stores.sql.executors import drive
 from penstock.stores.sqlite import connection as connections
+from penstock.stores.sqlite.access import Access
 from penstock.stores.sqlite.put import put
 from penstock.stores.sqlite.reply import Reply
 from penstock.stores.sqlite.settle import settle
 from penstock.stores.sqlite.transaction import Request, Transaction, TransactionThread
-from penstock.stores.sqlite.writer import Access
 
 Work = Callable[[sqlite3.Connection], Any]
 
@@ -135,7 +134,7 @@ class Handle:
 
     def _program(self, make: Callable[[int], Program[Any]]) -> Work:
         def work(connection: sqlite3.Connection) -> Any:
-            return drive(make(self._access.clock.now()), self._access.library, connections.runner(connection))
+            return connections.drive(connection, make(self._access.clock.now()), self._access.library)
 
         return work
 

@@ -19,11 +19,11 @@ import sqlite3
 import time
 
 from penstock.errors import PenstockError, PublishUnknown, StoreUnavailable
+from penstock.stores.sqlite.access import Access
 from penstock.stores.sqlite.failures import translate, translated
 from penstock.stores.sqlite.fairness import HOLD, Fairness
 from penstock.stores.sqlite.forkable import Forkable
 from penstock.stores.sqlite.reply import Reply, send
-from penstock.stores.sqlite.writer import Access
 
 _SLOW = 0.05
 """Seconds from the first statement to the commit."""

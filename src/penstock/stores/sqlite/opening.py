@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from penstock.stores.sql.executors import drive
 from penstock.stores.sql.library import Library
 from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite import migrate
@@ -38,7 +37,7 @@ def _is_up(connection: sqlite3.Connection, library: Library, clock: StoreClock) 
     schema = migrate.read(connection)
     if schema.found < migrate.NEEDED or schema.compatible > migrate.NEEDED:
         return False
-    return drive(clock.load(), library, connections.runner(connection))
+    return connections.drive(connection, clock.load(), library)
 
 
 @contextmanager
@@ -59,5 +58,5 @@ def _bring_up(connection: sqlite3.Connection, path: str, library: Library, clock
         schema = migrate.read(connection)
     migrate.check(schema, path)
     connection.execute("begin immediate")
-    drive(clock.anchor(), library, connections.runner(connection))
+    connections.drive(connection, clock.anchor(), library)
     connection.execute("commit")

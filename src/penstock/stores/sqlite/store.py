@@ -8,6 +8,7 @@ from penstock.errors import StoreUnavailable
 from penstock.ports.signals import Signals
 from penstock.ports.store import Durability
 from penstock.stores.sql.library import Library
+from penstock.stores.sqlite.access import Access
 from penstock.stores.sqlite.checkpoint import Checkpointer
 from penstock.stores.sqlite.clock import StoreClock
 from penstock.stores.sqlite.files import Folder
@@ -21,7 +22,6 @@ from penstock.stores.sqlite.reply import in_a_thread
 from penstock.stores.sqlite.room import PATIENCE
 from penstock.stores.sqlite.threads import Threads
 from penstock.stores.sqlite.writelock import WriteLock
-from penstock.stores.sqlite.writer import Access
 
 TX_LIMIT = 5.0
 """Seconds that a transaction may hold the file's write lock."""
@@ -84,11 +84,12 @@ class SqliteStore:
 
         checkpointer = Checkpointer()
 
-        def access(lock: WriteLock, committed: Callable[[], None]) -> Access:
+        def access(committed: Callable[[], None]) -> Access:
             power = self._durability != "process"
+            lock = WriteLock(self._folder.path / "write.lock", self._patience)
             return Access(self._folder.database, library, self.clock, self._signals, lock, power, checkpointer, committed)
 
-        self._threads = threads = Threads(self._folder, access, tx_limit=self._tx_limit, patience=self._patience)
+        self._threads = threads = Threads(self._folder, access, self._tx_limit)
         self.queue = SqliteQueue(threads.writer, threads.reader, self._limits, self._patience)
         self.leases = SqliteLeases(threads.writer, threads.reader, self.clock, self._folder)
         self.inspect = SqliteInspect(threads.reader)

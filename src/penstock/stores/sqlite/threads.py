@@ -6,38 +6,34 @@ from collections.abc import Callable
 
 from penstock.ports.store import Durability
 from penstock.ports.transaction import ForeignConnection
+from penstock.stores.sqlite.access import Access
 from penstock.stores.sqlite.doorbell import Ringer, Watch
 from penstock.stores.sqlite.files import Folder
 from penstock.stores.sqlite.handle import Handle
 from penstock.stores.sqlite.joined import Host, Joined, as_foreign
 from penstock.stores.sqlite.reader import Reader
 from penstock.stores.sqlite.transaction import Transaction, TransactionThread
-from penstock.stores.sqlite.writelock import WriteLock
-from penstock.stores.sqlite.writer import Access, Writer
+from penstock.stores.sqlite.writer import Writer
 
 
 class Threads:
     """Writer and reader start at once, the transaction thread at the first transaction."""
 
-    def __init__(
-        self, folder: Folder, make_access: Callable[[WriteLock, Callable[[], None]], Access], *, tx_limit: float, patience: float
-    ) -> None:
+    def __init__(self, folder: Folder, make_access: Callable[[Callable[[], None]], Access], tx_limit: float) -> None:
         self._folder = folder
         self._ringer = Ringer(folder.bells)
         self._make_access = make_access
         self._tx_limit = tx_limit
-        self._patience = patience
-        self._locks = [WriteLock(folder.path / "write.lock", patience)]
-        self.access = make_access(self._locks[0], self._ringer.ring)
+        self.access = make_access(self._ringer.ring)
         self.writer = Writer(self.access)
         self.reader = Reader(folder.database, self.access.library)
+        self._other: Access | None = None
         self._transactions: TransactionThread | None = None
 
     def transaction(self, *, shared: bool) -> Handle:
         if self._transactions is None:
-            self._locks.append(WriteLock(self._folder.path / "write.lock", self._patience))
-            access = self._make_access(self._locks[-1], self._ringer.ring)
-            self._transactions = TransactionThread(access, self._tx_limit)
+            self._other = self._make_access(self._ringer.ring)
+            self._transactions = TransactionThread(self._other, self._tx_limit)
         return Handle(self.access, self._transactions, Transaction(shared=shared))
 
     def join(self, connection: object, durability: Durability) -> Joined:
@@ -54,5 +50,6 @@ class Threads:
         self.writer.close()
         self.reader.close()
         self._ringer.close()
-        for lock in self._locks:
-            lock.close()
+        for access in (self.access, self._other):
+            if access is not None:
+                access.lock.close()

@@ -24,11 +24,11 @@ from msgspec import Struct
 
 from penstock.errors import StoreUnavailable, TransactionClosed
 from penstock.stores.sqlite import connection as connections
+from penstock.stores.sqlite.access import Access
 from penstock.stores.sqlite.failures import translate
 from penstock.stores.sqlite.forkable import Forkable
 from penstock.stores.sqlite.hold import Hold
 from penstock.stores.sqlite.reply import Reply, send
-from penstock.stores.sqlite.writer import Access
 
 _STEPS = 20_000
 """Instructions of SQLite's machine between looks at the clock: well under a millisecond."""

@@ -21,26 +21,22 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct
 
 from penstock.errors import PublishUnknown, SchemaOutdated, StoreCorrupt, StoreFull, StoreReadOnly, StoreUnavailable
-from penstock.model.clock import Clock
 from penstock.model.statement import Program
-from penstock.ports.signals import Signals
-from penstock.stores.sql.executors import drive
-from penstock.stores.sql.library import Library
 from penstock.stores.sqlite import connection as connections
+from penstock.stores.sqlite.access import Access
 from penstock.stores.sqlite.checkpoint import Checkpointer
 from penstock.stores.sqlite.failures import translated
 from penstock.stores.sqlite.fairness import Fairness
 from penstock.stores.sqlite.forkable import Forkable
 from penstock.stores.sqlite.operations import Group, Operation
 from penstock.stores.sqlite.reply import Answer, Reply, send
-from penstock.stores.sqlite.writelock import WriteLock
 
 _GROUP = 4_000
 """Messages in one group at the most."""
@@ -54,21 +50,6 @@ class Ticket(Struct, gc=False, eq=False):
     operation: Operation
     reply: Reply
     weight: int
-
-
-class Access(Struct, frozen=True):
-    """What the writer works with."""
-
-    path: str
-    library: Library
-    clock: Clock
-    signals: Signals
-    lock: WriteLock
-    power: bool
-    """Commits that must survive power loss are synced."""
-    checkpointer: Checkpointer
-    committed: Callable[[], None]
-    """Called after each group that may have brought work."""
 
 
 class Writer:
@@ -130,7 +111,6 @@ class Writer:
 
     def _connect(self) -> sqlite3.Connection:
         self._connection = connections.connect(self._access.path)
-        self._run = connections.runner(self._connection)
         self._synced = True
         self._changes = 0
         return self._connection
@@ -219,7 +199,7 @@ class Writer:
 
     def _drive(self, program: Program[Sequence[Any]], doing: str) -> Sequence[Any]:
         try:
-            return drive(program, self._access.library, self._run)
+            return connections.drive(self._connection, program, self._access.library)
         except sqlite3.Error as error:
             raise translated(error, doing) from error
 
