@@ -14,7 +14,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 help:
 	@echo 'make demo     signups, e-mails and killed workers, live; ends with a reconciliation (ARGS="--for 30 --kills 3")'
-	@echo 'make test     everything: static checks, all tests, wheel and sdist in clean environments (ARGS="-k word" for some tests)'
+	@echo 'make test     everything: static checks, all tests, wheel and sdist in clean environments, most tests again with other Pythons that are here (ARGS="-k word" for some tests)'
 	@echo 'make check    the fast loop: format, lint, types, import contracts, architecture and unit tests'
 	@echo 'make bench    the benchmarks (ARGS=--help)'
 	@echo 'make format   write the format and the fixes that are safe'
@@ -28,6 +28,7 @@ demo: demo-environment
 
 test: static
 	$(BIN)/pytest $(ARGS)
+	@$(PYTHON) scripts/interpreters $(ARGS)
 
 check: static
 	$(BIN)/pytest $(QUICK) --quiet $(ARGS)
@@ -50,7 +51,7 @@ lock:
 	@$(PYTHON) scripts/lock $(ARGS)
 
 clean:
-	rm -rf .venv .venv.lock build dist .hypothesis .*_cache
+	rm -rf .venv .venv.lock .venv-* build dist .hypothesis .*_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 demo-environment:
