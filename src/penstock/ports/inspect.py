@@ -31,12 +31,8 @@ class Inspect(Protocol):
 class Settings(Protocol):
     """What an operator set. It wins over the code, and code never overwrites it."""
 
-    async def read(self, scope: str) -> dict[str, str]:
-        """`scope`: e.g. `queue:mail`. Values are JSON."""
-        ...
-
     async def write(self, scope: str, name: str, value: str | None, by: str) -> None:
-        """None removes it. Rings every worker."""
+        """`scope`: e.g. `queue:mail`. `value`: JSON; None removes it. Rings every worker."""
         ...
 
     async def paused(self) -> frozenset[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -51,12 +50,11 @@ class Leases(Protocol):
         """Enter the registry, and hold the proof of life (SQLite: a locked file)."""
         ...
 
-    async def beat(self, incarnation: int) -> bool:
-        """False: this incarnation was declared dead. It must stop, whatever it holds is another's."""
-        ...
-
     def beat_now(self, incarnation: int) -> bool:
-        """The same, blocking the calling thread: the beats must not depend on the event loop."""
+        """Blocks the calling thread: the beats must not depend on the event loop.
+
+        False: this incarnation was declared dead. It must stop, whatever it holds is another's.
+        """
         ...
 
     async def others(self, incarnation: int) -> list[Seen]:
@@ -73,8 +71,4 @@ class Leases(Protocol):
 
     async def lead(self, role: str, incarnation: int, lease: int) -> bool:
         """Take or keep the lease of a role (`maintenance`) for `lease` µs. False: another live worker has it."""
-        ...
-
-    async def routable(self, tasks: Collection[str]) -> Sequence[str]:
-        """Those of `tasks` that a live worker knows."""
         ...

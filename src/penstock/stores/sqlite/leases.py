@@ -8,7 +8,7 @@ a worker that was only slow finds nothing to settle and is told so by its next b
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -109,10 +109,3 @@ def _put_back(owner: int, rows: Sequence[Row], tally: Tally) -> Program[None]:
 def lead(role: str, owner: int, lease: int, now: int) -> Program[bool]:
     """Taken when free, over, or held by nobody who lives: one compare-and-set."""
     return bool((yield Statement("lead", {"role": role, "owner": owner, "now": now, "until": now + lease})))
-
-
-def routable(tasks: Collection[str]) -> Program[list[str]]:
-    known: set[str] = set()
-    for row in (yield Statement("worker_tasks")):
-        known.update(msgspec.json.decode(row[0], type=list[str]))
-    return [task for task in tasks if task in known]

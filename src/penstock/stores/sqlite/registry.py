@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from penstock.errors import StoreUnavailable
@@ -38,9 +38,6 @@ class SqliteLeases:
             self._unlock(worker.incarnation)
             raise
 
-    async def beat(self, incarnation: int) -> bool:
-        return await self._writer.submit(self._beat(incarnation))  # type: ignore[no-any-return]
-
     def beat_now(self, incarnation: int) -> bool:
         return self._writer.submit_blocking(self._beat(incarnation))  # type: ignore[no-any-return]
 
@@ -75,9 +72,6 @@ class SqliteLeases:
 
         return await self._writer.submit(_run(program, f"lead {role}"))  # type: ignore[no-any-return]
 
-    async def routable(self, tasks: Collection[str]) -> Sequence[str]:
-        return await self._writer.submit(_run(lambda _: leases.routable(tasks), "look up tasks"))  # type: ignore[no-any-return]
-
     def close(self) -> None:
         for lock in self._locks.values():
             lock.close()
@@ -95,9 +89,6 @@ class SqliteSettings:
     def __init__(self, writer: Writer, reader: Reader) -> None:
         self._writer = writer
         self._reader = reader
-
-    async def read(self, scope: str) -> dict[str, str]:
-        return {row[0]: row[1] for row in await self._reader.rows("settings", {"scope": scope})}
 
     async def write(self, scope: str, name: str, value: str | None, by: str) -> None:
         work = Run(lambda now: settings_write(scope, name, value, by, now), f"set {name} of {scope}", rings=True)
