@@ -66,7 +66,8 @@ class Leases(Protocol):
         ...
 
     async def leave(self, incarnation: int) -> None:
-        """Leave the registry in good order; what is still held is released uncounted."""
+        """Leave the registry in good order; what is still held is released uncounted. One that was declared dead is in it no more:
+        then only its proof of life goes."""
         ...
 
     async def lead(self, role: str, incarnation: int, lease: int) -> bool:

@@ -75,6 +75,16 @@ class LeaseConformance:
         with pytest.raises(LeaseLost):
             await slow.ask()
 
+    async def test_a_worker_declared_dead_leaves_without_effect(self, store: Ground) -> None:
+        slow, quick = await store.worker(), await store.worker()
+        await store.put("a")
+        await slow.claim_one()
+        await store.rescue(slow, by=quick)
+        held = await quick.claim_one()
+        await slow.leave()
+        await quick.done(held)
+        assert [each.incarnation for each in await store.store.inspect.workers()] == [quick.incarnation]
+
     async def test_one_death_changes_nothing(self, store: Ground) -> None:
         dead, living = await store.worker(), await store.worker()
         await store.put("a")
