@@ -47,7 +47,11 @@ class Leases(Protocol):
     """Leases belong to worker incarnations, not to messages."""
 
     async def enrol(self, worker: Enrolment) -> None:
-        """Enter the registry, and hold the proof of life (SQLite: a locked file)."""
+        """Enter the registry, and hold the proof of life (SQLite: a locked file).
+
+        A hook lasts while one live worker declares it, or none knows its task: so a release that lacks it takes it away only when
+        the last worker that has it has left.
+        """
         ...
 
     def beat_now(self, incarnation: int) -> bool:

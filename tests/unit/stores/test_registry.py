@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from penstock.observe.signals import Signals
@@ -12,8 +11,7 @@ from penstock.stores.sqlite.store import SqliteStore
 
 def lock_files() -> list[str]:
     """Open in this process, also those that were deleted."""
-    descriptors = Path("/proc/self/fd")
-    names = [os.readlink(descriptors / number) for number in os.listdir(descriptors) if (descriptors / number).is_symlink()]
+    names = [str(descriptor.readlink()) for descriptor in Path("/proc/self/fd").iterdir() if descriptor.is_symlink()]
     return [name for name in names if "/worker-" in name]
 
 
