@@ -169,6 +169,16 @@ def test_health(console: Console) -> None:
     assert console.run("health", "lively").code == 2
 
 
+def test_health_of_a_damaged_file(console: Console) -> None:
+    with (console.folder / "shop.db").open("r+b") as file:
+        file.write(b"\xff" * 4096)
+    for probe in ("live", "ready"):
+        answer = console.run("health", probe, "--json")
+        assert (answer.code, answer.data["store"]) == (69, "sqlite:///shop.db")
+        assert "the file is not an SQLite database" in answer.data["problem"]
+        assert "Traceback" not in answer.err
+
+
 def test_a_probe_loads_neither_click_nor_an_app(console: Console) -> None:
     program = (
         "import sys\n"

@@ -129,6 +129,13 @@ def test_a_claim_from_a_deep_queue_costs_what_it_takes(machine: Machine) -> None
     assert machine.steps < shallow * 2 + 1_000
 
 
+def test_a_probe_of_a_full_store_touches_a_row_a_table(machine: Machine) -> None:
+    machine.put(CROWD)
+    machine.steps = 0
+    machine.connection.execute(LIBRARY["touch"]).fetchall()
+    assert machine.steps < 500
+
+
 def test_a_put_behind_a_deep_queue_costs_what_it_puts(machine: Machine) -> None:
     machine.put(1, prefix="first ")
     shallow = machine.steps

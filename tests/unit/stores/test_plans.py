@@ -25,6 +25,7 @@ SCANS = {
     "free_all_keys": {"busy"},  # a rescue, now and then
     "letters": {"dead"},  # an operator looks: dead letters are few, and any of their fields may be asked for
     "count_letters": {"dead"},
+    "touch": {"message", "ready", "later", "aside", "busy", "leased", "finished", "dead", "attempt"},  # one row each
 }
 SORTS = {
     "find_letters",  # as many as were asked for
