@@ -169,7 +169,7 @@ class Ground:
 
     async def recount(self, queue: str = QUEUE) -> Counts:
         """As they are, job by job. Right while nothing was pruned or discarded."""
-        jobs = await self.store.inspect.jobs(JobFilter(queue=queue), limit=ALL)
+        jobs = (await self.store.inspect.jobs(JobFilter(queue=queue), limit=ALL)).jobs
         found = Counter(job.status for job in jobs)
         waiting, delayed = found["waiting"] + found["unroutable"], found["delayed"] + found["retrying"]
         return Counts(waiting, delayed, found["running"], found["dead"], found["done"], found["cancelled"], found["expired"])
