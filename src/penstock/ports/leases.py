@@ -77,3 +77,10 @@ class Leases(Protocol):
     async def lead(self, role: str, incarnation: int, lease: int) -> bool:
         """Take or keep the lease of a role (`maintenance`) for `lease` µs. False: another live worker has it."""
         ...
+
+    async def elsewhere(self, incarnation: int) -> list[str]:
+        """Queues that are not its own, in which messages of its tasks wait and nobody else takes them.
+
+        Enrolled on this handle. Costs little whatever waits: one behind thousands may be found only after some looks.
+        """
+        ...

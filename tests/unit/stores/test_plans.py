@@ -77,6 +77,9 @@ PARTS = {
     "newest_dead": "SEARCH penstock_dead USING INTEGER PRIMARY KEY (rowid<?)",
     "seqs_waiting": "SEARCH r USING PRIMARY KEY (queue=? AND rank=? AND seq=?)",
     "seqs_later": "SEARCH penstock_later USING PRIMARY KEY (queue>? AND queue<?)",
+    "queues_set_aside": "SEARCH a USING COVERING INDEX penstock_aside_stray (queue=? AND stray=?)",
+    "glance_ready": "SEARCH r USING PRIMARY KEY (queue=? AND (rank,seq)>(?,?))",
+    "glance_later": "SEARCH l USING PRIMARY KEY (queue=? AND (due,seq)>(?,?))",
     "seqs_running": "SEARCH l USING PRIMARY KEY (owner=? AND seq<?)",
 }
 

@@ -73,6 +73,9 @@ class Worker:
         """On a thread, as the engine does."""
         return await asyncio.to_thread(self.store.leases.beat_now, self.incarnation)
 
+    async def elsewhere(self) -> list[str]:
+        return await self.store.leases.elsewhere(self.incarnation)
+
     async def leave(self) -> None:
         await self.store.leases.leave(self.incarnation)
 
