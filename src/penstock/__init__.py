@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from penstock.api.context import Context
     from penstock.api.inject import inject
-    from penstock.api.job import Job
+    from penstock.api.job import Job, SyncJob
     from penstock.api.letter import DeadLetter
     from penstock.api.router import Router
-    from penstock.api.task import BoundCall, Task
-    from penstock.api.transaction import Transaction
-    from penstock.app import App
+    from penstock.api.task import BoundCall, SyncTask, Task
+    from penstock.api.transaction import SyncTransaction, Transaction
+    from penstock.app import App, Next, Stage, SyncApp
+    from penstock.engine.program import WorkerOptions
+    from penstock.engine.worker import Worker
     from penstock.model.delivery import Delivery
-    from penstock.model.outcome import Committed, Dead, Done, Failed, Outcome, Released, Snoozed
+    from penstock.model.job import Status
+    from penstock.model.outcome import Committed, Dead, Done, Failed, Failure, Outcome, Released, Snoozed
     from penstock.model.retry import Reject, Retry, RetryAfter, Snooze
 else:
     # Type checkers do not see this part, so that they refuse a name that does not exist.
@@ -25,14 +28,17 @@ else:
     _MODULES: Mapping[str, str] = {
         "api.context": "Context",
         "api.inject": "inject",
-        "api.job": "Job",
+        "api.job": "Job SyncJob",
         "api.letter": "DeadLetter",
         "api.router": "Router",
-        "api.task": "BoundCall Task",
-        "api.transaction": "Transaction",
-        "app": "App",
+        "api.task": "BoundCall SyncTask Task",
+        "api.transaction": "SyncTransaction Transaction",
+        "app": "App Next Stage SyncApp",
+        "engine.program": "WorkerOptions",
+        "engine.worker": "Worker",
         "model.delivery": "Delivery",
-        "model.outcome": "Committed Dead Done Failed Outcome Released Snoozed",
+        "model.job": "Status",
+        "model.outcome": "Committed Dead Done Failed Failure Outcome Released Snoozed",
         "model.retry": "Reject Retry RetryAfter Snooze",
     }
 
@@ -58,7 +64,9 @@ __all__ = [
     "Delivery",
     "Done",
     "Failed",
+    "Failure",
     "Job",
+    "Next",
     "Outcome",
     "Reject",
     "Released",
@@ -67,7 +75,15 @@ __all__ = [
     "Router",
     "Snooze",
     "Snoozed",
+    "Stage",
+    "Status",
+    "SyncApp",
+    "SyncJob",
+    "SyncTask",
+    "SyncTransaction",
     "Task",
     "Transaction",
+    "Worker",
+    "WorkerOptions",
     "inject",
 ]

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock import App
-from penstock.engine.program import WorkerOptions
+from penstock import App, WorkerOptions
 from penstock.model.events import Event, WorkerRescued
 from tests.integration.cli.console import PATIENCE
 from tests.integration.play import heard, program, rows, tell

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from penstock import App, Context, Delivery, Outcome, Reject, Retry, Snooze, Transaction, inject
-from penstock.engine.program import WorkerOptions
+from penstock import App, Context, Delivery, Outcome, Reject, Retry, Snooze, Transaction, WorkerOptions, inject
 from penstock.errors import ConfigurationError, JobCancelled, JobFailed, QueueFull, ResultUnavailable
 from penstock.model.clock import SECOND
 from penstock.model.job import JobView

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock import App, Job, Task
+from penstock import App, Job, Retry, Task, WorkerOptions
 from penstock.errors import JobFailed
 from penstock.model.job import Status
 from tests.integration.cli.console import PATIENCE
@@ -114,6 +114,35 @@ async def test_a_new_task_waits_for_the_new_release(releases: tuple[Path, App, A
             await heard(after, "ready")
             jobs = [early, *[await ship.enqueue(n) for n in range(2, 30)]]
             assert [await job.result(timeout=PATIENCE) for job in jobs] == [f"new ships {n}" for n in range(1, 30)]
+
+
+async def test_a_task_that_moved_to_another_queue_leaves_nothing_behind(releases: tuple[Path, App, App]) -> None:
+    """Whatever waits in the old queue: behind others that nobody knows, of a key, for its time, for a retry."""
+    _, old, new = releases
+
+    @old.task(name="ship", queue="a", retry=Retry(first=0.1, limit=0.1))
+    async def ship_from_a(order: int) -> str:
+        raise ConnectionError("the old release fails")
+
+    @old.task(queue="a")
+    async def gone() -> None: ...
+
+    @new.task(name="ship", queue="b")
+    async def ship_from_b(order: int) -> str:
+        return f"new ships {order}"
+
+    async with old.worker():
+        failed = await ship_from_a.enqueue(0)
+        await becomes(old, failed, "retrying")
+    lost = [await gone.enqueue() for _ in range(3)]
+    jobs = [failed, await ship_from_a.enqueue(1), await ship_from_a.using(delay=0.3).enqueue(2)]
+    jobs += [await ship_from_a.using(key="k").enqueue(n) for n in (3, 4)]
+    async with new.worker(WorkerOptions(queues=(("b", 1),))):
+        assert await (await ship_from_b.enqueue(5)).result(timeout=PATIENCE) == "new ships 5"
+        assert await jobs[1].status() == "waiting"
+    async with new.worker():
+        assert [await job.result(timeout=PATIENCE) for job in jobs] == [f"new ships {n}" for n in range(5)]
+        assert {await job.status() for job in lost} == {"unroutable"}
 
 
 async def test_a_new_argument_is_retried_until_the_new_release_takes_it(releases: tuple[Path, App, App]) -> None:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock import App, Retry, Transaction
+from penstock import App, Retry, Transaction, WorkerOptions
 from penstock.engine import claimer
-from penstock.engine.program import WorkerOptions
 from penstock.errors import JobCancelled, JobFailed
 from penstock.stores.sqlite import doorbell
 

@@ -198,7 +198,7 @@ class QueueMachine(RuleBasedStateMachine):
     @invariant()
     def store_and_model_agree(self) -> None:
         self.take_note_of_expired()
-        jobs = self.run(self.ground.store.inspect.jobs(JobFilter(), limit=ALL))
+        jobs = self.run(self.ground.store.inspect.jobs(JobFilter(), limit=ALL)).jobs
         waiting = {"waiting", "delayed", "retrying", "unroutable"}
         assert {job.id: "open" if job.status in waiting else job.status for job in jobs} == {
             name: entry.state for name, entry in self.entries.items()
@@ -225,7 +225,7 @@ class QueueMachine(RuleBasedStateMachine):
                 self.run(held.worker.release(run))
         self.ground.advance(3_600)
         self.run(self.drain_with_a_fresh_worker())
-        left = [job.id for job in self.run(self.ground.store.inspect.jobs(JobFilter(), limit=ALL)) if job.ended is None]
+        left = [job.id for job in self.run(self.ground.store.inspect.jobs(JobFilter(), limit=ALL)).jobs if job.ended is None]
         assert left == []
 
     async def drain_with_a_fresh_worker(self) -> None:

@@ -19,13 +19,14 @@ from penstock.errors import ConfigurationError, PenstockError
 def main(arguments: Sequence[str]) -> int:
     """The exit code: 0, 69 (not so now) or 78 (no store is named)."""
     asked = _parser().parse_args(arguments)
+    found: config.Found | None = None
     try:
         found = config.find_store(asked.store, Path.cwd())
         if found is None:
             raise ConfigurationError("no store is named: give --store URL, set PENSTOCK_STORE, or write it under [tool.penstock]")
         problem, code = _probe(asked.probe, found.url), exits.UNAVAILABLE
     except PenstockError as error:
-        found, problem, code = None, str(error), exits.code_of(error)
+        problem, code = str(error), exits.code_of(error)
     _tell(asked, found, problem)
     return exits.OK if problem is None else code
 

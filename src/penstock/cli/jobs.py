@@ -16,9 +16,10 @@ from penstock.cli.finding import Place, in_store
 from penstock.cli.groups import Commands
 from penstock.cli.page import job_page, unroutable
 from penstock.cli.tables import Column, note, show_json, show_table
-from penstock.cli.words import relative, utc
+from penstock.cli.words import count, relative, utc
 from penstock.errors import NotFound
-from penstock.model.job import Cancelled, JobFilter, JobView, Status
+from penstock.model.job import Cancelled, JobFilter, JobList, JobView, Status
+from penstock.ports.inspect import DEPTH
 from penstock.ports.store import Store
 
 _STATUSES = get_args(Status)
@@ -47,26 +48,35 @@ _filtered = bundled(
 @jobs.command("ls")
 @_filtered
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option("--depth", type=click.IntRange(1), default=DEPTH, show_default=True, help="How many jobs to look at for those that match.")
 @in_store
-def ls(place: Place, where: JobFilter, limit: int) -> None:
+def ls(place: Place, where: JobFilter, limit: int, depth: int) -> None:
     """The newest first."""
 
-    async def look(store: Store) -> tuple[Sequence[JobView], set[str], int]:
-        found = await store.inspect.jobs(where, limit=limit)
-        if not found:
+    async def look(store: Store) -> tuple[JobList, set[str], int]:
+        listed = await store.inspect.jobs(where, limit=limit, depth=depth)
+        if not listed.jobs:
             await hint_unknown(store, where)
-        return found, await known_tasks(store), store.clock.now()
+        return listed, await known_tasks(store), store.clock.now()
 
-    found, tasks, now = place.run(look)
+    listed, tasks, now = place.run(look)
     if place.as_json:
-        show_json({"jobs": [job_facts(job) for job in found], "limit": limit})
+        show_json({"jobs": [job_facts(job) for job in listed.jobs], "limit": limit, "looked_at": listed.looked})
         return
-    _table(found, now)
-    lost = {job.task for job in found if job.status == "unroutable"}
+    _table(listed.jobs, now)
+    lost = {job.task for job in listed.jobs if job.status == "unroutable"}
     for task in sorted(lost):
         note(f"unroutable: {unroutable(task, tasks)}")
-    if len(found) == limit:
+    if len(listed.jobs) == limit:
         note(f"the newest {limit} are shown; narrow it down, or raise --limit")
+    if listed.looked is not None:
+        note(_ended_at(listed.looked, where.status))
+
+
+def _ended_at(looked: int, status: Status | None) -> str:
+    which = "due soonest" if status in ("delayed", "retrying") else "the newest"
+    advice = "raise --depth" if status else "give a --status, or raise --depth"
+    return f"looked at {count(looked, f'{status} job' if status else 'job')}, {which}; others may match: {advice}"
 
 
 def _table(found: Sequence[JobView], now: int) -> None:

@@ -38,7 +38,7 @@ def _order(
 _how = bundled(
     "how",
     _order,
-    click.option("--queues", callback=weights, help="Only these, with weights: mail:5,reports."),
+    click.option("--queues", callback=weights, help="Only these, with weights: mail:5,reports. Else all where jobs of its tasks wait."),
     click.option("--store", metavar="URL", help="Instead of the app's own."),
     click.option(
         "--shutdown-timeout",

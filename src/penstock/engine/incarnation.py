@@ -4,7 +4,8 @@
 - It beats before it claims, and beats until its last end is written.
 - Declared dead (by a beat or a claim that says so): nothing it holds is its own any more. Its handlers are cancelled, what
   it has not written is dropped, and the worker begins a new incarnation. It never continues under the old one.
-- It leaves last: whatever is still held then goes back uncounted. A crash before that is a rescue, which counts a death.
+- It leaves last: whatever is still held then goes back uncounted. A crash before that is a rescue, which counts a death. Lost, it
+  leaves too: it holds nothing any more, but this process still holds its proof of life.
 """
 
 from __future__ import annotations
@@ -56,8 +57,7 @@ class Incarnation:
         await self._upkeep.stop()
         await self._pulse.stop()
         await self._beat.stop()
-        if not self.lost:
-            await self._leave()
+        await self._leave()
 
     async def abort(self) -> None:
         """After it was lost. May be called again."""
@@ -66,6 +66,7 @@ class Incarnation:
         await self._upkeep.stop()
         await self._pulse.stop()
         await self._beat.stop()
+        await self._leave()
 
     def lose(self) -> None:
         if not self.lost:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from penstock.engine.claimer import Claimer
 from penstock.engine.duty import Duty
 from penstock.engine.recall import Recall
 from penstock.engine.rotation import Rotation
+from penstock.engine.scout import Scout
 from penstock.engine.settler import Settler
 from penstock.engine.supervisor import Supervisor
 from penstock.engine.workshop import Workshop
@@ -22,11 +24,13 @@ class Line:
         self._settler = Settler(store.queue, duty.incarnation, duty.ties)
         self._workshop = Workshop(duty, self._settler)
         self._runner, table = self._workshop.runner, self._workshop.table
-        work = (Rotation(duty.queues), self._runner, self._settler)
+        self._rotation = Rotation(duty.queues)
+        work = (self._rotation, self._runner, self._settler)
         self._claimer = Claimer(store.queue, store.clock, duty.program.routes, work, duty.ties)
         self._recall = Recall((store.queue, store.settings), duty.incarnation, self._runner, table, duty.ties)
         self._over = False
-        self._supervisor = Supervisor([self._settler, self._recall, self._claimer])
+        scouts = [] if duty.options.queues else [Scout(store.leases, duty.incarnation, self._adopt, duty.ties)]
+        self._supervisor = Supervisor([self._settler, self._recall, self._claimer, *scouts])
 
     @property
     def released(self) -> int:
@@ -39,6 +43,10 @@ class Line:
         """The store has news."""
         self._claimer.ring()
         self._recall.ring()
+
+    def _adopt(self, queues: Sequence[str]) -> None:
+        if self._rotation.adopt(queues):
+            self._claimer.ring()
 
     def faint(self, faint: bool) -> None:
         """The worker cannot beat: give back what it holds while it is still its own, and take nothing."""

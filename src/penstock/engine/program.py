@@ -32,7 +32,7 @@ class WorkerOptions(Struct, frozen=True):
 
     concurrency: int = 100
     queues: tuple[tuple[str, int], ...] = ()
-    """Names and weights; empty: the queues of all routes."""
+    """Names and weights: only these. Empty: the queues of all routes, and others where jobs of theirs wait."""
     lease: float = 15.0
     shutdown_timeout: float = 25.0
     stall_limit: float = 60.0

@@ -19,6 +19,7 @@ class Rotation:
     """
 
     def __init__(self, queues: Sequence[tuple[str, int]]) -> None:
+        self._own = tuple(queues)
         self._queues = deque(queues)
         self._all = frozenset(queue for queue, _ in queues)
         self._busy = self._all
@@ -33,6 +34,17 @@ class Rotation:
     def restart(self) -> None:
         """There is news, nobody knows where."""
         self._empty = frozenset()
+
+    def adopt(self, others: Sequence[str]) -> bool:
+        """Besides its own, take these from now on, and no others. True: some are new."""
+        wanted = dict([(queue, 1) for queue in others] + list(self._own))
+        new = wanted.keys() - self._all
+        if wanted.keys() != self._all:
+            self._all = frozenset(wanted)
+            self._queues = deque(wanted.items())
+            self._busy = (self._busy | new) & self._all or self._all
+            self._empty &= self._all
+        return bool(new)
 
     def divide(self, room: int) -> list[tuple[str, int]]:
         if len(self._queues) == 1:
@@ -49,11 +61,11 @@ class Rotation:
     def learn(self, claimed: Claimed) -> None:
         """What the claim brought. From nothing follows nothing: all are asked alike again."""
         if len(self._all) > 1:
-            self._busy = frozenset(run[0].queue for run in claimed.runs) or self._all
+            self._busy = frozenset(run[0].queue for run in claimed.runs) & self._all or self._all
         if claimed.more:
             self._empty -= self._asked
         else:
-            self._empty |= self._asked
+            self._empty |= self._asked & self._all
 
     def _probe_and_share(self, room: int) -> list[tuple[str, int]]:
         probes = [(queue, 1) for queue, _ in self._queues if queue not in self._busy][: room // _PROBES]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -54,6 +55,14 @@ class JobView(Struct, frozen=True):
     unavailable: str | None = None
     cancel_requested: bool = False
     history: tuple[Attempt, ...] = ()
+
+
+class JobList(Struct, frozen=True):
+    """Jobs that match a filter, the newest first."""
+
+    jobs: Sequence[JobView]
+    looked: int | None = None
+    """The look ended after so many jobs, and others may match. None: there are no others, or as many were found as asked for."""
 
 
 class DeadLetterView(Struct, frozen=True):

@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from penstock.model.job import DeadLetterView, JobFilter, JobView, QueueView, WorkerView
+from penstock.model.job import DeadLetterView, JobFilter, JobList, JobView, QueueView, WorkerView
+
+DEPTH = 100_000
+"""Jobs that a look for some of them goes through."""
 
 
 class Inspect(Protocol):
     async def job(self, job_id: str) -> JobView | None: ...
 
-    async def jobs(self, where: JobFilter, *, limit: int, before: int | None = None) -> Sequence[JobView]:
-        """Newest first, without their histories. `before`: the `seq` of the last one seen, to page on."""
+    async def jobs(self, where: JobFilter, *, limit: int, before: int | None = None, depth: int = DEPTH) -> JobList:
+        """Newest first, without their histories. `before`: the `seq` of the last one seen, to page on.
+
+        Looks at no more than `depth` jobs: the newest, of those in the state that is asked for; of the delayed and the
+        retrying, those that are due soonest. The answer says if that was the end of it.
+        """
         ...
 
     async def letter(self, job_id: str) -> DeadLetterView | None: ...
@@ -31,12 +38,8 @@ class Inspect(Protocol):
 class Settings(Protocol):
     """What an operator set. It wins over the code, and code never overwrites it."""
 
-    async def read(self, scope: str) -> dict[str, str]:
-        """`scope`: e.g. `queue:mail`. Values are JSON."""
-        ...
-
     async def write(self, scope: str, name: str, value: str | None, by: str) -> None:
-        """None removes it. Rings every worker."""
+        """`scope`: e.g. `queue:mail`. `value`: JSON; None removes it. Rings every worker."""
         ...
 
     async def paused(self) -> frozenset[str]:

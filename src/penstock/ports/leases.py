@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -48,15 +47,18 @@ class Leases(Protocol):
     """Leases belong to worker incarnations, not to messages."""
 
     async def enrol(self, worker: Enrolment) -> None:
-        """Enter the registry, and hold the proof of life (SQLite: a locked file)."""
-        ...
+        """Enter the registry, and hold the proof of life (SQLite: a locked file).
 
-    async def beat(self, incarnation: int) -> bool:
-        """False: this incarnation was declared dead. It must stop, whatever it holds is another's."""
+        A hook lasts while one live worker declares it, or none knows its task: so a release that lacks it takes it away only when
+        the last worker that has it has left.
+        """
         ...
 
     def beat_now(self, incarnation: int) -> bool:
-        """The same, blocking the calling thread: the beats must not depend on the event loop."""
+        """Blocks the calling thread: the beats must not depend on the event loop.
+
+        False: this incarnation was declared dead. It must stop, whatever it holds is another's.
+        """
         ...
 
     async def others(self, incarnation: int) -> list[Seen]:
@@ -68,13 +70,17 @@ class Leases(Protocol):
         ...
 
     async def leave(self, incarnation: int) -> None:
-        """Leave the registry in good order; what is still held is released uncounted."""
+        """Leave the registry in good order; what is still held is released uncounted. One that was declared dead is in it no more:
+        then only its proof of life goes."""
         ...
 
     async def lead(self, role: str, incarnation: int, lease: int) -> bool:
         """Take or keep the lease of a role (`maintenance`) for `lease` µs. False: another live worker has it."""
         ...
 
-    async def routable(self, tasks: Collection[str]) -> Sequence[str]:
-        """Those of `tasks` that a live worker knows."""
+    async def elsewhere(self, incarnation: int) -> list[str]:
+        """Queues that are not its own, in which messages of its tasks wait and nobody else takes them.
+
+        Enrolled on this handle. Costs little whatever waits: one behind thousands may be found only after some looks.
+        """
         ...

@@ -96,9 +96,9 @@ class Administration(Protocol):
     def migrate(self) -> Schema: ...
 
     def live(self) -> bool:
-        """The store answers."""
+        """The store answers. Raises StoreError: why it does not."""
         ...
 
     def ready(self) -> str | None:
-        """None, or why no work can be done now (no schema, no worker that beats, nothing writable)."""
+        """None, or why no work can be done now (damage that a glance shows, no schema, no worker that beats, nothing writable)."""
         ...

@@ -103,6 +103,17 @@ def test_hints_at_a_slip_in_a_filter(console: Console) -> None:
     assert "did you mean task" in console.run("dead", "ls", "--where", "taks=x").err
 
 
+def test_a_look_that_ends_before_the_last_job_says_so(console: Console) -> None:
+    for user in range(3):
+        console.ok("enqueue", "shop:app", "send", f"user_id={user}")
+    answer = console.ok("jobs", "ls", "--contains", "nothing", "--depth", "2")
+    assert "looked at 2 jobs, the newest; others may match: give a --status, or raise --depth" in answer.err
+    assert console.json("jobs", "ls", "--contains", "nothing", "--depth", "2")["looked_at"] == 2
+    assert console.json("jobs", "ls", "--contains", "nothing")["looked_at"] is None
+    shown = console.json("jobs", "ls", "--contains", '"user_id":0', "--depth", "3")
+    assert (len(shown["jobs"]), shown["looked_at"]) == (1, None)
+
+
 def test_cancels(console: Console) -> None:
     job = console.ok("enqueue", "shop:app", "send", "user_id=7").out.strip()
     assert console.json("jobs", "cancel", job)["jobs"] == [{"id": job, "ok": True, "outcome": "cancelled"}]
@@ -167,6 +178,16 @@ def test_health(console: Console) -> None:
         assert worker.stop() == 0
     assert console.run("health", "ready").code == 69
     assert console.run("health", "lively").code == 2
+
+
+def test_health_of_a_damaged_file(console: Console) -> None:
+    with (console.folder / "shop.db").open("r+b") as file:
+        file.write(b"\xff" * 4096)
+    for probe in ("live", "ready"):
+        answer = console.run("health", probe, "--json")
+        assert (answer.code, answer.data["store"]) == (69, "sqlite:///shop.db")
+        assert "the file is not an SQLite database" in answer.data["problem"]
+        assert "Traceback" not in answer.err
 
 
 def test_a_probe_loads_neither_click_nor_an_app(console: Console) -> None:

@@ -6,8 +6,7 @@ import asyncio
 import signal
 import sys
 
-from penstock import App
-from penstock.engine.program import WorkerOptions
+from penstock import App, WorkerOptions
 
 name, *tasks = sys.argv[1:]
 app = App(name=name)

@@ -8,8 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from penstock import App, DeadLetter, Retry
-from penstock.engine.program import WorkerOptions
+from penstock import App, DeadLetter, Retry, WorkerOptions
 
 mark = Path(sys.argv[1])
 app = App(name="shop")

@@ -16,8 +16,7 @@ from collections.abc import Callable
 
 from sqlalchemy import create_engine, text
 
-from penstock import App
-from penstock.engine.program import WorkerOptions
+from penstock import App, WorkerOptions
 from penstock.integrations.sqlalchemy import prepare
 
 CHILDREN = 4

@@ -153,6 +153,8 @@ class ScriptedLeases:
         self.rescue_gives: Callable[[int], Rescued | None] = lambda incarnation: Rescued(incarnation, 1, 0)
         self.alive: Callable[[int], bool] = lambda incarnation: True
         self.leads: Callable[[], bool] = lambda: True
+        self.astray: list[str] = []
+        self.searched = 0
         self._watch = watch
 
     async def enrol(self, worker: Enrolment) -> None:
@@ -177,6 +179,10 @@ class ScriptedLeases:
 
     async def lead(self, role: str, incarnation: int, lease: int) -> bool:
         return self.leads()
+
+    async def elsewhere(self, incarnation: int) -> list[str]:
+        self.searched += 1
+        return self.astray
 
 
 class ScriptedSettings:

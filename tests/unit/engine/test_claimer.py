@@ -224,6 +224,42 @@ def test_a_queue_is_not_emptied_by_a_claim_that_met_only_what_cannot_run() -> No
     assert not rotation.unfinished
 
 
+def test_a_queue_of_another_release_joins_for_as_long_as_it_is_found() -> None:
+    rotation = Rotation([("a", 3)])
+    rotation.divide(8)
+    rotation.learn(claimed())
+    assert rotation.adopt(["old"]) and rotation.unfinished
+    assert dict(rotation.divide(8)) == {"a": 6, "old": 2}
+    assert not rotation.adopt(["old"])
+    assert not rotation.adopt([])
+    rotation.learn(claimed("old", more=False))
+    assert not rotation.unfinished
+    assert rotation.divide(8) == [("a", 8)]
+
+
+def test_a_queue_of_its_own_keeps_its_weight() -> None:
+    rotation = Rotation([("a", 3), ("b", 1)])
+    assert not rotation.adopt(["a"])
+    assert dict(rotation.divide(8)) == {"a": 6, "b": 2}
+
+
+async def test_what_another_release_left_in_its_queue_runs() -> None:
+    bench = Bench(Task(nothing))
+    bench.store.leases.astray = ["old"]
+    async with bench:
+        assert await bench.run(queue="old") == Done()
+
+
+async def test_with_queues_named_nothing_else_is_looked_for() -> None:
+    bench = Bench(Task(nothing), queues=(("q", 1),))
+    bench.store.leases.astray = ["old"]
+    async with bench:
+        assert await bench.run() == Done()
+        await soon(bench.worker.idle())
+    assert bench.store.leases.searched == 0
+    assert {queue for claim in bench.queue.claims for queue, _ in claim.queues} == {"q"}
+
+
 async def test_all_queues_are_served_with_one_slot() -> None:
     tasks = [Task(nothing, name=name, queue=name) for name in ("a", "b", "c", "d", "e")]
     async with Bench(*tasks, concurrency=1) as bench:

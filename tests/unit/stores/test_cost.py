@@ -19,6 +19,7 @@ from penstock.stores.sql.library import Library
 from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite import leases, migrate
 from penstock.stores.sqlite.claim import claim
+from penstock.stores.sqlite.elsewhere import Search
 from penstock.stores.sqlite.put import put
 from penstock.stores.sqlite.settle import settle
 
@@ -127,6 +128,25 @@ def test_a_claim_from_a_deep_queue_costs_what_it_takes(machine: Machine) -> None
     machine.put(CROWD, prefix="deep ")
     machine.claim()
     assert machine.steps < shallow * 2 + 1_000
+
+
+def test_a_probe_of_a_full_store_touches_a_row_a_table(machine: Machine) -> None:
+    machine.put(CROWD)
+    machine.steps = 0
+    machine.connection.execute(LIBRARY["touch"]).fetchall()
+    assert machine.steps < 500
+
+
+def test_a_look_into_other_queues_costs_the_same_whatever_waits_there(machine: Machine) -> None:
+    worker = Enrolment(3, "app", "w", 1, "here", ("other",), ("another task",))
+    machine.run(lambda now: leases.leave(1, now, put))
+    machine.run(lambda now: leases.leave(2, now, put))
+    machine.run(lambda now: leases.enrol(worker, now))
+    search = Search(worker)
+    machine.put(CROWD)
+    for _ in range(3):
+        assert machine.run(lambda now: search.look()) == []
+        assert machine.steps < 15_000
 
 
 def test_a_put_behind_a_deep_queue_costs_what_it_puts(machine: Machine) -> None:

@@ -23,14 +23,16 @@ SMALL = {"meta", "clock", "counter", "worker", "setting", "suspect", "sqlite_seq
 """A row a queue, a worker, a setting or a suspect: scanning them is as good as searching."""
 SCANS = {
     "free_all_keys": {"busy"},  # a rescue, now and then
-    "letters": {"dead"},  # an operator looks: dead letters are few, and any of their fields may be asked for
-    "count_letters": {"dead"},
+    "seqs_letters": {"dead"},  # an operator looks: dead letters are few, and any of their fields may be asked for
+    "touch": {"message", "ready", "later", "aside", "busy", "leased", "finished", "dead", "attempt"},  # one row each
 }
 SORTS = {
     "find_letters",  # as many as were asked for
     "letters",
     "run_of_key",  # two times 32
     "scan_suspect",
+    "seqs_letters",
+    "seqs_waiting",  # as many as a look goes through
     "workers",
 }
 PLANS = {
@@ -69,7 +71,16 @@ PARTS = {
     "leave_ready_some": "SEARCH penstock_ready USING PRIMARY KEY (queue=? AND rank=? AND seq=?)",
     "holder": "SEARCH l USING PRIMARY KEY (owner=? AND seq=?)",
     "job": "SEARCH h USING PRIMARY KEY (owner=? AND seq=?)",
-    "jobs": "SEARCH m USING INTEGER PRIMARY KEY (rowid<?)",
+    "jobs": "SEARCH m USING INTEGER PRIMARY KEY (rowid=?)",
+    "newest_messages": "SEARCH penstock_message USING INTEGER PRIMARY KEY (rowid<?)",
+    "newest_finished": "SEARCH penstock_finished USING INTEGER PRIMARY KEY (rowid<?)",
+    "newest_dead": "SEARCH penstock_dead USING INTEGER PRIMARY KEY (rowid<?)",
+    "seqs_waiting": "SEARCH r USING PRIMARY KEY (queue=? AND rank=? AND seq=?)",
+    "seqs_later": "SEARCH penstock_later USING PRIMARY KEY (queue>? AND queue<?)",
+    "queues_set_aside": "SEARCH a USING COVERING INDEX penstock_aside_stray (queue=? AND stray=?)",
+    "glance_ready": "SEARCH r USING PRIMARY KEY (queue=? AND (rank,seq)>(?,?))",
+    "glance_later": "SEARCH l USING PRIMARY KEY (queue=? AND (due,seq)>(?,?))",
+    "seqs_running": "SEARCH l USING PRIMARY KEY (owner=? AND seq<?)",
 }
 
 

@@ -25,7 +25,7 @@ def user(store: SqliteStore, path: Path) -> Iterator[sqlite3.Connection]:
 
 
 async def known(store: SqliteStore) -> list[str]:
-    return [job.id for job in await store.inspect.jobs(JobFilter(), limit=9)]
+    return [job.id for job in (await store.inspect.jobs(JobFilter(), limit=9)).jobs]
 
 
 async def test_the_put_begins_the_transaction_if_nothing_has(store: SqliteStore, user: sqlite3.Connection, message: Message) -> None:

@@ -78,5 +78,5 @@ async def test_messages_kept_back_by_several_threads_are_all_written(store: Sqli
 
     await asyncio.gather(*(asyncio.to_thread(put, thread) for thread in range(4)))
     await tx.commit()
-    jobs = await store.inspect.jobs(JobFilter(), limit=500)
+    jobs = (await store.inspect.jobs(JobFilter(), limit=500)).jobs
     assert sorted(job.id for job in jobs) == sorted(f"{thread}-{n}" for thread in range(4) for n in range(50))

@@ -117,7 +117,7 @@ async def test_an_error_after_the_commit_is_not_written_again(path: Path) -> Non
     outcomes = await asyncio.gather(*(store.queue.put([message(name)]) for name in "abc"), return_exceptions=True)
     faults.at = ""
     assert [type(outcome) for outcome in outcomes] == [RuntimeError] * 3
-    assert sorted(job.id for job in await store.inspect.jobs(JobFilter(), limit=9)) == ["a", "b", "c"]
+    assert sorted(job.id for job in (await store.inspect.jobs(JobFilter(), limit=9)).jobs) == ["a", "b", "c"]
     await store.close()
 
 
@@ -167,4 +167,4 @@ async def test_one_that_stays_locked_is_told_and_goes_on(store: SqliteStore, pat
     other.close()
     assert await impatient.queue.put([message("c")]) == [Placed("c")]
     await impatient.close()
-    assert [job.id for job in await store.inspect.jobs(JobFilter(), limit=9)] == ["c"]
+    assert [job.id for job in (await store.inspect.jobs(JobFilter(), limit=9)).jobs] == ["c"]

@@ -6,7 +6,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from penstock.errors import SchemaOutdated, StoreUnavailable
+from penstock.errors import StoreError
 from penstock.ports.store import Facts, Schema
 from penstock.stores.sql.library import Library
 from penstock.stores.sqlite import connection as connections
@@ -56,18 +56,26 @@ class SqliteAdministration:
     def ready(self) -> str | None:
         try:
             migrate.check(self.schema(), self._folder.database)
-        except (SchemaOutdated, StoreUnavailable) as error:
+            workers = self._look()
+        except StoreError as error:
             return str(error)
         if not os.access(self._folder.database, os.W_OK):
             return f"{self._folder.database} cannot be written by this user"
-        connection = connections.connect_readonly(self._folder.database)
-        try:
-            workers = [row[0] for row in connection.execute("select incarnation from penstock_worker").fetchall()]
-        finally:
-            connection.close()
         if any(not is_free(self._folder.worker_lock(worker)) for worker in workers):
             return None
         return "no worker is alive: start one with `penstock worker module:app`"
+
+    def _look(self) -> list[int]:
+        """The workers in the registry. Meets a page of each table on the way: not a check of the file, but it takes no time."""
+        library = Library.load("penstock.stores.sqlite")
+        connection = connections.connect_readonly(self._folder.database)
+        try:
+            connection.execute(library["touch"]).fetchall()
+            return [row[0] for row in connection.execute(library["others"], {"incarnation": 0}).fetchall()]
+        except sqlite3.Error as error:
+            raise translated(error, f"look into {self._folder.database}") from error
+        finally:
+            connection.close()
 
 
 def _warnings(version: tuple[int, ...]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 SQLite before 3.51.3 can lose commits when two connections checkpoint and write at the same moment (the "WAL-reset bug"). So
 automatic checkpoints are off on every connection, and ours run in the writer's thread while it holds the folder's write lock:
 no commit of a Penstock process can fall between. Each process copies after about as much as it wrote itself; the maintenance
-leader also every few seconds, for what connections of the user's wrote.
+leader also every few seconds, for what connections of the user's wrote, and so does a process that puts on them (see `janitor`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Checkpointer:
         self._pages += _PAGES_A_COMMIT + changes / _CHANGES_A_PAGE
 
     def remind(self) -> None:
-        """The leader's: due if the last one was a while ago, whoever wrote since."""
+        """The leader's and the janitor's: due if the last one was a while ago, whoever wrote since."""
         if self._monotonic() - self._last >= _EVERY:
             self._pages = _PAGES
 

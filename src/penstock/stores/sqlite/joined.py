@@ -23,8 +23,11 @@ from penstock.ports.store import Durability
 from penstock.ports.transaction import ForeignConnection
 from penstock.stores.sql.executors import drive, drive_async
 from penstock.stores.sql.library import Library
+from penstock.stores.sqlite.access import Access
 from penstock.stores.sqlite.failures import translated
+from penstock.stores.sqlite.janitor import Janitor
 from penstock.stores.sqlite.put import put
+from penstock.stores.sqlite.writer import Writer
 
 FULL = 2
 _DRIVERS = ("sqlite3", "aiosqlite")
@@ -37,8 +40,13 @@ class Host(Struct, frozen=True):
     library: Library
     clock: Clock
     durability: Durability
-    committed: Callable[[], None]
+    ring: Callable[[], None]
     """Wakes the workers."""
+    janitor: Janitor
+
+    def committed(self) -> None:
+        self.ring()
+        self.janitor.tidy()
 
 
 class Sqlite3Connection:
@@ -79,6 +87,18 @@ def as_foreign(connection: object) -> ForeignConnection:
     raise ConfigurationError(f"using(tx={type(connection).__name__}): this store can join sqlite3 connections and SQLAlchemy sessions")
 
 
+class Joiner:
+    """Joins connections of the user's to one store."""
+
+    def __init__(self, access: Access, writer: Writer) -> None:
+        self.janitor = Janitor(access.path, writer)
+        self._access = access
+
+    def join(self, connection: object, durability: Durability) -> Joined:
+        access = self._access
+        return Joined(Host(access.path, access.library, access.clock, durability, access.committed, self.janitor), as_foreign(connection))
+
+
 class Joined:
     """Implements `ports.transaction.Joined`."""
 
@@ -110,8 +130,10 @@ class Joined:
 
     def _put(self, messages: Sequence[Message]) -> Program[list[Placed]]:
         yield from check(self._host)
+        self._host.janitor.tidy()
         yield Statement("take_write_lock")
         placed = yield from put(messages, self._host.clock.now())
+        self._host.janitor.wrote()
         self._foreign.after_commit(self._host.committed)
         return placed
 

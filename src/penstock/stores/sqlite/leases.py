@@ -3,12 +3,15 @@
 The incarnation is the fence. `penstock_worker` has a row for each live one; a claim checks it, a settle needs its lease rows.
 Declaring one dead is a compare-and-set on its beat that deletes its row and its lease rows in the same transaction, so
 a worker that was only slow finds nothing to settle and is told so by its next beat.
+
+A hook goes when its task is known, and by nobody with it: after an enrolment, or when a worker left. Not after a rescue: a crash is no
+rollback. Where no live worker knows the task, it stays.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -27,11 +30,11 @@ SEQ, ID, QUEUE, TASK, KEY, FAILURES, DEATHS = range(7)
 def enrol(worker: Enrolment, now: int) -> Program[None]:
     facts = {"incarnation": worker.incarnation, "app": worker.app, "name": worker.name, "pid": worker.pid, "host": worker.host}
     facts["lease"] = worker.lease
-    lists = {"queues": msgspec.json.encode(worker.queues).decode(), "tasks": msgspec.json.encode(worker.tasks).decode()}
+    named = {"queues": worker.queues, "tasks": worker.tasks, "hooks": worker.hooks}
+    lists = {name: msgspec.json.encode(names).decode() for name, names in named.items()}
     yield Statement("enrol", {**facts, **lists, "now": now})
-    yield Statement("drop_hooks", {"tasks": lists["tasks"]})
-    for task in worker.hooks:
-        yield Statement("enrol_hook", {"task": task})
+    yield Statement("enrol_hooks", {"hooks": lists["hooks"]})
+    yield Statement("drop_hooks")
 
 
 def beat(incarnation: int) -> Program[bool]:
@@ -43,6 +46,7 @@ def leave(incarnation: int, now: int, put: Put) -> Program[int]:
     if not (yield Statement("leave", {"incarnation": incarnation})):
         return 0
     released, _ = yield from _take_back(incarnation, now, put, death=False)
+    yield Statement("drop_hooks")
     return released
 
 
@@ -109,10 +113,3 @@ def _put_back(owner: int, rows: Sequence[Row], tally: Tally) -> Program[None]:
 def lead(role: str, owner: int, lease: int, now: int) -> Program[bool]:
     """Taken when free, over, or held by nobody who lives: one compare-and-set."""
     return bool((yield Statement("lead", {"role": role, "owner": owner, "now": now, "until": now + lease})))
-
-
-def routable(tasks: Collection[str]) -> Program[list[str]]:
-    known: set[str] = set()
-    for row in (yield Statement("worker_tasks")):
-        known.update(msgspec.json.decode(row[0], type=list[str]))
-    return [task for task in tasks if task in known]

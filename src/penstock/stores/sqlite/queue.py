@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from penstock.model.delivery import Settlement
 from penstock.model.job import Cancelled
 from penstock.model.message import Message, Placed
-from penstock.model.statement import Program, Statement
 from penstock.ports.queue import Claim, Claimed
 from penstock.stores.sqlite import ends
 from penstock.stores.sqlite.claim import claim
@@ -59,10 +57,3 @@ class SqliteQueue:
     async def prune(self, limit: int, *, age: int, keep: int) -> int:
         work = Run(lambda now: self._pruning.prune(limit, age, keep, now), "prune the history", durable=False)
         return await self._writer.submit(work)  # type: ignore[no-any-return]
-
-
-def settings_write(scope: str, name: str, value: str | None, by: str, now: int) -> Program[Any]:
-    if value is None:
-        yield Statement("drop_setting", {"scope": scope, "name": name})
-    else:
-        yield Statement("set_setting", {"scope": scope, "name": name, "value": value, "by": by, "at": now})

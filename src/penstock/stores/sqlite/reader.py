@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
-from penstock.model.statement import Rows
+from penstock.model.statement import Program, Rows
+from penstock.stores.sql.executors import drive
 from penstock.stores.sql.library import Library
 from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite.failures import translated
 from penstock.stores.sqlite.forkable import Forkable
+
+T = TypeVar("T")
 
 
 class Reader:
@@ -24,13 +27,23 @@ class Reader:
     async def rows(self, name: str, params: Mapping[str, Any]) -> Rows:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, name, params)
 
+    async def drive(self, program: Program[T]) -> T:
+        """Run a program that only reads. What others commit between two of its statements is seen by the second."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._drive, program)
+
     def close(self) -> None:
         self._thread.submit(self._forkable.close).result()
         self._thread.shutdown()
 
     def _read(self, name: str, params: Mapping[str, Any]) -> Rows:
+        return self._look(lambda connection: connection.execute(self._library[name], params).fetchall())
+
+    def _drive(self, program: Program[T]) -> T:
+        return self._look(lambda connection: drive(program, self._library, connections.runner(connection)))
+
+    def _look(self, look: Callable[[sqlite3.Connection], T]) -> T:
         with self._forkable as connection:
             try:
-                return connection.execute(self._library[name], params).fetchall()
+                return look(connection)
             except sqlite3.Error as error:
                 raise translated(error, "look into the store") from error

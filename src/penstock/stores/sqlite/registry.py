@@ -1,8 +1,8 @@
-"""`ports.leases.Leases` and `ports.inspect.Settings`."""
+"""`ports.leases.Leases`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from penstock.errors import StoreUnavailable
@@ -10,10 +10,10 @@ from penstock.model.statement import Program
 from penstock.ports.leases import Enrolment, Rescued, Seen
 from penstock.stores.sqlite import leases
 from penstock.stores.sqlite.clock import StoreClock
+from penstock.stores.sqlite.elsewhere import Search
 from penstock.stores.sqlite.files import FileLock, Folder, is_free
 from penstock.stores.sqlite.operations import Run
 from penstock.stores.sqlite.put import put
-from penstock.stores.sqlite.queue import settings_write
 from penstock.stores.sqlite.reader import Reader
 from penstock.stores.sqlite.writer import Writer
 
@@ -26,6 +26,7 @@ class SqliteLeases:
         self._clock = clock
         self._folder = folder
         self._locks: dict[int, FileLock] = {}
+        self._searches: dict[int, Search] = {}
 
     async def enrol(self, worker: Enrolment) -> None:
         lock = FileLock(self._folder.worker_lock(worker.incarnation))
@@ -37,9 +38,7 @@ class SqliteLeases:
         except BaseException:
             self._unlock(worker.incarnation)
             raise
-
-    async def beat(self, incarnation: int) -> bool:
-        return await self._writer.submit(self._beat(incarnation))  # type: ignore[no-any-return]
+        self._searches[worker.incarnation] = Search(worker)
 
     def beat_now(self, incarnation: int) -> bool:
         return self._writer.submit_blocking(self._beat(incarnation))  # type: ignore[no-any-return]
@@ -58,6 +57,7 @@ class SqliteLeases:
     async def leave(self, incarnation: int) -> None:
         await self._writer.submit(_run(lambda now: leases.leave(incarnation, now, put), "leave", rings=True))
         self._unlock(incarnation)
+        self._searches.pop(incarnation, None)
 
     def _unlock(self, incarnation: int) -> None:
         lock = self._locks.pop(incarnation, None)
@@ -75,8 +75,9 @@ class SqliteLeases:
 
         return await self._writer.submit(_run(program, f"lead {role}"))  # type: ignore[no-any-return]
 
-    async def routable(self, tasks: Collection[str]) -> Sequence[str]:
-        return await self._writer.submit(_run(lambda _: leases.routable(tasks), "look up tasks"))  # type: ignore[no-any-return]
+    async def elsewhere(self, incarnation: int) -> list[str]:
+        search = self._searches.get(incarnation)
+        return [] if search is None else await self._reader.drive(search.look())
 
     def close(self) -> None:
         for lock in self._locks.values():
@@ -89,22 +90,6 @@ class SqliteLeases:
             return (yield from leases.beat(incarnation))
 
         return _run(program, "beat")
-
-
-class SqliteSettings:
-    def __init__(self, writer: Writer, reader: Reader) -> None:
-        self._writer = writer
-        self._reader = reader
-
-    async def read(self, scope: str) -> dict[str, str]:
-        return {row[0]: row[1] for row in await self._reader.rows("settings", {"scope": scope})}
-
-    async def write(self, scope: str, name: str, value: str | None, by: str) -> None:
-        work = Run(lambda now: settings_write(scope, name, value, by, now), f"set {name} of {scope}", rings=True)
-        await self._writer.submit(work)
-
-    async def paused(self) -> frozenset[str]:
-        return frozenset(row[0] for row in await self._reader.rows("paused", {}))
 
 
 def _run(make: Callable[[int], Program[Any]], doing: str, *, rings: bool = False) -> Run:

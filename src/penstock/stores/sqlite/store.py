@@ -17,9 +17,10 @@ from penstock.stores.sqlite.inspect import SqliteInspect
 from penstock.stores.sqlite.joined import Joined
 from penstock.stores.sqlite.opening import open_file
 from penstock.stores.sqlite.queue import SqliteQueue
-from penstock.stores.sqlite.registry import SqliteLeases, SqliteSettings
+from penstock.stores.sqlite.registry import SqliteLeases
 from penstock.stores.sqlite.reply import in_a_thread
 from penstock.stores.sqlite.room import PATIENCE
+from penstock.stores.sqlite.settings import SqliteSettings
 from penstock.stores.sqlite.threads import Threads
 from penstock.stores.sqlite.writelock import WriteLock
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from penstock.ports.store import Durability
-from penstock.ports.transaction import ForeignConnection
 from penstock.stores.sqlite.access import Access
 from penstock.stores.sqlite.doorbell import Ringer, Watch
 from penstock.stores.sqlite.files import Folder
 from penstock.stores.sqlite.handle import Handle
-from penstock.stores.sqlite.joined import Host, Joined, as_foreign
+from penstock.stores.sqlite.joined import Joined, Joiner
 from penstock.stores.sqlite.reader import Reader
 from penstock.stores.sqlite.transaction import Transaction, TransactionThread
 from penstock.stores.sqlite.writer import Writer
@@ -26,6 +25,7 @@ class Threads:
         self._tx_limit = tx_limit
         self.access = make_access(self._ringer.ring)
         self.writer = Writer(self.access)
+        self.joiner = Joiner(self.access, self.writer)
         self.reader = Reader(folder.database, self.access.library)
         self._other: Access | None = None
         self._transactions: TransactionThread | None = None
@@ -37,9 +37,7 @@ class Threads:
         return Handle(self.access, self._transactions, Transaction(shared=shared))
 
     def join(self, connection: object, durability: Durability) -> Joined:
-        foreign: ForeignConnection = as_foreign(connection)
-        host = Host(self._folder.database, self.access.library, self.access.clock, durability, self._ringer.ring)
-        return Joined(host, foreign)
+        return self.joiner.join(connection, durability)
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
         return Watch(self._folder.database, self._folder.bells, wake).close

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from penstock.model.delivery import SUSPECT_DEATHS
 from penstock.model.job import JobFilter
 from penstock.model.message import Message
 from penstock.model.outcome import Dead, Done
@@ -55,6 +58,38 @@ class DeadLetterConformance:
         await store.put("a")
         await worker.end(await worker.claim_one(), Dead("rejected"))
         assert await worker.claim() == []
+
+    async def test_an_older_release_beside_a_newer_one_does_not_silence_its_hook(self, store: Ground) -> None:
+        newer = await store.worker(TASK, f"{TASK}.on_dead", hooks=[TASK])
+        older = await store.worker(TASK)
+        await store.put("a")
+        await older.end(await older.claim_one(), Dead("rejected"))
+        assert [each.task for each in await newer.claim()] == [f"{TASK}.on_dead"]
+
+    async def test_a_hook_outlives_the_workers_that_have_it(self, store: Ground) -> None:
+        rescuer = await store.worker("another task")
+        await store.put("a")
+        for deaths in range(3):
+            killed = await store.worker(TASK, hooks=[TASK])
+            await (killed.claim_one() if deaths < SUSPECT_DEATHS else killed.claim_suspect())
+            await store.rescue(killed, by=rescuer)
+        again = await store.worker(f"{TASK}.on_dead")
+        assert [each.task for each in await again.claim()] == [f"{TASK}.on_dead"]
+
+    @pytest.mark.parametrize("how", ["it leaves", "it leaves first", "it dies first"])
+    async def test_a_release_that_is_rolled_back_takes_its_hook_along(self, store: Ground, how: str) -> None:
+        newer = await store.worker(TASK, f"{TASK}.on_dead", hooks=[TASK])
+        rescuer = await store.worker("another task")
+        if how == "it leaves first":
+            await newer.leave()
+        if how == "it dies first":
+            await store.rescue(newer, by=rescuer)
+        older = await store.worker(TASK)
+        if how == "it leaves":
+            await newer.leave()
+        await store.put("a")
+        await older.end(await older.claim_one(), Dead("rejected"))
+        assert (await store.counters()).waiting == 0
 
     async def test_replay_starts_anew_under_the_same_id(self, store: Ground) -> None:
         worker = await store.worker()

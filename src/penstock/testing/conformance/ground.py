@@ -66,14 +66,14 @@ class Ground:
         await handle.open()
         return handle
 
-    async def worker(self, *tasks: str, store: Store | None = None, hooks: Sequence[str] = ()) -> Worker:
+    async def worker(self, *tasks: str, store: Store | None = None, hooks: Sequence[str] = (), queues: Sequence[str] = (QUEUE,)) -> Worker:
         """A worker that knows these tasks (`TASK` if none is named)."""
         self._incarnations += 1
         known = tasks or (TASK,)
         incarnation = (1 << 62) + self._incarnations
         worker = Worker(store or await self.open(), incarnation, frozenset(known))
         name = f"worker-{self._incarnations}"
-        enrolment = Enrolment(incarnation, "conformance", name, self._incarnations, "here", (QUEUE,), known, tuple(hooks))
+        enrolment = Enrolment(incarnation, "conformance", name, self._incarnations, "here", tuple(queues), known, tuple(hooks))
         await worker.store.leases.enrol(enrolment)
         return worker
 
@@ -120,8 +120,8 @@ class Ground:
         """The caller chose the id."""
         return await self.queue.put([replace(self.message(name), given=True)])
 
-    async def put_in(self, queue: str, *names: str, key: str | None = None) -> None:
-        await self.queue.put([replace(self.message(name, key), queue=queue) for name in names])
+    async def put_in(self, queue: str, *names: str, key: str | None = None, task: str = TASK) -> None:
+        await self.queue.put([replace(self.message(name, key, task=task), queue=queue) for name in names])
 
     async def put_message(self, message: Message, *, delay: float | None = None, expires: float | None = None) -> None:
         """Both in seconds from now."""
@@ -169,7 +169,7 @@ class Ground:
 
     async def recount(self, queue: str = QUEUE) -> Counts:
         """As they are, job by job. Right while nothing was pruned or discarded."""
-        jobs = await self.store.inspect.jobs(JobFilter(queue=queue), limit=ALL)
+        jobs = (await self.store.inspect.jobs(JobFilter(queue=queue), limit=ALL)).jobs
         found = Counter(job.status for job in jobs)
         waiting, delayed = found["waiting"] + found["unroutable"], found["delayed"] + found["retrying"]
         return Counts(waiting, delayed, found["running"], found["dead"], found["done"], found["cancelled"], found["expired"])

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from penstock.model.clock import SECOND
-from penstock.model.job import JobFilter
+from penstock.model.job import JobFilter, JobList, Status
 from penstock.model.outcome import Dead, Done
 from penstock.testing.conformance.ground import ALL, QUEUE, TASK, Counts, Ground
 from penstock.testing.conformance.play import Play
@@ -56,7 +56,7 @@ class HistoryConformance:
             store.advance(1)
         assert await store.queue.prune(100, age=HOUR, keep=3) == 7
         assert await store.queue.prune(100, age=HOUR, keep=3) == 0
-        kept = await store.store.inspect.jobs(JobFilter(queue=QUEUE), limit=ALL)
+        kept = (await store.store.inspect.jobs(JobFilter(queue=QUEUE), limit=ALL)).jobs
         assert [job.id for job in kept] == ["m9", "m8", "m7"]
         assert await store.status("elsewhere") == "done"
 
@@ -133,16 +133,16 @@ class HistoryConformance:
             await store.put(name)
             store.advance(1)
         await worker.end(await worker.claim_one(), Done())
-        listed = await store.store.inspect.jobs(JobFilter(), limit=2)
+        listed = (await store.store.inspect.jobs(JobFilter(), limit=2)).jobs
         assert [job.id for job in listed] == ["third", "second"]
-        rest = await store.store.inspect.jobs(JobFilter(), limit=2, before=listed[-1].seq)
+        rest = (await store.store.inspect.jobs(JobFilter(), limit=2, before=listed[-1].seq)).jobs
         assert [(job.id, job.status) for job in rest] == [("first", "done")]
         found = {
-            "done": await store.store.inspect.jobs(JobFilter(status="done"), limit=9),
-            "waiting": await store.store.inspect.jobs(JobFilter(status="waiting"), limit=9),
-            "contains": await store.store.inspect.jobs(JobFilter(contains="econ"), limit=9),
-            "task": await store.store.inspect.jobs(JobFilter(task=TASK, queue=QUEUE), limit=9),
-            "ids": await store.store.inspect.jobs(JobFilter(ids=("first", "no such id")), limit=9),
+            "done": (await store.store.inspect.jobs(JobFilter(status="done"), limit=9)).jobs,
+            "waiting": (await store.store.inspect.jobs(JobFilter(status="waiting"), limit=9)).jobs,
+            "contains": (await store.store.inspect.jobs(JobFilter(contains="econ"), limit=9)).jobs,
+            "task": (await store.store.inspect.jobs(JobFilter(task=TASK, queue=QUEUE), limit=9)).jobs,
+            "ids": (await store.store.inspect.jobs(JobFilter(ids=("first", "no such id")), limit=9)).jobs,
         }
         assert {what: [job.id for job in jobs] for what, jobs in found.items()} == {
             "done": ["first"],
@@ -151,6 +151,51 @@ class HistoryConformance:
             "task": ["third", "second", "first"],
             "ids": ["first"],
         }
+
+    async def test_what_waits_is_listed_newest_first_wherever_it_is(self, store: Ground) -> None:
+        """Of any queue and priority, behind a busy key, put aside, suspected."""
+        worker = await store.worker()
+        await store.put("suspect")
+        for _ in range(2):
+            killed = await store.worker()
+            await killed.claim_one()
+            await store.rescue(killed, by=worker)
+        assert await worker.claim() == []
+        await store.put("k1", "k2", key="k")
+        await worker.claim(1)
+        await store.put("low", priority=0)
+        await store.put("high", priority=9)
+        await store.put_in("elsewhere", "another")
+        await store.put("stray", task="nobody knows it")
+        await (await store.worker("another task")).claim(1)
+        await store.put("last")
+        waiting = JobFilter(status="waiting")
+        listed = (await store.store.inspect.jobs(waiting, limit=9)).jobs
+        assert [job.id for job in listed] == ["last", "another", "high", "low", "k2", "suspect"]
+        page = (await store.store.inspect.jobs(waiting, limit=2, before=listed[1].seq)).jobs
+        assert [job.id for job in page] == ["high", "low"]
+        mail = (await store.store.inspect.jobs(JobFilter(status="waiting", queue="elsewhere"), limit=9)).jobs
+        assert [job.id for job in mail] == ["another"]
+
+    @pytest.mark.parametrize("status", [None, "waiting", "delayed", "running", "dead", "done"])
+    async def test_a_look_ends_and_says_so(self, store: Ground, status: Status | None) -> None:
+        worker = await store.worker()
+        for name in ("a", "b", "c"):
+            await store.put(f"dead {name}")
+            await worker.end(await worker.claim_one(), Dead("rejected"))
+            await store.put(f"done {name}")
+            await worker.done(await worker.claim_one())
+            await store.put(f"running {name}")
+            await worker.claim_one()
+            await store.put_delayed(f"delayed {name}", 60)
+        await store.put("waiting a", "waiting b", "waiting c")
+        inspect = store.store.inspect
+        there = 3 if status else 15
+        nothing = JobFilter(status=status, contains="no such text")
+        assert await inspect.jobs(nothing, limit=9, depth=2) == JobList([], looked=2)
+        assert await inspect.jobs(nothing, limit=9, depth=there) == JobList([], looked=None)
+        enough = await inspect.jobs(JobFilter(status=status), limit=2, depth=2)
+        assert (len(enough.jobs), enough.looked) == (2, None)
 
     async def test_every_state_has_its_name(self, store: Ground) -> None:
         worker = await store.worker()
@@ -164,7 +209,7 @@ class HistoryConformance:
         await worker.done(done)
         await worker.end(dead, Dead("rejected"))
         await worker.end(retrying, store.failed(60))
-        assert {job.id: job.status for job in await store.store.inspect.jobs(JobFilter(), limit=ALL)} == {
+        assert {job.id: job.status for job in (await store.store.inspect.jobs(JobFilter(), limit=ALL)).jobs} == {
             name: name for name in ("done", "dead", "retrying", "running", "cancelled", "waiting", "expired", "delayed", "unroutable")
         }
         assert await store.counters() == await store.recount()
@@ -178,5 +223,5 @@ async def _done(store: Ground, worker: Worker, prefix: str, start: int, stop: in
 
 async def _kept(store: Ground, queue: str) -> list[str]:
     """The oldest first."""
-    jobs = await store.store.inspect.jobs(JobFilter(queue=queue), limit=ALL)
+    jobs = (await store.store.inspect.jobs(JobFilter(queue=queue), limit=ALL)).jobs
     return [job.id for job in reversed(jobs)]

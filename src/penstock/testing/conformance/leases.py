@@ -32,7 +32,7 @@ class LeaseConformance:
         await worker.claim_one()
         (seen,) = await rescuer.store.leases.others(rescuer.incarnation)
         assert not seen.gone
-        assert await worker.store.leases.beat(worker.incarnation)
+        assert await worker.beat()
         assert await rescuer.store.leases.rescue(seen.incarnation, seen.beat) is None
         assert await store.status("a") == "running"
 
@@ -71,9 +71,19 @@ class LeaseConformance:
     async def test_a_worker_declared_dead_is_told(self, store: Ground) -> None:
         slow, quick = await store.worker(), await store.worker()
         await store.rescue(slow, by=quick)
-        assert not await slow.store.leases.beat(slow.incarnation)
+        assert not await slow.beat()
         with pytest.raises(LeaseLost):
             await slow.ask()
+
+    async def test_a_worker_declared_dead_leaves_without_effect(self, store: Ground) -> None:
+        slow, quick = await store.worker(), await store.worker()
+        await store.put("a")
+        await slow.claim_one()
+        await store.rescue(slow, by=quick)
+        held = await quick.claim_one()
+        await slow.leave()
+        await quick.done(held)
+        assert [each.incarnation for each in await store.store.inspect.workers()] == [quick.incarnation]
 
     async def test_one_death_changes_nothing(self, store: Ground) -> None:
         dead, living = await store.worker(), await store.worker()
@@ -176,9 +186,8 @@ class LeaseConformance:
         worker, other = await store.worker("a", "b"), await store.worker("c")
         (first, _) = sorted(await store.store.inspect.workers(), key=lambda each: each.incarnation)
         assert (first.incarnation, first.tasks, first.running) == (worker.incarnation, ("a", "b"), 0)
-        assert await store.store.leases.routable(["a", "c", "d"]) == ["a", "c"]
         await other.leave()
-        assert await store.store.leases.routable(["a", "c", "d"]) == ["a"]
+        assert [each.incarnation for each in await store.store.inspect.workers()] == [worker.incarnation]
 
 
 async def _let_workers_die(store: Ground, times: int, *names: str, key: str | None = None, hooks: Sequence[str] = ()) -> None:

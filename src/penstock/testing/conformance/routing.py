@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from penstock.model.outcome import Dead
 from penstock.testing.conformance.ground import TASK, Counts, Ground
 from penstock.testing.conformance.worker import ids
@@ -89,6 +91,48 @@ class RoutingConformance:
         store.advance(10)
         assert await store.queue.expire(100) == 1
         assert await store.status("a") == "expired"
+
+    async def test_a_task_that_moved_to_another_queue_is_found_in_the_old_one(self, store: Ground) -> None:
+        worker = await store.worker(TASK)
+        assert await worker.elsewhere() == []
+        await store.put("its own")
+        await store.put_in("b", "not known", task=NEW)
+        assert await worker.elsewhere() == []
+        await store.put_in("a", "left behind")
+        await store.put_in("c", "one of its key", key="k")
+        assert await worker.elsewhere() == ["a", "c"]
+        for queue in await worker.elsewhere():
+            await worker.done(await worker.claim(queue=queue))
+        assert await worker.elsewhere() == []
+
+    async def test_what_is_delayed_or_waits_for_a_retry_in_the_old_queue_is_found(self, store: Ground) -> None:
+        worker = await store.worker(TASK)
+        await store.put_message(replace(store.message("a"), queue="a"), delay=60)
+        await store.put_in("b", "b")
+        await worker.end(await worker.claim(queue="b"), store.failed(60))
+        assert await worker.elsewhere() == ["a", "b"]
+        store.advance(60)
+        assert ids(await worker.claim(queue="a")) == ["a"]
+        assert ids(await worker.claim(queue="b")) == ["b"]
+
+    async def test_what_another_worker_takes_is_left_to_it(self, store: Ground) -> None:
+        """Unless it puts it aside."""
+        worker, other = await store.worker(TASK), await store.worker(NEW, queues=["a"])
+        await store.put_in("a", "a")
+        assert await worker.elsewhere() == []
+        assert await other.claim(queue="a") == []
+        assert await worker.elsewhere() == ["a"]
+        await other.leave()
+        assert ids(await worker.claim(queue="a")) == ["a"]
+
+    async def test_it_is_found_behind_a_crowd(self, store: Ground) -> None:
+        worker = await store.worker(TASK)
+        await store.put_in("a", *(f"unknown {n}" for n in range(1_200)), task=NEW)
+        await store.put_in("a", "left behind")
+        looks = 0
+        while await worker.elsewhere() != ["a"]:
+            looks += 1
+            assert looks < 10
 
     async def test_a_replayed_one_is_routed_anew(self, store: Ground) -> None:
         old, new = await store.worker(TASK), await store.worker(NEW)

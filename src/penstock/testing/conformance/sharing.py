@@ -22,7 +22,7 @@ class SharingConformance:
         names = [f"job-{n}" for n in range(20)]
         await store.put(*names)
         await asyncio.gather(*(_handle(worker, store, delivery) for delivery in await worker.claim(20)))
-        assert len(await elsewhere.inspect.jobs(JobFilter(status="done"), limit=50)) == 20
+        assert len((await elsewhere.inspect.jobs(JobFilter(status="done"), limit=50)).jobs) == 20
         assert await effects(store) == sorted(names)
         assert sorted(await worker.drain()) == sorted(f"after {name}" for name in names)
         assert [await store.status(name) for name in names] == ["done"] * 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from penstock.model.delivery import Delivery, Settlement
@@ -67,6 +68,13 @@ class Worker:
                 names += ids(run)
             if not claimed.runs and not claimed.more and not (suspects and claimed.suspects):
                 return names
+
+    async def beat(self) -> bool:
+        """On a thread, as the engine does."""
+        return await asyncio.to_thread(self.store.leases.beat_now, self.incarnation)
+
+    async def elsewhere(self) -> list[str]:
+        return await self.store.leases.elsewhere(self.incarnation)
 
     async def leave(self) -> None:
         await self.store.leases.leave(self.incarnation)

@@ -155,7 +155,8 @@ create table penstock_worker (
     beat integer not null,
     lease integer not null,   -- µs that its beat may stand still
     queues text not null,
-    tasks text not null
+    tasks text not null,
+    hooks text not null       -- those of its tasks that have an on_dead hook
 );
 
 create table penstock_hook (

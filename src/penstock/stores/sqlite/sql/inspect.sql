@@ -30,20 +30,78 @@ left join penstock_worker w on exists (select 1 from penstock_leased h where h.o
 left join penstock_leased l on l.owner = w.incarnation and l.seq = m.seq
 left join penstock_cancel c on c.owner = l.owner and c.seq = m.seq
 left join penstock_later t on t.queue = m.queue and t.due = m.due and t.seq = m.seq
-where m.seq < :before
+where m.seq in (select value from json_each(:seqs))
     and (:queue is null or m.queue = :queue)
     and (:task is null or m.task = :task)
     and (:key is null or m.key = :key)
     and (:contains is null or instr(cast(m.body as text), :contains) > 0)
     and (:known is null or (m.task in (select value from json_each(:known))) = :routable)
     and (:outcome is null or f.outcome = :outcome)
-    and (:place is null
-        or (:place = 'dead' and d.seq is not null)
-        or (:place = 'running' and l.seq is not null)
-        or (:place = 'delayed' and t.seq is not null and m.failures = 0)
-        or (:place = 'retrying' and t.seq is not null and m.failures > 0)
-        or (:place = 'waiting' and f.seq is null and d.seq is null and l.seq is null and t.seq is null))
+    and (:failed is null or (m.failures > 0) = :failed)
 order by m.seq desc
+limit :limit
+
+-- name: newest_messages
+select seq
+from penstock_message
+where seq < :before
+order by seq desc
+limit :limit
+
+-- name: newest_finished
+select seq
+from penstock_finished
+where seq < :before
+order by seq desc
+limit :limit
+
+-- name: newest_dead
+select seq
+from penstock_dead
+where seq < :before
+order by seq desc
+limit :limit
+
+-- name: seqs_waiting
+select seq from (
+    select r.seq
+    from penstock_counter c
+    cross join json_each('[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]') k
+    cross join penstock_ready r on r.queue = c.queue and r.rank = k.value and r.seq in (
+        select n.seq
+        from penstock_ready n
+        where n.queue = c.queue and n.rank = k.value and n.seq < :before
+        order by n.seq desc
+        limit :limit
+    )
+    where c.queue between :first and :last
+    union all
+    select seq from (
+        select seq
+        from penstock_aside
+        where seq < :before
+        order by seq desc
+        limit :limit
+    )
+    union all
+    select seq
+    from penstock_suspect
+    where seq < :before
+)
+order by seq desc
+limit :limit
+
+-- name: seqs_later
+select seq
+from penstock_later
+where queue between :first and :last and seq < :before
+order by queue, due, seq
+limit :limit
+
+-- name: seqs_running
+select l.seq
+from penstock_worker w
+cross join penstock_leased l on l.owner = w.incarnation and l.seq < :before
 limit :limit
 
 -- name: attempts
@@ -52,8 +110,8 @@ from penstock_attempt
 where seq = :seq
 order by n
 
--- name: letters
-select m.id, d.queue, d.task, d.reason, d.died, d.attempts, m.deaths, m.key, m.body, m.headers, d.error, d.message, d.traceback, m.seq
+-- name: seqs_letters
+select d.seq
 from penstock_dead d
 cross join penstock_message m on m.seq = d.seq
 where (:queue is null or d.queue = :queue)
@@ -64,21 +122,12 @@ where (:queue is null or d.queue = :queue)
 order by d.died, d.seq
 limit :limit
 
--- name: letter
-select m.id, d.queue, d.task, d.reason, d.died, d.attempts, m.deaths, m.key, m.body, m.headers, d.error, d.message, d.traceback, m.seq
-from penstock_message m
-join penstock_dead d on d.seq = m.seq
-where m.id = :id
-
--- name: count_letters
-select count(*)
-from penstock_dead d
+-- name: letters
+select m.id, d.queue, d.task, d.reason, d.died, d.attempts, m.deaths, m.key, m.body, m.headers, d.error, d.message, d.traceback
+from json_each(:seqs) s
+cross join penstock_dead d on d.seq = s.value
 cross join penstock_message m on m.seq = d.seq
-where (:queue is null or d.queue = :queue)
-    and (:task is null or d.task = :task)
-    and (:key is null or m.key = :key)
-    and (:contains is null or instr(cast(m.body as text), :contains) > 0)
-    and (:ids is null or m.id in (select value from json_each(:ids)))
+order by d.died, d.seq
 
 -- name: queues
 select c.queue, c.waiting, c.delayed, c.running, c.dead, c.done, c.failed, c.cancelled, c.expired,

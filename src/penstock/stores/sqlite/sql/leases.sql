@@ -1,16 +1,26 @@
 -- Workers.
 
 -- name: enrol
-insert into penstock_worker (incarnation, app, name, pid, host, started, beat, lease, queues, tasks)
-values (:incarnation, :app, :name, :pid, :host, :now, 0, :lease, :queues, :tasks)
+insert into penstock_worker (incarnation, app, name, pid, host, started, beat, lease, queues, tasks, hooks)
+values (:incarnation, :app, :name, :pid, :host, :now, 0, :lease, :queues, :tasks, :hooks)
 
--- name: enrol_hook
+-- name: enrol_hooks
 insert or ignore into penstock_hook (task)
-values (:task)
+select value
+from json_each(:hooks)
 
 -- name: drop_hooks
 delete from penstock_hook
-where task in (select value from json_each(:tasks))
+where task in (
+        select known.value
+        from penstock_worker w
+        join json_each(w.tasks) known
+    )
+    and task not in (
+        select declared.value
+        from penstock_worker w
+        join json_each(w.hooks) declared
+    )
 
 -- name: beat
 update penstock_worker

@@ -9,6 +9,23 @@ where name = 'penstock_message'
 delete from penstock_meta
 where 0 = 1
 
+-- name: touch
+select
+    (select headers from penstock_message order by seq limit 1),
+    (select headers from penstock_message order by seq desc limit 1),
+    (select id from penstock_message order by id limit 1),
+    (select seq from penstock_ready limit 1),
+    (select seq from penstock_later limit 1),
+    (select rank from penstock_aside limit 1),
+    (select rank from penstock_suspect limit 1),
+    (select owner from penstock_busy limit 1),
+    (select claimed from penstock_leased limit 1),
+    (select ended from penstock_finished limit 1),
+    (select died from penstock_dead limit 1),
+    (select what from penstock_attempt limit 1),
+    (select waiting from penstock_counter limit 1),
+    (select beat from penstock_worker limit 1)
+
 -- name: database_list
 pragma database_list
 

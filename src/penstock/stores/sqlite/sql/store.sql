@@ -1,10 +1,5 @@
 -- The store itself.
 
--- name: settings
-select name, value
-from penstock_setting
-where scope = :scope
-
 -- name: all_settings
 select scope, name, value
 from penstock_setting

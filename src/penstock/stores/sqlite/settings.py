@@ -1,0 +1,28 @@
+"""`ports.inspect.Settings`."""
+
+from __future__ import annotations
+
+from penstock.model.statement import Program, Statement
+from penstock.stores.sqlite.operations import Run
+from penstock.stores.sqlite.reader import Reader
+from penstock.stores.sqlite.writer import Writer
+
+
+class SqliteSettings:
+    def __init__(self, writer: Writer, reader: Reader) -> None:
+        self._writer = writer
+        self._reader = reader
+
+    async def write(self, scope: str, name: str, value: str | None, by: str) -> None:
+        work = Run(lambda now: _write(scope, name, value, by, now), f"set {name} of {scope}", rings=True)
+        await self._writer.submit(work)
+
+    async def paused(self) -> frozenset[str]:
+        return frozenset(row[0] for row in await self._reader.rows("paused", {}))
+
+
+def _write(scope: str, name: str, value: str | None, by: str, now: int) -> Program[None]:
+    if value is None:
+        yield Statement("drop_setting", {"scope": scope, "name": name})
+    else:
+        yield Statement("set_setting", {"scope": scope, "name": name, "value": value, "by": by, "at": now})

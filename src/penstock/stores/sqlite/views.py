@@ -1,0 +1,85 @@
+"""Rows as the views that operators are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from penstock.model.job import Attempt, DeadLetterView, JobView, QueueView, Status, WorkerView
+from penstock.model.outcome import Failure
+from penstock.model.statement import Row
+
+
+def job_of(row: Row, known: frozenset[str], history: tuple[Attempt, ...]) -> JobView:
+    (seq, job_id, queue, task, rank, key, due, expires, enqueued, failures, deaths, headers, body, *rest) = row
+    outcome, ended, attempt, owner, result, note, died, _, holder, claimed, worker, cancel, later = rest
+    status = _status(outcome, died, holder, later, failures)
+    if status == "waiting" and task not in known:
+        status = "unroutable"
+    if worker is None and (owner or holder):
+        worker = f"{owner or holder:016x}"
+    return JobView(
+        id=job_id,
+        seq=seq,
+        queue=queue,
+        task=task,
+        status=status,
+        priority=9 - rank,
+        attempt=attempt if attempt is not None else failures + (holder is not None),
+        deaths=deaths,
+        enqueued=enqueued,
+        key=key,
+        due=due if later is not None else None,
+        expires=expires,
+        started=claimed,
+        ended=ended if ended is not None else died,
+        worker=worker,
+        body=body,
+        headers=headers,
+        result=result,
+        unavailable=note,
+        cancel_requested=cancel is not None,
+        history=history,
+    )
+
+
+def _status(outcome: Status | None, died: int | None, holder: int | None, later: int | None, failures: int) -> Status:
+    if outcome is not None:
+        return outcome
+    if died is not None:
+        return "dead"
+    if holder is not None:
+        return "running"
+    if later is not None:
+        return "retrying" if failures else "delayed"
+    return "waiting"
+
+
+def attempt_of(row: Row) -> Attempt:
+    number, what, at, worker, *error = row
+    return Attempt(number, what, at, worker, failure_of(*error))
+
+
+def letter_of(row: Row, history: tuple[Attempt, ...]) -> DeadLetterView:
+    job_id, queue, task, reason, died, attempts, deaths, key, body, headers, *error = row
+    return DeadLetterView(job_id, queue, task, reason, died, attempts, deaths, key, body, headers, failure_of(*error), history)
+
+
+def failure_of(kind: str | None, message: str | None, trace: str | None) -> Failure | None:
+    return Failure(kind, message or "", trace or "") if kind is not None else None
+
+
+def queue_of(row: Row, settings: Mapping[tuple[str, str], Any]) -> QueueView:
+    name, waiting, delayed, running, dead, done, failed, cancelled, expired, oldest = row
+    scope = f"queue:{name}"
+    paused = bool(settings.get((scope, "paused"), False))
+    limit = settings.get((scope, "max_waiting"))
+    return QueueView(name, paused, waiting, delayed, running, dead, done, failed, cancelled, expired, oldest, limit)
+
+
+def worker_of(row: Row) -> WorkerView:
+    incarnation, name, app, pid, host, started, beat, queues, tasks, running = row
+    known, served = (msgspec.json.decode(text, type=tuple[str, ...]) for text in (tasks, queues))
+    return WorkerView(incarnation, name, app, pid, host, started, beat, running, served, known)
