@@ -64,6 +64,11 @@ class OpenTransaction(Joined, Protocol):
         """A statement has run, and it has not ended: it may hold locks."""
         ...
 
+    @property
+    def refused(self) -> bool:
+        """The store could not begin it, through no fault of its user."""
+        ...
+
     async def execute(self, sql: str, params: Mapping[str, object]) -> int:
         """Rows changed."""
         ...

@@ -198,6 +198,7 @@ class ScriptedTransaction:
         self.store = store
         self.committed: tuple[int, Settlement] | None = None
         self.rolled_back = False
+        self.refused = False
 
     async def commit(self, settle: tuple[int, Settlement] | None = None) -> None:
         if self.store.commit_gate is not None:

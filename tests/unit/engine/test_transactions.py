@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from penstock.errors import LeaseLost, PublishUnknown, StoreFull
+from penstock.errors import LeaseLost, PublishUnknown, StoreFull, StoreUnavailable
 from penstock.model.delivery import Delivery
 from penstock.model.events import Trouble
 from penstock.model.outcome import Committed, Done, Failed, Outcome, Released, Snoozed
@@ -60,6 +60,18 @@ async def test_a_failure_rolls_back_and_is_settled_afterwards() -> None:
         assert isinstance(await bench.run(), Failed)
         (tx,) = bench.store.transactions
         assert tx.rolled_back and tx.committed is None
+
+
+async def test_a_transaction_that_the_store_could_not_begin_is_not_the_handlers_failure() -> None:
+    async def handler(scope: Any, injected: Any) -> None:
+        scope.transaction.refused = True
+        raise ValueError("made of a StoreUnavailable") from StoreUnavailable("locked")
+
+    async with Bench(transactional(handler)) as bench:
+        assert await bench.run() == Snoozed(NOW + 1_000_000)
+        (tx,) = bench.store.transactions
+        assert tx.rolled_back and tx.committed is None
+        assert [type(trouble.error) for trouble in bench.signals.of(Trouble)] == [ValueError]
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,121 @@ async def test_one_past_its_time_is_undone_alone(tmp_path: Path, monkeypatch: py
     await store.close()
 
 
+@pytest.mark.parametrize(
+    ("sql", "params"),
+    [
+        ("insert into rows values (:n)", {}),
+        ("select 1; select 2", {}),
+        ("insert into rows values (:n)", {"n": object()}),
+        ("insert into rows values (1)\0", {}),
+        ("insert into nowhere values (1)", {}),
+    ],
+)
+async def test_a_statement_that_cannot_run_is_its_users_error_alone(store: SqliteStore, sql: str, params: dict[str, object]) -> None:
+    neighbour = asyncio.ensure_future(insert(store.transaction(shared=True), 1))
+    await asyncio.sleep(0)
+    tx = store.transaction(shared=True)
+    with pytest.raises((sqlite3.Error, ValueError)):
+        await asyncio.wait_for(tx.execute(sql, params), 10)
+    await tx.rollback()
+    await asyncio.wait_for(neighbour, 10)
+    assert await rows(store) == [1]
+
+
+async def test_a_savepoint_left_open_by_one_is_not_anothers(store: SqliteStore) -> None:
+    first, second = store.transaction(shared=True), store.transaction(shared=True)
+
+    async def leave_it_open() -> None:
+        await first.execute("savepoint mine", {})
+        await first.execute("insert into rows values (1)", {})
+        await first.commit()
+
+    left = asyncio.ensure_future(leave_it_open())
+    await asyncio.sleep(0)
+    await second.execute("insert into rows values (2)", {})
+    with pytest.raises(sqlite3.OperationalError, match="no such savepoint: mine"):
+        await second.execute("rollback to mine", {})
+    await second.rollback()
+    await asyncio.wait_for(left, 10)
+    assert await rows(store) == [1]
+
+
+async def test_who_takes_our_savepoint_takes_no_neighbour_along_unnoticed(store: SqliteStore) -> None:
+    first = asyncio.ensure_future(insert(store.transaction(shared=True), 1))
+    await asyncio.sleep(0)
+    second = store.transaction(shared=True)
+    await second.execute("insert into rows values (2)", {})
+    await second.execute("release penstock_member", {})
+    with pytest.raises(sqlite3.OperationalError, match="no such savepoint"):
+        await second.commit()
+    with pytest.raises(PublishUnknown, match="another one, that shared its commit"):
+        await asyncio.wait_for(first, 10)
+    assert await rows(store) == []
+
+
+async def test_a_cursor_left_open_fails_its_own_commit(store: SqliteStore) -> None:
+    await insert(store.transaction(), 1)
+    tx = store.transaction(shared=True)
+    await tx.execute("insert into rows values (2)", {})
+    cursor = tx.connection.execute("insert into rows values (3) returning n")
+    with pytest.raises(sqlite3.OperationalError, match="in progress"):
+        await asyncio.wait_for(tx.commit(), 10)
+    cursor.close()
+    assert await rows(store) == [1]
+
+
+async def test_what_nobody_foresaw_ends_no_thread(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("nobody foresaw this")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hold.Hold, "begin", fail)
+        patch.setattr("penstock.stores.sqlite.transaction.TransactionThread._fail", fail)
+        with pytest.raises(StoreUnavailable, match="nobody foresaw this"):
+            await asyncio.wait_for(store.transaction(shared=True).execute("select 1", {}), 10)
+    await asyncio.wait_for(insert(store.transaction(shared=True), 1), 10)
+    assert await rows(store) == [1]
+
+
+async def test_after_one_that_took_the_others_along_nobody_shares_for_a_while(store: SqliteStore, points: Points) -> None:
+    ruinous = "insert or rollback into rows values (:n)"
+    first = [insert(store.transaction(shared=True), 1), insert(store.transaction(shared=True), 1, ruinous)]
+    assert [type(each) for each in await asyncio.gather(*first, return_exceptions=True)] == [PublishUnknown, sqlite3.IntegrityError]
+    again = [insert(store.transaction(shared=True), 1), insert(store.transaction(shared=True), 1, ruinous)]
+    assert [type(each) for each in await asyncio.gather(*again, return_exceptions=True)] == [type(None), sqlite3.IntegrityError]
+    assert await rows(store) == [1]
+
+
+async def test_a_slow_one_that_fails_counts_as_slow_too(store: SqliteStore, points: Points, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hold, "_SLOW", 0.0)
+    await asyncio.gather(
+        insert(store.transaction(shared=True), 1), insert(store.transaction(shared=True), 2, "insert into nowhere values (:n)"),
+        return_exceptions=True,
+    )  # fmt: skip
+    points.reached.clear()
+    await asyncio.gather(*(insert(store.transaction(shared=True), n) for n in range(3, 6)))
+    assert points.reached["tx.before_commit"] == 3
+
+
+async def test_a_fault_after_the_commit_is_not_called_a_rollback(tmp_path: Path) -> None:
+    def fault(point: str) -> None:
+        if point == "tx.after_commit" and armed:
+            raise RuntimeError("a fault")
+
+    armed: list[bool] = []
+    store = SqliteStore(str(tmp_path / "faulty.db"), signals=Signals(fault))
+    await store.open()
+    setup = store.transaction()
+    await setup.execute("create table rows (n integer primary key)", {})
+    await setup.commit()
+    armed.append(True)
+    with pytest.raises(PublishUnknown, match="it is there"):
+        await insert(store.transaction(shared=True), 1)
+    armed.clear()
+    assert await rows(store) == [1]
+    await store.close()
+
+
 async def test_closing_keeps_what_was_written_to_its_end(store: SqliteStore) -> None:
     done = asyncio.ensure_future(insert(store.transaction(shared=True), 1))
     await asyncio.sleep(0)

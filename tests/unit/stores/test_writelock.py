@@ -1,6 +1,7 @@
 """Waiting for the write lock: in turn, not for ever, and it is said who holds it."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import subprocess
@@ -39,7 +40,7 @@ def held_elsewhere(path: Path) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(str(tmp_path / "store.db"), signals=Signals(), patience=0.2)
+    store = SqliteStore(str(tmp_path / "store.db"), signals=Signals(), tx_limit=0.1)
     await store.open()
     yield store
     await store.close()
@@ -51,13 +52,13 @@ async def test_a_put_names_the_stopped_process_and_goes_on_afterwards(store: Sql
         os.kill(process.pid, signal.SIGSTOP)
         os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
         for _ in range(2):
-            with pytest.raises(StoreUnavailable, match=rf"process {process.pid} has held it and is stopped .* for more than 0\.2 s"):
+            with pytest.raises(StoreUnavailable, match=rf"waited 1\.1 s for .*: process {process.pid} holds it and is stopped"):
                 await store.queue.put([message])
     assert (await store.queue.put([message]))[0].created
 
 
 async def test_a_transaction_does_not_wait_for_ever_either(store: SqliteStore, tmp_path: Path) -> None:
-    with held_elsewhere(Folder(str(tmp_path / "store.db")).path / "write.lock"), pytest.raises(StoreUnavailable, match="has held it"):
+    with held_elsewhere(Folder(str(tmp_path / "store.db")).path / "write.lock"), pytest.raises(StoreUnavailable, match="holds it now"):
         await store.transaction().execute("create table rows (n)", {})
     tx = store.transaction()
     await tx.execute("create table rows (n)", {})
@@ -119,6 +120,78 @@ def test_closing_while_it_is_awaited_leaves_nothing_locked(tmp_path: Path) -> No
     last.acquire()
     assert holder(path) in (os.getpid(), None)
     last.close()
+
+
+def test_what_is_given_back_is_nobodys_until_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its second thread gets the lock after its patience has ended. Until that has let it go, the first must not take it."""
+    path = tmp_path / "write.lock"
+    first, second, third = WriteLock(path), WriteLock(path, patience=0.05), WriteLock(path)
+    first.acquire()
+    with pytest.raises(StoreUnavailable):
+        second.acquire()
+    given_back, owned = threading.Event(), threading.Event()
+    flock = fcntl.flock
+
+    def slow(fd: int, operation: int) -> None:
+        if operation == fcntl.LOCK_UN and threading.current_thread().name == "penstock-lock":
+            given_back.set()
+            owned.wait(0.2)
+        flock(fd, operation)
+
+    monkeypatch.setattr("penstock.stores.sqlite.writelock.fcntl.flock", slow)
+    first.release()
+    assert given_back.wait(10)
+    second._patience = 10
+    second.acquire()
+    owned.set()
+    assert not third.try_acquire()
+    second.release()
+    assert third.try_acquire()
+    for lock in (first, second, third):
+        lock.close()
+
+
+def test_a_lock_without_a_thread_to_wait_with_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "write.lock"
+    first, second = WriteLock(path), WriteLock(path, patience=0.05)
+    first.acquire()
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(StoreUnavailable, match="can't start new thread"):
+            second.acquire()
+    first.release()
+    second.acquire()
+    assert not first.try_acquire()
+    first.close()
+    second.close()
+
+
+def test_a_child_closes_nothing_that_is_not_the_locks(tmp_path: Path) -> None:
+    path = tmp_path / "write.lock"
+    first, second = WriteLock(path), WriteLock(path, patience=0.05)
+    first.acquire()
+    with pytest.raises(StoreUnavailable):
+        second.acquire()
+    first.release()
+    first.acquire()  # waits until the second thread has given it back
+    first.close()
+    second.close()
+    for thread in threading.enumerate():
+        if thread.name == "penstock-lock":
+            thread.join(10)
+    others = [os.open(tmp_path / f"other-{n}", os.O_CREAT) for n in range(8)]
+    child = os.fork()
+    if not child:
+        alive = all(os.fstat(fd) for fd in others)
+        os._exit(0 if alive else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    for fd in others:
+        os.close(fd)
+    assert second is not None
 
 
 async def test_many_threads_take_turns(tmp_path: Path) -> None:

@@ -51,6 +51,16 @@ class Committing:
         if running is not None and running.run[0] is not delivery:
             await self._settler.flush()
 
+    def again(self, delivery: Delivery) -> Outcome:
+        """The store could not begin the transaction: whatever the handler made of that is not its failure."""
+        running = self._table.get(delivery.seq)
+        if running is not None:
+            if running.reason is not None:
+                return RELEASED
+            if (error := running.take_error()) is not None:
+                self._ties.trouble("tx", error)
+        return self._judge.again(_AGAIN)
+
     def _hold(self, delivery: Delivery) -> None:
         running = self._table.get(delivery.seq)
         if running is not None:

@@ -38,6 +38,8 @@ class Transacting:
                 outcome = self._judge(delivery, error)
             if tx is not None and outcome is not COMMITTED:
                 await self._roll_back(tx)
+                if tx.refused:
+                    outcome = self._committing.again(delivery)
             return outcome
 
         return transact

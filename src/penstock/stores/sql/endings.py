@@ -6,9 +6,10 @@ import re
 
 from penstock.errors import ConfigurationError
 
-_COMMENT = r"(?:--[^\n]*(?:\n|$)|/\*.*?\*/)"
+_BEFORE = r"(?>\s|;|\ufeff|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*+"
+"""What SQLite skips. Possessive: a crowd of comments is read once."""
 _WORDS = r"begin|start\s+transaction|commit|end|abort|prepare\s+transaction|rollback(?!\s+(?:transaction\s+|work\s+)?to\b)"
-_ENDING = re.compile(rf"(?:\s|;|{_COMMENT})*(?:{_WORDS})\b", re.IGNORECASE | re.DOTALL)
+_ENDING = re.compile(rf"{_BEFORE}(?:{_WORDS})\b", re.IGNORECASE | re.DOTALL)
 
 
 def refuse_ending(sql: str) -> None:

@@ -21,9 +21,16 @@ _CAUSES: tuple[tuple[str, type[StoreError], str], ...] = (
 )
 
 
+def name_of(error: sqlite3.Error) -> str:
+    """SQLite's own name of it; empty for errors of the Python module (a missing parameter, two statements at once)."""
+    return (error.sqlite_errorname or "") if hasattr(error, "sqlite_errorname") else ""
+
+
 def translate(error: sqlite3.Error, doing: str) -> StoreError | None:
     """The StoreError for an error of the file; None for an error of the statement."""
-    name = error.sqlite_errorname if hasattr(error, "sqlite_errorname") else ""
+    name = name_of(error)
+    if "statements in progress" in str(error):  # SQLITE_BUSY too, but it is a cursor that somebody left open
+        return None
     for prefix, kind, advice in _CAUSES:
         if name.startswith(prefix):
             return kind(f"{doing}: {advice} ({error})")

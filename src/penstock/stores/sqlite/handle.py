@@ -43,6 +43,10 @@ class Handle:
     def started(self) -> bool:
         return self._inner.started and self._inner.over is None
 
+    @property
+    def refused(self) -> bool:
+        return self._inner.refused
+
     async def execute(self, sql: str, params: Mapping[str, object]) -> int:
         self._check(sql)
         return int(await self._ask(lambda connection: self._statement(connection, sql, params).rowcount))

@@ -43,11 +43,13 @@ def _is_up(connection: sqlite3.Connection, library: Library, clock: StoreClock) 
 @contextmanager
 def locked(folder: Folder) -> Iterator[None]:
     lock = WriteLock(folder.path / "write.lock")
-    lock.acquire()
     try:
-        yield
+        lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
     finally:
-        lock.release()
         lock.close()
 
 

@@ -31,6 +31,7 @@ class SqliteLeases:
     async def enrol(self, worker: Enrolment) -> None:
         lock = FileLock(self._folder.worker_lock(worker.incarnation))
         if not lock.try_acquire():
+            lock.close()
             raise StoreUnavailable(f"enrol worker {worker.incarnation:x}: its lock file is taken")
         self._locks[worker.incarnation] = lock
         try:

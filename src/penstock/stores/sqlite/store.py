@@ -26,6 +26,8 @@ from penstock.stores.sqlite.writelock import WriteLock
 
 TX_LIMIT = 5.0
 """Seconds that a transaction may hold the file's write lock."""
+_GRACE = 1.0
+"""Seconds beyond that, after which whoever waits for the lock gives up."""
 
 
 class SqliteStore:
@@ -87,7 +89,7 @@ class SqliteStore:
 
         def access(committed: Callable[[], None]) -> Access:
             power = self._durability != "process"
-            lock = WriteLock(self._folder.path / "write.lock", self._patience)
+            lock = WriteLock(self._folder.path / "write.lock", self._tx_limit + _GRACE)
             return Access(self._folder.database, library, self.clock, self._signals, lock, power, checkpointer, committed)
 
         self._threads = threads = Threads(self._folder, access, self._tx_limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 from penstock.ports.store import Durability
@@ -29,12 +30,22 @@ class Threads:
         self.reader = Reader(folder.database, self.access.library)
         self._other: Access | None = None
         self._transactions: TransactionThread | None = None
+        self._starting = threading.Lock()
 
     def transaction(self, *, shared: bool) -> Handle:
-        if self._transactions is None:
-            self._other = self._make_access(self._ringer.ring)
-            self._transactions = TransactionThread(self._other, self._tx_limit)
-        return Handle(self.access, self._transactions, Transaction(shared=shared))
+        with self._starting:
+            thread = self._transactions or self._start_transactions()
+        return Handle(self.access, thread, Transaction(shared=shared))
+
+    def _start_transactions(self) -> TransactionThread:
+        access = self._make_access(self._ringer.ring)
+        try:
+            self._transactions = TransactionThread(access, self._tx_limit)
+        except BaseException:
+            access.lock.close()
+            raise
+        self._other = access
+        return self._transactions
 
     def join(self, connection: object, durability: Durability) -> Joined:
         return self.joiner.join(connection, durability)

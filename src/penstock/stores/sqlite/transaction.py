@@ -11,13 +11,15 @@ A crash anywhere before the commit leaves nothing: neither rows, nor follow-ups,
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -25,13 +27,15 @@ from msgspec import Struct
 from penstock.errors import StoreUnavailable, TransactionClosed
 from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite.access import Access
-from penstock.stores.sqlite.failures import translate
+from penstock.stores.sqlite.failures import name_of, translate
 from penstock.stores.sqlite.forkable import Forkable
 from penstock.stores.sqlite.hold import Hold
 from penstock.stores.sqlite.reply import Reply, send
 
 _STEPS = 20_000
 """Instructions of SQLite's machine between looks at the clock: well under a millisecond."""
+
+log = logging.getLogger("penstock.store")
 
 
 class Request(Struct, eq=False):
@@ -50,6 +54,8 @@ class Transaction:
         self.started = False
         self.abandoned = False
         """Nobody wants it any more: what was asked and has not begun must not begin."""
+        self.refused = False
+        """It could not begin, for the store's reasons."""
         self.over: str | None = None
         self.last = ""
         self.rings = False
@@ -65,6 +71,7 @@ class TransactionThread:
         self._mine: deque[Request] = deque()
         """Of the transaction that runs."""
         self._active: Transaction | None = None
+        self._serving: Request | None = None
         self._deadline = 0.0
         self._closed = False
         self._stopping = False
@@ -82,12 +89,15 @@ class TransactionThread:
         if self._pid != os.getpid():
             raise TransactionClosed("this transaction is the parent's: it was open when this process was forked")
         self._inbox.put(request)
+        if not self._thread.is_alive():  # it was closed in this very moment
+            self._refuse_late_ones()
 
     def close(self) -> None:
         if not self._closed:
             self._closed = True
             self._inbox.put(None)
             self._thread.join()
+            self._refuse_late_ones()
 
     # -- the thread --------------------------------------------------------------------------------
 
@@ -99,18 +109,37 @@ class TransactionThread:
         return self._connection
 
     def _work(self) -> None:
-        while (request := self._next()) is not None:
-            self._serve(request)
+        while not self._stopping:
+            try:
+                while (request := self._next()) is not None:
+                    self._serve(request)
+            except BaseException as error:  # nothing may end this thread: others would wait for it, and for its lock
+                log.exception("the transaction thread met an error that it did not foresee")
+                self._give_up_all(error)
         self._give_up("the store was closed")
         if self._hold.open:
             self._hold.commit(more=False)
         self._forkable.close()
-        self._refuse_late_ones()
+        self._refuse(self._waiting)
+
+    def _give_up_all(self, error: BaseException) -> None:
+        unforeseen = StoreUnavailable(f"transaction: {type(error).__name__}: {error}")
+        if (request := self._serving) is not None:
+            send([(request.reply, None, unforeseen)])
+        self._end(f"the transaction was given up: {error}")
+        self._hold.abandon(unforeseen)
 
     def _refuse_late_ones(self) -> None:
-        """What waited for its turn, or was posted at the moment of closing."""
-        self._sort_inbox()
-        send([(request.reply, None, StoreUnavailable("transaction: the store was closed")) for request in self._waiting])
+        """What was posted at the moment of closing, after the thread had looked for the last time."""
+        late: list[Request] = []
+        with suppress(queue.Empty):
+            while True:
+                if (request := self._inbox.get_nowait()) is not None:
+                    late.append(request)
+        self._refuse(late)
+
+    def _refuse(self, requests: Iterable[Request]) -> None:
+        send([(request.reply, None, StoreUnavailable("transaction: the store was closed")) for request in requests])
 
     # -- whose turn it is
 
@@ -159,15 +188,19 @@ class TransactionThread:
     # -- one request
 
     def _serve(self, request: Request) -> None:
+        self._serving = request
         try:
             self._admit(request.owner)
             with self._forkable as connection:
                 value = request.work(connection)
             self._check_open(request.owner)
+            if request.ends == "commit":
+                self._hold.keep(request.reply, value, rings=request.owner.rings)
         except BaseException as failure:
             self._fail(request, failure)
         else:
             self._succeed(request, value)
+        self._serving = None
 
     def _admit(self, owner: Transaction) -> None:
         if self._late():
@@ -180,7 +213,9 @@ class TransactionThread:
             self._begin(owner)
 
     def _begin(self, owner: Transaction) -> None:
+        owner.refused = True
         self._hold.begin()
+        owner.refused = False
         self._active = owner
         self._deadline = time.monotonic() + self._limit
         self._mine.extend(request for request in self._waiting if request.owner is owner)
@@ -195,10 +230,8 @@ class TransactionThread:
 
     def _succeed(self, request: Request, value: Any) -> None:
         if request.ends == "commit":
-            owner = request.owner
             self._end("the transaction has ended")
-            self._hold.keep(request.reply, value, rings=owner.rings)
-            if not owner.shared:
+            if not request.owner.shared:
                 self._hold.commit(more=bool(self._waiting) or not self._inbox.empty())
             return
         if request.ends == "rollback":
@@ -216,7 +249,7 @@ class TransactionThread:
         send([(request.reply, None, error)])
 
     def _explain(self, failure: sqlite3.Error, owner: Transaction) -> BaseException:
-        if failure.sqlite_errorname != "SQLITE_INTERRUPT":
+        if name_of(failure) != "SQLITE_INTERRUPT":
             return translate(failure, "run a statement in a transaction") or failure
         self._expire()
         return TransactionClosed(owner.over or "")

@@ -4,12 +4,13 @@
 lock lets a second thread wait for it, and waits for that thread. If its patience ends first, the second thread goes on waiting
 (nothing can call it back); what it gets then, it gives back at once, or hands to whoever has come meanwhile.
 
-Who held it all the time (a process that was stopped, a debugger, a hung disk) is named, where the kernel tells.
+Who holds it then (a process that was stopped, a debugger, a hung disk) is named, where the kernel tells.
 """
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import threading
 from pathlib import Path
@@ -19,6 +20,8 @@ from penstock.stores.sqlite.files import FileLock
 
 PATIENCE = 5.0
 LOCKS = Path("/proc/locks")
+
+log = logging.getLogger("penstock.store")
 
 
 class WriteLock(FileLock):
@@ -39,10 +42,12 @@ class WriteLock(FileLock):
 
     def acquire(self) -> None:
         """Raises StoreUnavailable; then it is not ours."""
-        if not self._asked and self.try_acquire():
-            return
-        if not self._wait():
-            raise StoreUnavailable(f"wait for {self._path}: {_blame(holder(self._path))} for more than {self._patience:g} s")
+        with self._state:
+            if not self._asked and self.try_acquire():
+                return
+            got = self._wait()
+        if not got:
+            raise StoreUnavailable(f"waited {self._patience:g} s for {self._path}: {_blame(holder(self._path))}")
 
     def close(self) -> None:
         with self._state:
@@ -53,30 +58,39 @@ class WriteLock(FileLock):
     def _forget(self) -> None:
         """In the child of a fork, where there is no second thread."""
         super()._forget()
-        if self._second >= 0:
-            os.close(self._second)
-            self._second = -1
+        self._let_second_go()
 
     def _wait(self) -> bool:
-        with self._state:
-            if self._second < 0:
+        self._start_helper()
+        self._wanted = self._asked = True
+        self._state.notify_all()
+        got = self._state.wait_for(lambda: self._got, self._patience)
+        self._wanted = self._got = False
+        return got
+
+    def _start_helper(self) -> None:
+        """Raises StoreUnavailable where the system has no thread or descriptor left."""
+        if self._second < 0:
+            try:
                 self._second = os.dup(self._fd)
                 threading.Thread(target=self._help, name="penstock-lock", daemon=True).start()
-            self._wanted = True
-            if not self._asked:
-                self._asked = True
-                self._state.notify_all()
-            got = self._state.wait_for(lambda: self._got, self._patience)
-            self._wanted = self._got = False
-            return got
+            except (OSError, RuntimeError) as error:
+                self._let_second_go()
+                raise StoreUnavailable(f"wait for {self._path}: {error}") from error
 
     # -- the second thread
 
     def _help(self) -> None:
-        while self._is_asked():
-            fcntl.flock(self._second, fcntl.LOCK_EX)
-            self._hand_over()
-        os.close(self._second)
+        try:
+            while self._is_asked():
+                fcntl.flock(self._second, fcntl.LOCK_EX)
+                self._hand_over()
+        except OSError:
+            log.warning("waiting for %s failed; it is tried again", self._path, exc_info=True)
+        finally:
+            with self._state:
+                self._asked = False
+                self._let_second_go()
 
     def _is_asked(self) -> bool:
         with self._state:
@@ -84,13 +98,19 @@ class WriteLock(FileLock):
             return not self._closed
 
     def _hand_over(self) -> None:
+        """Not asked any more only when it is given back: until then the first thread must not take it, for it would be both's."""
         with self._state:
-            self._asked = False
             if self._wanted and not self._closed:
                 self._got = True
                 self._state.notify_all()
             else:
                 fcntl.flock(self._second, fcntl.LOCK_UN)
+            self._asked = False
+
+    def _let_second_go(self) -> None:
+        second, self._second = self._second, -1
+        if second >= 0:
+            os.close(second)
 
 
 def holder(path: Path) -> int | None:
@@ -107,9 +127,11 @@ def holder(path: Path) -> int | None:
 
 def _blame(pid: int | None) -> str:
     if pid is None:
-        return "another process has held it"
+        return "another process holds it"
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         state = ""
-    return f"process {pid} has held it" + (" and is stopped (kill -CONT goes on)" if state in ("T", "t") else "")
+    if state in ("T", "t"):
+        return f"process {pid} holds it and is stopped: kill -CONT {pid} lets it go on"
+    return f"process {pid} holds it now; if it always does, look whether it hangs, or waits for another program on the file (fuser)"

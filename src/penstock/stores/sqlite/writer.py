@@ -32,7 +32,7 @@ from penstock.model.statement import Program
 from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite.access import Access
 from penstock.stores.sqlite.checkpoint import Checkpointer
-from penstock.stores.sqlite.failures import translated
+from penstock.stores.sqlite.failures import name_of, translated
 from penstock.stores.sqlite.fairness import Fairness
 from penstock.stores.sqlite.forkable import Forkable
 from penstock.stores.sqlite.operations import Group, Operation
@@ -99,6 +99,8 @@ class Writer:
         weight = operation.weight
         self.waiting += weight  # no call between reading and writing it: threads do not interfere
         self._inbox.put(Ticket(operation, reply, weight))
+        if not self._thread.is_alive():  # it was closed in this very moment
+            self._refuse_late_ones()
 
     def _refuse_late_ones(self) -> None:
         """What another thread posted at the moment of closing."""
@@ -210,7 +212,7 @@ class Writer:
         try:
             self._connection.execute("commit")
         except sqlite3.Error as error:
-            if error.sqlite_errorname.startswith("SQLITE_IOERR") and group.durable:
+            if name_of(error).startswith("SQLITE_IOERR") and group.durable:
                 raise PublishUnknown(f"{group.doing}: the device failed while committing; retry with the same id ({error})") from error
             raise translated(error, group.doing) from error
         self._committed = True
