@@ -30,6 +30,8 @@ class Delivery(Struct, frozen=True, gc=False):
     """Workers that died under it."""
     expires: int | None = None
     """µs: not begun after that."""
+    type: str | None = None
+    """Of the event, in a subscription's delivery."""
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -55,6 +55,8 @@ class JobView(Struct, frozen=True):
     unavailable: str | None = None
     cancel_requested: bool = False
     history: tuple[Attempt, ...] = ()
+    type: str | None = None
+    """Of the event, in a subscription's delivery."""
 
 
 class JobList(Struct, frozen=True):
@@ -80,6 +82,8 @@ class DeadLetterView(Struct, frozen=True):
     headers: bytes | None
     error: Failure | None
     history: tuple[Attempt, ...] = ()
+    type: str | None = None
+    """Of the event, in a subscription's delivery."""
 
 
 class QueueView(Struct, frozen=True):

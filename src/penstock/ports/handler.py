@@ -44,7 +44,7 @@ class Scope(Protocol):
 
 
 class Route(Protocol):
-    """A task as the engine sees it."""
+    """A task or a subscription as the engine sees it."""
 
     @property
     def name(self) -> str: ...
@@ -81,7 +81,7 @@ class Route(Protocol):
         """Wants neither ctx nor tx nor anything injected: `call` needs no scope."""
         ...
 
-    def decode(self, body: bytes) -> Any:
+    def decode(self, delivery: Delivery) -> Any:
         """The arguments. Raises UndecodablePayload."""
         ...
 

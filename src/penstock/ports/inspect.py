@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from penstock.model.job import DeadLetterView, JobFilter, JobList, JobView, QueueView, WorkerView
+from penstock.model.log import SubscriptionView, TopicView
 
 DEPTH = 100_000
 """Jobs that a look for some of them goes through."""
@@ -31,6 +32,10 @@ class Inspect(Protocol):
     async def count_letters(self, where: JobFilter) -> int: ...
 
     async def queues(self) -> Sequence[QueueView]: ...
+
+    async def topics(self) -> Sequence[TopicView]: ...
+
+    async def subscriptions(self) -> Sequence[SubscriptionView]: ...
 
     async def workers(self) -> Sequence[WorkerView]: ...
 

@@ -6,6 +6,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
+MAINTENANCE = "maintenance"
+"""The role of whoever keeps house for the whole store."""
+
 
 class Enrolment(Struct, frozen=True):
     """A worker process as it enters the registry."""

@@ -10,6 +10,7 @@ from msgspec import Struct
 from penstock.model.clock import Clock
 from penstock.ports.inspect import Inspect, Settings
 from penstock.ports.leases import Leases
+from penstock.ports.log import Log
 from penstock.ports.queue import Queue
 from penstock.ports.transaction import Joined, OpenTransaction
 
@@ -37,6 +38,9 @@ class Store(Protocol):
 
     @property
     def queue(self) -> Queue: ...
+
+    @property
+    def log(self) -> Log: ...
 
     @property
     def leases(self) -> Leases: ...

@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from typing import Any, Protocol, runtime_checkable
 
 from penstock.model.delivery import Settlement
+from penstock.model.log import Append, Event, TopicSpec
 from penstock.model.message import Message, Placed
 
 
@@ -46,12 +47,22 @@ class Joined(Protocol):
         """The same on the calling thread. Raises ConfigurationError where the connection is async."""
         ...
 
+    async def publish(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]: ...
+
+    def publish_now(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]: ...
+
+    async def append(self, append: Append) -> int:
+        """As `Log.append`: the version that the key has when this transaction commits. Raises VersionConflict."""
+        ...
+
+    def append_now(self, append: Append) -> int: ...
+
 
 class OpenTransaction(Joined, Protocol):
     """A transaction that the store opened: for a handler, or for `app.transaction()`.
 
-    It begins at its first statement. `put` of messages whose ids nobody gave is kept back and written just before the
-    commit, in one go. One lock serialises everybody who uses it; after its end everything raises TransactionClosed.
+    It begins at its first statement. What is put or published under ids that nobody gave is kept back and written just before
+    the commit, in one go. One lock serialises everybody who uses it; after its end everything raises TransactionClosed.
     """
 
     @property

@@ -19,8 +19,8 @@ ROWS = re.compile(r"\(([a-z_, ]+)\)(?: as \()?\s*values :rows")
 BROUGHT = re.compile(r"^with (?:recursive )?(\w+)")
 """Rows that the statement itself makes, or brings."""
 ALIAS = re.compile(r"\bpenstock_(\w+)(?: (\w)\b)?")
-SMALL = {"meta", "clock", "counter", "worker", "setting", "suspect", "sqlite_sequence"}
-"""A row a queue, a worker, a setting or a suspect: scanning them is as good as searching."""
+SMALL = {"meta", "clock", "counter", "worker", "setting", "suspect", "topic", "subscription", "sqlite_sequence"}
+"""A row a queue, a worker, a topic, a setting or a suspect: scanning them is as good as searching."""
 SCANS = {
     "free_all_keys": {"busy"},  # a rescue, now and then
     "seqs_letters": {"dead"},  # an operator looks: dead letters are few, and any of their fields may be asked for
@@ -36,7 +36,14 @@ SORTS = {
     "workers",
 }
 PLANS = {
-    "scan_ready": ["SEARCH r USING PRIMARY KEY (queue=?)", "SEARCH m USING INTEGER PRIMARY KEY (rowid=?)"],
+    "scan_ready": [
+        "SEARCH r USING PRIMARY KEY (queue=?)",
+        "SEARCH m USING INTEGER PRIMARY KEY (rowid=?)",
+        "SEARCH e USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
+    ],
+    "feed": ["SEARCH e USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)", "LIST SUBQUERY 1", "SCAN json_each VIRTUAL TABLE INDEX 1:"],
+    "events": ["SEARCH penstock_event USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"],
+    "event_at": ["SEARCH penstock_event USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"],
     "leave_ready": ["SEARCH penstock_ready USING PRIMARY KEY (queue=? AND (rank,seq)<(?,?))"],
     "due_now": ["SEARCH penstock_later USING PRIMARY KEY (queue=? AND due<?)"],
     "drop_later": ["SEARCH penstock_later USING PRIMARY KEY (queue=? AND (due,seq)<(?,?))"],
@@ -80,6 +87,11 @@ PARTS = {
     "queues_set_aside": "SEARCH a USING COVERING INDEX penstock_aside_stray (queue=? AND stray=?)",
     "glance_ready": "SEARCH r USING PRIMARY KEY (queue=? AND (rank,seq)>(?,?))",
     "glance_later": "SEARCH l USING PRIMARY KEY (queue=? AND (due,seq)>(?,?))",
+    "versions": "SEARCH e USING COVERING INDEX penstock_event_version (topic=? AND key=? AND version>?)",
+    "events_of_key": "SEARCH e USING INDEX penstock_event_version (topic=? AND key=? AND version>? AND version<?)",
+    "events_of_key_backward": "SEARCH e USING INDEX penstock_event_version (topic=? AND key=? AND version>? AND version<?)",
+    "known_events": "SEARCH e USING INDEX penstock_event_id (id=? AND topic=?)",
+    "embody_fed": "SEARCH penstock_message USING INDEX penstock_message_id (id=?)",
     "seqs_running": "SEARCH l USING PRIMARY KEY (owner=? AND seq<?)",
 }
 

@@ -87,21 +87,34 @@ def _take(row: Row) -> Program[Count | None]:
 
 
 def replay(ids: Sequence[str], now: int) -> Program[list[str]]:
-    """Back to their queues under the same ids, at the end of their keys, in their old order; what waits for its time runs now."""
+    """Back to their queues under the same ids, at the end of their keys, in their old order; in its place what holds its key. What
+    waits for its time runs now."""
     early = yield from _hasten(ids)
     letters = yield from _unbury(ids)
     if not letters:
         return early
-    old = {job_id: seq for seq, job_id, _ in letters}
-    moved = yield Statement("renumber", {"seqs": _seqs(letters)})
-    yield Statement("renumber_attempts", values=[seq for job_id, new in moved for seq in (old[job_id], new)], width=2)
-    yield remembered([value for _, new in moved for value in note(new, 0, "replayed", now, None)])
-    yield Statement("back_to_ready", {"seqs": str([new for _, new in moved])})
+    holding = {row[0] for row in (yield Statement("held_letters", {"seqs": _seqs(letters)}))}
+    again = yield from _renumber([row for row in letters if row[SEQ] not in holding])
+    if holding:
+        yield Statement("reset_failures", {"seqs": str(list(holding))})
+        again += holding
+    yield remembered([value for seq in again for value in note(seq, 0, "replayed", now, None)])
+    yield Statement("back_to_ready", {"seqs": str(again)})
     tally = Tally()
     for _, _, queue in letters:
         tally.move(queue, "dead", "waiting")
     yield from tally.write()
     return [*early, *(row[1] for row in letters)]
+
+
+def _renumber(letters: Sequence[Row]) -> Program[list[int]]:
+    """New places at the ends of their keys."""
+    if not letters:
+        return []
+    old = {job_id: seq for seq, job_id, _ in letters}
+    moved = yield Statement("renumber", {"seqs": _seqs(letters)})
+    yield Statement("renumber_attempts", values=[seq for job_id, new in moved for seq in (old[job_id], new)], width=2)
+    return [new for _, new in moved]
 
 
 def _hasten(ids: Sequence[str]) -> Program[list[str]]:
@@ -127,8 +140,9 @@ def _unbury(ids: Sequence[str]) -> Program[list[Row]]:
 
 
 def discard(ids: Sequence[str], now: int) -> Program[list[str]]:
-    """Gone from the dead letters; the history keeps that it was discarded."""
+    """Gone from the dead letters; the history keeps that it was discarded. A key that one held goes on."""
     letters = yield from _unbury(ids)
+    freed = (yield Statement("held_letters", {"seqs": _seqs(letters)})) if letters else ()
     tally = Tally()
     ends: list[object] = []
     for seq, _, queue in letters:
@@ -137,6 +151,9 @@ def discard(ids: Sequence[str], now: int) -> Program[list[str]]:
         tally.add(queue, "kept")
     if ends:
         yield finished(ends)
+    for _, queue, key in freed:
+        yield Statement("vacate", {"queue": queue, "key": key})
+    yield from keys.wake([(queue, key) for _, queue, key in freed])
     yield from tally.write()
     return [row[1] for row in letters]
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
 from penstock.errors import LeaseLost, StoreUnavailable, TransactionClosed
 from penstock.model.delivery import Settlement
+from penstock.model.log import Append, Event, TopicSpec
 from penstock.model.message import Message, Placed
 from penstock.model.statement import Program
 from penstock.stores.sql.endings import refuse_ending
 from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite.access import Access
-from penstock.stores.sqlite.put import put
+from penstock.stores.sqlite.kept import Kept
+from penstock.stores.sqlite.publishing import agreed, append_one
 from penstock.stores.sqlite.reply import Reply
 from penstock.stores.sqlite.settle import settle
 from penstock.stores.sqlite.transaction import Request, Transaction, TransactionThread
@@ -30,7 +31,7 @@ class Handle:
         self._access = access
         self._thread = thread
         self._inner = inner
-        self._kept: deque[Message] = deque()
+        self._kept = Kept()
         self._ended = False
         self._asked = False
 
@@ -64,14 +65,32 @@ class Handle:
         return self._ask_now(lambda connection: _rows(self._statement(connection, sql, params)))  # type: ignore[no-any-return]
 
     async def put(self, messages: Sequence[Message]) -> list[Placed]:
-        if (placed := self._keep(messages)) is not None:
-            return placed
-        return await self._ask(lambda connection: self._put_at_once(connection, messages))  # type: ignore[no-any-return]
+        self._check()
+        kept = self._kept.put(messages)
+        return kept if isinstance(kept, list) else await self._ask(self._at_once(kept))
 
     def put_now(self, messages: Sequence[Message]) -> list[Placed]:
-        if (placed := self._keep(messages)) is not None:
-            return placed
-        return self._ask_now(lambda connection: self._put_at_once(connection, messages))  # type: ignore[no-any-return]
+        self._check()
+        kept = self._kept.put(messages)
+        return kept if isinstance(kept, list) else self._ask_now(self._at_once(kept))
+
+    async def publish(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
+        self._check()
+        kept = self._kept.publish(topic, events)
+        return kept if isinstance(kept, list) else await self._ask(self._at_once(kept))
+
+    def publish_now(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
+        self._check()
+        kept = self._kept.publish(topic, events)
+        return kept if isinstance(kept, list) else self._ask_now(self._at_once(kept))
+
+    async def append(self, append: Append) -> int:
+        self._check()
+        return agreed(append, await self._ask(self._at_once(lambda now: append_one(append, now))))
+
+    def append_now(self, append: Append) -> int:
+        self._check()
+        return agreed(append, self._ask_now(self._at_once(lambda now: append_one(append, now))))
 
     async def savepoint(self) -> Handle:
         self._check()
@@ -108,14 +127,6 @@ class Handle:
         if self._ended or self._inner.over is not None:
             raise TransactionClosed(self._inner.over or "the transaction has ended; nothing more can join it")
 
-    def _keep(self, messages: Sequence[Message]) -> list[Placed] | None:
-        """Write later what needs no answer; None if it must be asked now."""
-        self._check()
-        if any(message.given for message in messages):
-            return None
-        self._kept += messages
-        return [Placed(message.id) for message in messages]
-
     async def _ask(self, work: Work, *, ends: Literal["no", "commit", "rollback"] = "no") -> Any:
         self._asked = True
         reply = Reply.awaited()
@@ -142,22 +153,24 @@ class Handle:
 
         return work
 
-    def _put_at_once(self, connection: sqlite3.Connection, messages: Sequence[Message]) -> Any:
-        """After what was kept back, which was put before them."""
-        self._flush(connection)
-        placed = self._program(lambda now: put(messages, now))(connection)
-        self._inner.rings = True
-        return placed
+    def _at_once(self, make: Callable[[int], Program[Any]]) -> Work:
+        """After what was kept back, which was written before it."""
+
+        def work(connection: sqlite3.Connection) -> Any:
+            self._flush(connection)
+            result = self._program(make)(connection)
+            self._inner.rings = True
+            return result
+
+        return work
 
     def _open_savepoint(self, connection: sqlite3.Connection) -> None:
         self._flush(connection)
         connection.execute("savepoint penstock_savepoint")
 
     def _flush(self, connection: sqlite3.Connection) -> None:
-        kept = [self._kept.popleft() for _ in range(len(self._kept))]
-        if kept:
-            self._program(lambda now: put(kept, now))(connection)
-            self._inner.rings = True
+        if self._kept:
+            self._inner.rings |= self._program(self._kept.write)(connection)
 
     def _finish(self, connection: sqlite3.Connection, ending: tuple[int, Settlement] | None) -> None:
         """All but the commit."""

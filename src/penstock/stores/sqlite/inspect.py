@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 
 from penstock.model.job import Attempt, DeadLetterView, JobFilter, JobList, JobView, QueueView, WorkerView
+from penstock.model.log import SubscriptionView, TopicView
 from penstock.ports.inspect import DEPTH
 from penstock.stores.sqlite.listing import ALL, Page, known_tasks, letters, list_jobs, matching_letters
 from penstock.stores.sqlite.reader import Reader
-from penstock.stores.sqlite.views import attempt_of, job_of, letter_of, queue_of, worker_of
+from penstock.stores.sqlite.views import attempt_of, job_of, letter_of, queue_of, subscription_of, topic_of, worker_of
 
 
 class SqliteInspect:
@@ -57,6 +58,12 @@ class SqliteInspect:
 
     async def workers(self) -> Sequence[WorkerView]:
         return [worker_of(row) for row in await self._reader.rows("workers", {})]
+
+    async def topics(self) -> Sequence[TopicView]:
+        return [topic_of(row) for row in await self._reader.rows("topics", {})]
+
+    async def subscriptions(self) -> Sequence[SubscriptionView]:
+        return [subscription_of(row) for row in await self._reader.rows("subscriptions", {})]
 
     async def _history(self, seq: int) -> tuple[Attempt, ...]:
         return tuple(attempt_of(row) for row in await self._reader.rows("attempts", {"seq": seq}))

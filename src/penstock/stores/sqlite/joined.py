@@ -11,12 +11,13 @@ import sqlite3
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from penstock.errors import ConfigurationError
 from penstock.model.clock import Clock
+from penstock.model.log import Append, Event, TopicSpec
 from penstock.model.message import Message, Placed
 from penstock.model.statement import Program, Rows, Statement
 from penstock.ports.store import Durability
@@ -26,10 +27,14 @@ from penstock.stores.sql.library import Library
 from penstock.stores.sqlite.access import Access
 from penstock.stores.sqlite.failures import translated
 from penstock.stores.sqlite.janitor import Janitor
+from penstock.stores.sqlite.publishing import agreed, append_one, publish
 from penstock.stores.sqlite.put import put
 from penstock.stores.sqlite.writer import Writer
 
 FULL = 2
+T = TypeVar("T")
+
+_PUT, _PUBLISH, _APPEND = (f"{what} in your transaction" for what in ("put messages", "publish", "append"))
 _DRIVERS = ("sqlite3", "aiosqlite")
 
 
@@ -112,30 +117,47 @@ class Joined:
         self._foreign = foreign
 
     async def put(self, messages: Sequence[Message]) -> list[Placed]:
-        program = self._put(messages)
-        try:
-            if self._foreign.awaits:
-                return await drive_async(program, self._host.library, self._foreign.run_async)
-            return drive(program, self._host.library, self._foreign.run)
-        except sqlite3.Error as error:
-            raise translated(error, "put messages in your transaction") from error
+        return await self._write(lambda now: put(messages, now), _PUT)
 
     def put_now(self, messages: Sequence[Message]) -> list[Placed]:
+        return self._write_now(lambda now: put(messages, now), _PUT)
+
+    async def publish(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
+        return await self._write(lambda now: publish(topic, events, now), _PUBLISH)
+
+    def publish_now(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
+        return self._write_now(lambda now: publish(topic, events, now), _PUBLISH)
+
+    async def append(self, append: Append) -> int:
+        return agreed(append, await self._write(lambda now: append_one(append, now), _APPEND))
+
+    def append_now(self, append: Append) -> int:
+        return agreed(append, self._write_now(lambda now: append_one(append, now), _APPEND))
+
+    async def _write(self, make: Callable[[int], Program[T]], doing: str) -> T:
+        try:
+            if self._foreign.awaits:
+                return await drive_async(self._program(make), self._host.library, self._foreign.run_async)
+            return drive(self._program(make), self._host.library, self._foreign.run)
+        except sqlite3.Error as error:
+            raise translated(error, doing) from error
+
+    def _write_now(self, make: Callable[[int], Program[T]], doing: str) -> T:
         if self._foreign.awaits:
             raise ConfigurationError("using(tx=…).sync: this connection is async; await the verb without .sync")
         try:
-            return drive(self._put(messages), self._host.library, self._foreign.run)
+            return drive(self._program(make), self._host.library, self._foreign.run)
         except sqlite3.Error as error:
-            raise translated(error, "put messages in your transaction") from error
+            raise translated(error, doing) from error
 
-    def _put(self, messages: Sequence[Message]) -> Program[list[Placed]]:
+    def _program(self, make: Callable[[int], Program[T]]) -> Program[T]:
         yield from check(self._host)
         self._host.janitor.tidy()
         yield Statement("take_write_lock")
-        placed = yield from put(messages, self._host.clock.now())
+        result = yield from make(self._host.clock.now())
         self._host.janitor.wrote()
         self._foreign.after_commit(self._host.committed)
-        return placed
+        return result
 
 
 def check(host: Host) -> Program[None]:

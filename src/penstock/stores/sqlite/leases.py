@@ -94,8 +94,8 @@ def _poison(rows: Sequence[Row], now: int, tally: Tally, put: Put) -> Program[No
         dead.append((delivery, Dead(f"its worker died {FATAL_DEATHS} times under it"), row[FAILURES]))
         tally.move(row[QUEUE], "running", "dead")
         tally.add(row[QUEUE], "failed")
-    if dead:
-        yield from bury(dead, now, put)
+    if dead and (held := (yield from bury(dead, now, put))):
+        yield keys.hold((each.queue, each.key or "", each.seq) for each in held)
 
 
 def _put_back(owner: int, rows: Sequence[Row], tally: Tally) -> Program[None]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any, TypeAlias, cast
 
 from msgspec import Struct
 
+from penstock.model import log
 from penstock.model.delivery import Settlement
-from penstock.model.message import Message
+from penstock.model.message import Message, Placed
 from penstock.model.outcome import Dead, Done
 from penstock.model.statement import Program
+from penstock.stores.sqlite.publishing import append, publish
 from penstock.stores.sqlite.put import put
 from penstock.stores.sqlite.settle import settle
 
@@ -19,6 +20,7 @@ from penstock.stores.sqlite.settle import settle
 class Put(Struct, frozen=True, gc=False):
     messages: Sequence[Message]
 
+    lane = "put"
     durable = True
     rings = True
     point = "put"
@@ -29,12 +31,57 @@ class Put(Struct, frozen=True, gc=False):
         return len(self.messages)
 
 
+class Publish(Struct, frozen=True, gc=False):
+    topic: log.TopicSpec
+    events: Sequence[log.Event]
+
+    durable = True
+    rings = True
+    point = "publish"
+
+    @property
+    def lane(self) -> Hashable:
+        return (Publish, self.topic.name)
+
+    @property
+    def doing(self) -> str:
+        return f"publish to {self.topic.name}"
+
+    @property
+    def weight(self) -> int:
+        return len(self.events)
+
+
+class Append(Struct, frozen=True, gc=False):
+    append: log.Append
+
+    durable = True
+    rings = True
+    point = "append"
+
+    @property
+    def lane(self) -> Hashable:
+        return (Append, self.append.topic.name)
+
+    @property
+    def doing(self) -> str:
+        return f"append to {self.append.topic.name}"
+
+    @property
+    def weight(self) -> int:
+        return len(self.append.events)
+
+
 class Settle(Struct, frozen=True, gc=False):
     owner: int
     settlements: Sequence[Settlement]
 
     point = "settle"
     doing = "settle deliveries"
+
+    @property
+    def lane(self) -> Hashable:
+        return (Settle, self.owner)
 
     @property
     def weight(self) -> int:
@@ -60,67 +107,90 @@ class Run(Struct, frozen=True):
     point: str | None = None
     weight: int = 1
 
+    @property
+    def lane(self) -> Hashable:
+        return id(self)
 
-Operation: TypeAlias = Put | Settle | Run
+
+Operation: TypeAlias = Put | Publish | Append | Settle | Run
 
 Part: TypeAlias = tuple[list[int], Program[Sequence[Any]]]
 """The members it is for, and a program that returns a result for each."""
 
+_ALIKE = (Put, Publish, Append)
+"""Whatever one of them needs of the commit, all need."""
+_ORDER = (Put, Publish, Append, Settle, Run)
+"""So that a claim in the same group sees what was put."""
+
 
 class Group:
-    """Operations that share one transaction: sorted by kind in one pass, since a group may have thousands."""
+    """Operations that share one transaction: sorted into lanes in one pass, since a group may have thousands."""
 
     def __init__(self, members: Sequence[Operation]) -> None:
         self._members = members
-        self._puts: list[int] = []
-        self._settles: defaultdict[int, list[int]] = defaultdict(list)
-        self._runs: list[int] = []
+        lanes: dict[Hashable, list[int]] = {}
         for index, member in enumerate(members):
-            kind = type(member)
-            if kind is Put:
-                self._puts.append(index)
-            elif isinstance(member, Settle):
-                self._settles[member.owner].append(index)
-            else:
-                self._runs.append(index)
-        rest = [members[index] for index in (*self._runs, *(index for some in self._settles.values() for index in some))]
-        self.durable = bool(self._puts) or any(member.durable for member in rest)
-        self.rings = bool(self._puts) or any(member.rings for member in rest)
-        self.points: set[str] = {member.point for member in rest if member.point is not None}
-        if self._puts:
-            self.points.add(Put.point)
+            lanes.setdefault(member.lane, []).append(index)
+        self._lanes = sorted(lanes.values(), key=lambda lane: _ORDER.index(type(members[lane[0]])))
+        told = [members[index] for lane in self._lanes for index in (lane[:1] if isinstance(members[lane[0]], _ALIKE) else lane)]
+        self.durable = any(member.durable for member in told)
+        self.rings = any(member.rings for member in told)
+        self.points = {member.point for member in told if member.point is not None}
 
     @property
     def doing(self) -> str:
         return self._members[0].doing
 
     def parts(self, now: int) -> Iterator[Part]:
-        """Puts first, then settles, then the rest, so that a claim in the same group sees them."""
-        if self._puts:
-            yield self._puts, self._merged_put(now)
-        for owner, indices in self._settles.items():
-            yield indices, self._merged_settle(owner, indices, now)
-        for index in self._runs:
-            yield [index], self._single(index, now)
+        for lane in self._lanes:
+            yield lane, _merged([self._members[index] for index in lane], now)
 
-    def _merged_put(self, now: int) -> Program[Sequence[Any]]:
-        parts = [member.messages for index in self._puts if isinstance(member := self._members[index], Put)]
-        placed = yield from put([message for messages in parts for message in messages], now)
-        if len(placed) == len(parts) and all(parts):  # one each: none is empty, none has two
-            return [[one] for one in placed]
-        results: list[Any] = []
-        start = 0
-        for messages in parts:
-            results.append(placed[start : start + len(messages)])
-            start += len(messages)
-        return results
 
-    def _merged_settle(self, owner: int, indices: Sequence[int], now: int) -> Program[Sequence[Any]]:
-        parts = [member.settlements for index in indices if isinstance(member := self._members[index], Settle)]
-        lost = set((yield from settle(owner, [each for part in parts for each in part], now)))
-        return [[each.delivery.seq for each in part if each.delivery.seq in lost] if lost else [] for part in parts]
+def _merged(members: Sequence[Any], now: int) -> Program[Sequence[Any]]:
+    match members[0]:
+        case Put():
+            return _put(cast("Sequence[Put]", members), now)
+        case Publish():
+            return _publish(cast("Sequence[Publish]", members), now)
+        case Append():
+            return _append(cast("Sequence[Append]", members), now)
+        case Settle():
+            return _settle(cast("Sequence[Settle]", members), now)
+        case run:
+            return _run(run, now)
 
-    def _single(self, index: int, now: int) -> Program[Sequence[Any]]:
-        member = self._members[index]
-        assert isinstance(member, Run)
-        return [(yield from member.make(now))]
+
+def _put(members: Sequence[Put], now: int) -> Program[Sequence[Any]]:
+    parts = [member.messages for member in members]
+    return _shared((yield from put([message for messages in parts for message in messages], now)), parts)
+
+
+def _publish(members: Sequence[Publish], now: int) -> Program[Sequence[Any]]:
+    parts = [member.events for member in members]
+    return _shared((yield from publish(members[0].topic, [event for events in parts for event in events], now)), parts)
+
+
+def _append(members: Sequence[Append], now: int) -> Program[Sequence[Any]]:
+    return (yield from append(members[0].append.topic, [member.append for member in members], now))
+
+
+def _settle(members: Sequence[Settle], now: int) -> Program[Sequence[Any]]:
+    parts = [member.settlements for member in members]
+    lost = set((yield from settle(members[0].owner, [each for part in parts for each in part], now)))
+    return [[each.delivery.seq for each in part if each.delivery.seq in lost] if lost else [] for part in parts]
+
+
+def _run(member: Run, now: int) -> Program[Sequence[Any]]:
+    return [(yield from member.make(now))]
+
+
+def _shared(placed: Sequence[Placed], parts: Sequence[Sequence[object]]) -> Sequence[Any]:
+    """What was placed, to each member its own."""
+    if len(placed) == len(parts) and all(parts):  # one each: none is empty, none has two
+        return [[one] for one in placed]
+    results: list[Any] = []
+    start = 0
+    for part in parts:
+        results.append(placed[start : start + len(part)])
+        start += len(part)
+    return results

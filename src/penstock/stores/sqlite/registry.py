@@ -7,7 +7,7 @@ from typing import Any
 
 from penstock.errors import StoreUnavailable
 from penstock.model.statement import Program
-from penstock.ports.leases import Enrolment, Rescued, Seen
+from penstock.ports.leases import MAINTENANCE, Enrolment, Rescued, Seen
 from penstock.stores.sqlite import leases
 from penstock.stores.sqlite.clock import StoreClock
 from penstock.stores.sqlite.elsewhere import Search
@@ -69,7 +69,7 @@ class SqliteLeases:
     async def lead(self, role: str, incarnation: int, lease: int) -> bool:
         def program(now: int) -> Program[bool]:
             won = yield from leases.lead(role, incarnation, lease, now)
-            if won:
+            if won and role == MAINTENANCE:
                 self._checkpointer.remind()
                 yield from self._clock.adjust()
             return won

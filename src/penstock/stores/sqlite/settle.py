@@ -52,7 +52,7 @@ class _Ends:
         self._aside: list[int] = []
         self._keyed: set[int] = set()
         self._held: dict[tuple[str, str], int] = {}
-        """Keys that wait for a retry, of which message."""
+        """Keys that wait for a retry or an operator, and for which message."""
 
     def add(self, delivery: Delivery, outcome: Outcome, stopped: bool) -> None:
         if delivery.key is not None:
@@ -91,6 +91,9 @@ class _Ends:
         self._postponed += (delivery.seq, due, failures)
         self._later += (delivery.queue, due, delivery.seq)
         self._tally.move(delivery.queue, "running", "delayed")
+        self._hold(delivery)
+
+    def _hold(self, delivery: Delivery) -> None:
         if delivery.key is not None:
             self._keyed.discard(delivery.seq)
             self._held[delivery.queue, delivery.key] = delivery.seq
@@ -106,7 +109,8 @@ class _Ends:
         if self._dead:
             failures = [value for delivery, _, attempts in self._dead for value in (delivery.seq, attempts)]
             yield Statement("count_failure", values=failures, width=2)
-            yield from bury(self._dead, self._now, put)
+            for delivery in (yield from bury(self._dead, self._now, put)):
+                self._hold(delivery)
         if self._ready:
             yield Statement("back_to_ready", {"seqs": str(self._ready)})
         if self._aside:
@@ -118,9 +122,8 @@ class _Ends:
         yield from self._tally.write()
 
     def _free(self) -> Program[None]:
-        """What waits for a retry holds its key first: then the end of its run frees nothing."""
+        """What waits for a retry, or died where a death holds its key, holds it first: then the end of its run frees nothing."""
         if self._held:
-            held = [value for (queue, key), seq in self._held.items() for value in (queue, key, seq)]
-            yield Statement("hold_key", values=held, width=3)
+            yield keys.hold((*key, seq) for key, seq in self._held.items())
         if self._keyed:
             yield from keys.free(self._owner, str(list(self._keyed)))

@@ -10,7 +10,7 @@ from penstock.ports.queue import Claim
 from penstock.stores.sqlite.history import finished
 from penstock.stores.sqlite.tally import Tally
 
-SEQ, ID, TASK, KEY, FAILURES, DEATHS, EXPIRES, ENQUEUED, HEADERS, OPTIONS, BODY, RANK = range(12)
+SEQ, ID, TASK, KEY, FAILURES, DEATHS, EXPIRES, ENQUEUED, HEADERS, OPTIONS, BODY, TYPE, RANK = range(13)
 """What a claim reads of a message. In a run of a key `PLACE` stands instead of `RANK`."""
 
 
@@ -38,8 +38,8 @@ class Share:
         self.tally.move(self.queue, "waiting", "running", len(seqs))
 
     def _delivery(self, row: Row) -> Delivery:
-        seq, job_id, task, key, failures, deaths, expires, enqueued, headers, options, body, _ = row
-        return Delivery(seq, job_id, self.queue, task, failures + 1, body, key, headers, options, enqueued, deaths, expires)
+        seq, job_id, task, key, failures, deaths, expires, enqueued, headers, options, body, kind, _ = row
+        return Delivery(seq, job_id, self.queue, task, failures + 1, body, key, headers, options, enqueued, deaths, expires, kind)
 
 
 def as_json(seqs: Iterable[int]) -> str:

@@ -15,6 +15,7 @@ from penstock.stores.sqlite.files import Folder
 from penstock.stores.sqlite.handle import Handle
 from penstock.stores.sqlite.inspect import SqliteInspect
 from penstock.stores.sqlite.joined import Joined
+from penstock.stores.sqlite.log import SqliteLog
 from penstock.stores.sqlite.opening import open_file
 from penstock.stores.sqlite.queue import SqliteQueue
 from penstock.stores.sqlite.registry import SqliteLeases
@@ -34,6 +35,7 @@ class SqliteStore:
     """Implements `ports.store.Store`. Belongs to the process that opens it; usable from any loop and thread of that process."""
 
     queue: SqliteQueue
+    log: SqliteLog
     leases: SqliteLeases
     inspect: SqliteInspect
     settings: SqliteSettings
@@ -94,6 +96,7 @@ class SqliteStore:
 
         self._threads = threads = Threads(self._folder, access, self._tx_limit)
         self.queue = SqliteQueue(threads.writer, threads.reader, self._limits, self._patience)
+        self.log = SqliteLog(threads.writer, threads.reader)
         self.leases = SqliteLeases(threads.writer, threads.reader, self.clock, self._folder)
         self.inspect = SqliteInspect(threads.reader)
         self.settings = SqliteSettings(threads.writer, threads.reader)

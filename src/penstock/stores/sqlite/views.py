@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 
 from penstock.model.job import Attempt, DeadLetterView, JobView, QueueView, Status, WorkerView
+from penstock.model.log import SubscriptionView, TopicView
 from penstock.model.outcome import Failure
 from penstock.model.statement import Row
 
 
 def job_of(row: Row, known: frozenset[str], history: tuple[Attempt, ...]) -> JobView:
     (seq, job_id, queue, task, rank, key, due, expires, enqueued, failures, deaths, headers, body, *rest) = row
-    outcome, ended, attempt, owner, result, note, died, _, holder, claimed, worker, cancel, later = rest
+    outcome, ended, attempt, owner, result, note, died, _, holder, claimed, worker, cancel, later, kind = rest
     status = _status(outcome, died, holder, later, failures)
     if status == "waiting" and task not in known:
         status = "unroutable"
@@ -42,6 +43,7 @@ def job_of(row: Row, known: frozenset[str], history: tuple[Attempt, ...]) -> Job
         unavailable=note,
         cancel_requested=cancel is not None,
         history=history,
+        type=kind,
     )
 
 
@@ -63,8 +65,8 @@ def attempt_of(row: Row) -> Attempt:
 
 
 def letter_of(row: Row, history: tuple[Attempt, ...]) -> DeadLetterView:
-    job_id, queue, task, reason, died, attempts, deaths, key, body, headers, *error = row
-    return DeadLetterView(job_id, queue, task, reason, died, attempts, deaths, key, body, headers, failure_of(*error), history)
+    job_id, queue, task, reason, died, attempts, deaths, key, body, headers, kind, *error = row
+    return DeadLetterView(job_id, queue, task, reason, died, attempts, deaths, key, body, headers, failure_of(*error), history, kind)
 
 
 def failure_of(kind: str | None, message: str | None, trace: str | None) -> Failure | None:
@@ -83,3 +85,14 @@ def worker_of(row: Row) -> WorkerView:
     incarnation, name, app, pid, host, started, beat, queues, tasks, running = row
     known, served = (msgspec.json.decode(text, type=tuple[str, ...]) for text in (tasks, queues))
     return WorkerView(incarnation, name, app, pid, host, started, beat, running, served, known)
+
+
+def topic_of(row: Row) -> TopicView:
+    name, versioned, first, head, retention, retention_max, newest = row
+    return TopicView(name, bool(versioned), first, head, retention, retention_max, newest)
+
+
+def subscription_of(row: Row) -> SubscriptionView:
+    name, topic, app, types, hold, cursor, head, generation, oldest, missed = row
+    wanted = None if types is None else msgspec.json.decode(types, type=tuple[str, ...])
+    return SubscriptionView(name, topic, app, wanted, bool(hold), cursor, head, generation, head - cursor, oldest, missed)

@@ -6,8 +6,18 @@ from penstock.testing.conformance.history import HistoryConformance
 from penstock.testing.conformance.joining import JoiningConformance
 from penstock.testing.conformance.queue import QueueConformance
 from penstock.testing.conformance.sharing import SharingConformance
+from penstock.testing.conformance.subscriptions import SubscriptionConformance
+from penstock.testing.conformance.topics import TopicConformance
 from penstock.testing.conformance.transactions import TransactionConformance
 
 
-class StoreConformance(QueueConformance, HistoryConformance, TransactionConformance, SharingConformance, JoiningConformance):
+class StoreConformance(
+    QueueConformance,
+    HistoryConformance,
+    TransactionConformance,
+    SharingConformance,
+    JoiningConformance,
+    TopicConformance,
+    SubscriptionConformance,
+):
     """One class to inherit."""

@@ -28,9 +28,11 @@ delete from penstock_later
 where queue = :queue and (due, seq) <= (:due, :seq)
 
 -- name: scan_ready
-select m.seq, m.id, m.task, m.key, m.failures, m.deaths, m.expires, m.enqueued, m.headers, m.options, m.body, r.rank
+select m.seq, m.id, m.task, m.key, m.failures, m.deaths, m.expires, m.enqueued, coalesce(e.headers, m.headers), m.options,
+    coalesce(e.body, m.body), m.type, r.rank
 from penstock_ready r
 join penstock_message m on m.seq = r.seq
+left join penstock_event e on e.place = m.ref
 where r.queue = :queue
 order by r.rank, r.seq
 limit :limit
@@ -59,7 +61,8 @@ from penstock_busy
 where queue = :queue and key = :key
 
 -- name: run_of_key
-select m.seq, m.id, m.task, m.key, m.failures, m.deaths, m.expires, m.enqueued, m.headers, m.options, m.body, w.place
+select m.seq, m.id, m.task, m.key, m.failures, m.deaths, m.expires, m.enqueued, coalesce(e.headers, m.headers), m.options,
+    coalesce(e.body, m.body), m.type, w.place
 from (
     select seq, place from (
         select seq, 'ready' as place
@@ -80,6 +83,7 @@ from (
     limit :limit
 ) w
 join penstock_message m on m.seq = w.seq
+left join penstock_event e on e.place = m.ref
 order by m.seq
 
 -- name: occupy
@@ -124,9 +128,11 @@ where queue = :queue
 limit 1
 
 -- name: scan_suspect
-select m.seq, m.id, m.task, m.key, m.failures, m.deaths, m.expires, m.enqueued, m.headers, m.options, m.body, s.rank
+select m.seq, m.id, m.task, m.key, m.failures, m.deaths, m.expires, m.enqueued, coalesce(e.headers, m.headers), m.options,
+    coalesce(e.body, m.body), m.type, s.rank
 from penstock_suspect s
 join penstock_message m on m.seq = s.seq
+left join penstock_event e on e.place = m.ref
 where s.queue = :queue and m.task in (select value from json_each(:tasks))
 order by s.rank, s.seq
 limit 1

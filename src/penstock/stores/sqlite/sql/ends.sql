@@ -89,8 +89,8 @@ where seq in (select value from json_each(:seqs))
 returning seq
 
 -- name: renumber
-insert or replace into penstock_message (id, queue, task, rank, key, enqueued, given, headers, options, body)
-select id, queue, task, rank, key, enqueued, given, headers, options, body
+insert or replace into penstock_message (id, queue, task, rank, key, enqueued, given, headers, options, body, type)
+select id, queue, task, rank, key, enqueued, given, headers, options, body, type
 from penstock_message
 where seq in (select value from json_each(:seqs))
 order by seq

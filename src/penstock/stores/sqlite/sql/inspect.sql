@@ -1,10 +1,12 @@
 -- Looking.
 
 -- name: job
-select m.seq, m.id, m.queue, m.task, m.rank, m.key, m.due, m.expires, m.enqueued, m.failures, m.deaths, m.headers, m.body,
+select m.seq, m.id, m.queue, m.task, m.rank, m.key, m.due, m.expires, m.enqueued, m.failures, m.deaths,
+    coalesce(e.headers, m.headers), coalesce(e.body, m.body),
     f.outcome, f.ended, f.attempt, f.owner, f.result, f.note, d.died, d.attempts,
-    l.owner, l.claimed, w.name, c.seq, t.seq
+    l.owner, l.claimed, w.name, c.seq, t.seq, m.type
 from penstock_message m
+left join penstock_event e on e.place = m.ref
 left join penstock_finished f on f.seq = m.seq
 left join penstock_dead d on d.seq = m.seq
 left join (
@@ -20,10 +22,12 @@ left join penstock_later t on t.queue = m.queue and t.due = m.due and t.seq = m.
 where m.id = :id
 
 -- name: jobs
-select m.seq, m.id, m.queue, m.task, m.rank, m.key, m.due, m.expires, m.enqueued, m.failures, m.deaths, m.headers, m.body,
+select m.seq, m.id, m.queue, m.task, m.rank, m.key, m.due, m.expires, m.enqueued, m.failures, m.deaths,
+    coalesce(e.headers, m.headers), coalesce(e.body, m.body),
     f.outcome, f.ended, f.attempt, f.owner, f.result, f.note, d.died, d.attempts,
-    l.owner, l.claimed, w.name, c.seq, t.seq
+    l.owner, l.claimed, w.name, c.seq, t.seq, m.type
 from penstock_message m
+left join penstock_event e on e.place = m.ref
 left join penstock_finished f on f.seq = m.seq
 left join penstock_dead d on d.seq = m.seq
 left join penstock_worker w on exists (select 1 from penstock_leased h where h.owner = w.incarnation and h.seq = m.seq)
@@ -34,7 +38,7 @@ where m.seq in (select value from json_each(:seqs))
     and (:queue is null or m.queue = :queue)
     and (:task is null or m.task = :task)
     and (:key is null or m.key = :key)
-    and (:contains is null or instr(cast(m.body as text), :contains) > 0)
+    and (:contains is null or instr(cast(coalesce(e.body, m.body) as text), :contains) > 0)
     and (:known is null or (m.task in (select value from json_each(:known))) = :routable)
     and (:outcome is null or f.outcome = :outcome)
     and (:failed is null or (m.failures > 0) = :failed)
@@ -123,7 +127,8 @@ order by d.died, d.seq
 limit :limit
 
 -- name: letters
-select m.id, d.queue, d.task, d.reason, d.died, d.attempts, m.deaths, m.key, m.body, m.headers, d.error, d.message, d.traceback
+select m.id, d.queue, d.task, d.reason, d.died, d.attempts, m.deaths, m.key, m.body, m.headers, m.type,
+    d.error, d.message, d.traceback
 from json_each(:seqs) s
 cross join penstock_dead d on d.seq = s.value
 cross join penstock_message m on m.seq = d.seq

@@ -1,0 +1,153 @@
+"""What a topic keeps: facts, in the order of their commits, and for keys of a versioned one their versions."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from penstock.errors import ConfigurationError, VersionConflict
+from penstock.model.clock import SECOND
+from penstock.model.log import Append, Span, TopicSpec
+from penstock.testing.conformance.ground import Ground
+from penstock.testing.conformance.readers import ACCOUNTS, ORDERS, append, event, log, publish, reader, subscription
+
+
+class TopicConformance:
+    async def test_what_is_published_is_there_in_its_order(self, store: Ground) -> None:
+        await publish(store, "one", "two")
+        await publish(store, "three", key="k")
+        events = await log(store).read("orders", 0, 10)
+        assert [(each.position, each.id, each.body, each.key) for each in events] == [
+            (1, "one", b"one", None),
+            (2, "two", b"two", None),
+            (3, "three", b"three", "k"),
+        ]
+        assert [each.id for each in await log(store).read("orders", 1, 1)] == ["two"]
+        assert await log(store).read("no such topic", 0, 10) == []
+
+    async def test_topics_do_not_see_each_other(self, store: Ground) -> None:
+        await publish(store, "one")
+        await publish(store, "other", topic=TopicSpec("invoices"))
+        await publish(store, "two")
+        assert [each.id for each in await log(store).read("orders", 0, 10)] == ["one", "two"]
+        assert [(each.position, each.id) for each in await log(store).read("invoices", 0, 10)] == [(1, "other")]
+
+    async def test_a_given_id_is_published_once(self, store: Ground) -> None:
+        first = await log(store).publish(ORDERS, [event("one", given=True), event("one", given=True)])
+        again = await log(store).publish(ORDERS, [event("one", given=True), event("two", given=True)])
+        assert [[each.created for each in placed] for placed in (first, again)] == [[True, False], [False, True]]
+        assert [each.id for each in await log(store).read("orders", 0, 10)] == ["one", "two"]
+
+    async def test_publishers_at_once_lose_nothing(self, store: Ground) -> None:
+        other = await store.open()
+        names = [f"{who}-{n}" for who in "abcd" for n in range(25)]
+        handles = [store.store, other]
+        await asyncio.gather(*(handles[n % 2].log.publish(ORDERS, [event(name, name[0])]) for n, name in enumerate(names)))
+        events = await log(store).read("orders", 0, 1_000)
+        assert [each.position for each in events] == list(range(1, 101))
+        assert sorted(each.id for each in events) == sorted(names)
+
+    async def test_times_do_not_go_back_along_a_topic(self, store: Ground) -> None:
+        for name in ("one", "two", "three"):
+            await publish(store, name)
+            store.advance(10)
+        events = await log(store).read("orders", 0, 10)
+        assert [events[n + 1].at - events[n].at for n in range(2)] == [10 * SECOND, 10 * SECOND]
+        assert [await log(store).position_at("orders", events[1].at + ahead) for ahead in (0, 1, -1)] == [1, 2, 1]
+        assert await log(store).position_at("orders", 0) == 0
+        assert await log(store).position_at("orders", store.now()) == 3
+
+    # -- versions ------------------------------------------------------------------------------------
+
+    async def test_versions_count_in_their_key(self, store: Ground) -> None:
+        assert await append(store, "acc-1", "opened", "paid", expected=0) == 2
+        assert await append(store, "acc-2", "opened elsewhere", expected=0) == 1
+        assert await append(store, "acc-1", "closed", expected=2) == 3
+        events = await log(store).read_key("accounts", "acc-1", Span())
+        assert [(each.version, each.id) for each in events] == [(1, "opened"), (2, "paid"), (3, "closed")]
+        assert await log(store).read_key("accounts", "nobody", Span()) == []
+
+    async def test_another_version_than_expected_is_a_conflict(self, store: Ground) -> None:
+        await append(store, "acc-1", "opened", expected=0)
+        for expected, names in ((0, ["again"]), (2, ["later"])):
+            with pytest.raises(VersionConflict, match=f"accounts 'acc-1': expected version {expected}, it is 1"):
+                await append(store, "acc-1", *names, expected=expected)
+        assert await append(store, "acc-1", "whatever", expected=None) == 2
+        assert [each.id for each in await log(store).read_key("accounts", "acc-1", Span())] == ["opened", "whatever"]
+
+    async def test_of_many_with_one_expectation_one_wins(self, store: Ground) -> None:
+        handles = [store.store, await store.open()]
+        racers = [Append(ACCOUNTS, "acc-1", [event(f"try-{n}", "acc-1")], 0) for n in range(20)]
+        results = await asyncio.gather(*(handles[n % 2].log.append(racer) for n, racer in enumerate(racers)), return_exceptions=True)
+        assert sorted(str(type(result).__name__) for result in results) == ["VersionConflict"] * 19 + ["int"]
+        assert len(await log(store).read_key("accounts", "acc-1", Span())) == 1
+
+    async def test_the_same_ids_again_get_the_first_result(self, store: Ground) -> None:
+        assert await append(store, "acc-1", "cmd:1", "cmd:2", expected=0, given=True) == 2
+        await append(store, "acc-1", "other", expected=2)
+        assert await append(store, "acc-1", "cmd:1", "cmd:2", expected=0, given=True) == 2
+        assert [each.id for each in await log(store).read_key("accounts", "acc-1", Span())] == ["cmd:1", "cmd:2", "other"]
+
+    async def test_a_key_is_read_in_parts(self, store: Ground) -> None:
+        for n in range(1, 7):
+            await append(store, "acc-1", f"e{n}", expected=n - 1)
+            store.advance(1)
+        events = await log(store).read_key("accounts", "acc-1", Span())
+
+        async def some(span: Span) -> list[int | None]:
+            return [each.version for each in await log(store).read_key("accounts", "acc-1", span)]
+
+        assert await some(Span(first=3)) == [3, 4, 5, 6]
+        assert await some(Span(last=2)) == [1, 2]
+        assert await some(Span(until=events[3].at)) == [1, 2, 3, 4]
+        assert await some(Span(until=events[3].at - 1)) == [1, 2, 3]
+        assert await some(Span(backward=True, limit=2)) == [6, 5]
+        assert await some(Span(last=4, backward=True)) == [4, 3, 2, 1]
+
+    async def test_a_topic_is_versioned_or_not(self, store: Ground) -> None:
+        await append(store, "acc-1", "opened", expected=0)
+        with pytest.raises(ConfigurationError, match="'accounts' is versioned in this store"):
+            await publish(store, "one", topic=TopicSpec("accounts"))
+        with pytest.raises(ConfigurationError, match="'accounts' is versioned in this store"):
+            await log(store).declare([], [TopicSpec("accounts")])
+
+    # -- retention -----------------------------------------------------------------------------------
+
+    async def test_what_is_old_and_read_goes(self, store: Ground) -> None:
+        week = TopicSpec("orders", retention=7 * SECOND)
+        spec = subscription("inventory", week)
+        worker = await reader(store, spec)
+        await publish(store, "one", "two", topic=week)
+        store.advance(8)
+        await publish(store, "three", topic=week)
+        assert await log(store).trim(100) == 0
+        await log(store).feed("inventory", 1)
+        assert await log(store).trim(100) == 1
+        await log(store).feed("inventory", 10)
+        assert await log(store).trim(100) == 1
+        assert [each.id for each in await log(store).read("orders", 0, 10)] == ["three"]
+        deliveries = await worker.claim(10, queue="inventory")
+        assert [each.body for each in deliveries] == [b"one", b"two", b"three"]
+
+    async def test_a_topic_without_readers_forgets_by_age(self, store: Ground) -> None:
+        week = TopicSpec("orders", retention=7 * SECOND)
+        await publish(store, *(f"e{n}" for n in range(10)), topic=week)
+        await publish(store, "kept for ever")
+        store.advance(8)
+        await log(store).declare([], [week])
+        assert [await log(store).trim(4) for _ in range(4)] == [4, 4, 3, 0]
+        assert await publish(store, "next", topic=week)
+        assert [each.position for each in await log(store).read("orders", 0, 10)] == [12]
+
+    async def test_the_last_age_takes_what_nobody_has_read_and_says_so(self, store: Ground) -> None:
+        month = TopicSpec("orders", retention=7 * SECOND, retention_max=30 * SECOND)
+        await reader(store, subscription("slow", month))
+        await publish(store, "one", "two", topic=month)
+        store.advance(10)
+        assert await log(store).trim(100) == 0
+        store.advance(21)
+        await publish(store, "three", topic=month)
+        assert await log(store).trim(100) == 2
+        view = next(each for each in await store.store.inspect.subscriptions() if each.name == "slow")
+        assert (view.cursor, view.unfed, view.missed) == (2, 1, 2)
