@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from penstock.api.context import Context
+    from penstock.api.history import History, Record
     from penstock.api.inject import inject
     from penstock.api.job import Job, SyncJob
     from penstock.api.letter import DeadLetter
     from penstock.api.router import Router
+    from penstock.api.subscription import Subscription
     from penstock.api.task import BoundCall, SyncTask, Task
+    from penstock.api.topic import SyncTopic, Topic
     from penstock.api.transaction import SyncTransaction, Transaction
     from penstock.app import App, Next, Stage, SyncApp
     from penstock.engine.program import WorkerOptions
     from penstock.engine.worker import Worker
     from penstock.model.delivery import Delivery
     from penstock.model.job import Status
+    from penstock.model.log import Recorded
     from penstock.model.outcome import Committed, Dead, Done, Failed, Failure, Outcome, Released, Snoozed
     from penstock.model.retry import Reject, Retry, RetryAfter, Snooze
 else:
@@ -27,17 +31,21 @@ else:
 
     _MODULES: Mapping[str, str] = {
         "api.context": "Context",
+        "api.history": "History Record",
         "api.inject": "inject",
         "api.job": "Job SyncJob",
         "api.letter": "DeadLetter",
         "api.router": "Router",
+        "api.subscription": "Subscription",
         "api.task": "BoundCall SyncTask Task",
+        "api.topic": "SyncTopic Topic",
         "api.transaction": "SyncTransaction Transaction",
         "app": "App Next Stage SyncApp",
         "engine.program": "WorkerOptions",
         "engine.worker": "Worker",
         "model.delivery": "Delivery",
         "model.job": "Status",
+        "model.log": "Recorded",
         "model.outcome": "Committed Dead Done Failed Failure Outcome Released Snoozed",
         "model.retry": "Reject Retry RetryAfter Snooze",
     }
@@ -65,9 +73,12 @@ __all__ = [
     "Done",
     "Failed",
     "Failure",
+    "History",
     "Job",
     "Next",
     "Outcome",
+    "Record",
+    "Recorded",
     "Reject",
     "Released",
     "Retry",
@@ -77,11 +88,14 @@ __all__ = [
     "Snoozed",
     "Stage",
     "Status",
+    "Subscription",
     "SyncApp",
     "SyncJob",
     "SyncTask",
+    "SyncTopic",
     "SyncTransaction",
     "Task",
+    "Topic",
     "Transaction",
     "Worker",
     "WorkerOptions",

@@ -14,12 +14,13 @@ import msgspec
 
 from penstock import config, connect
 from penstock.api import place
-from penstock.api.definition import Attachment, Definition
+from penstock.api.definition import Attachment, Definition, Handled
 from penstock.api.job import Job, plain
 from penstock.api.link import Link
 from penstock.api.options import Using, named
-from penstock.api.route import HookRoute, TaskRoute
+from penstock.api.route import HandlerRoute, HookRoute
 from penstock.api.router import Router
+from penstock.api.subscription import SubscriptionDefinition
 from penstock.api.task import BoundCall, Task, enqueue_many, enqueue_now
 from penstock.api.transaction import SyncTransaction, SyncTransactionBlock, Transaction, TransactionBlock
 from penstock.engine.program import Hook, Program, WorkerOptions
@@ -126,7 +127,7 @@ class App(Router):
 
     def find(self, name: str) -> Task[..., Any]:
         """A task by its name, with or without the app's. Raises NotFound with names that come near."""
-        known = self.definitions()
+        known = {name: each for name, each in self.definitions().items() if isinstance(each, Definition)}
         definition = known.get(name) or known.get(name.removeprefix(f"{self.name}."))
         if definition is None:
             near = get_close_matches(name.removeprefix(f"{self.name}."), list(known), n=3)
@@ -204,7 +205,7 @@ class App(Router):
         """
         routes: dict[str, Route] = {}
         for definition in self._unique():
-            served: list[Route] = [TaskRoute(definition)]
+            served: list[Route] = [HandlerRoute(definition)]
             if definition.hook is not None:
                 served.append(HookRoute(definition, definition.hook))
             for route in served:
@@ -271,9 +272,11 @@ class App(Router):
     def _assemble(self, store: Store, options: WorkerOptions, state: object) -> Worker:
         routes = self.routes()
         for route in routes.values():
-            if isinstance(route, TaskRoute):
+            if isinstance(route, HandlerRoute):
                 route.check_state(state)
-        program = Program(routes, tuple(self._stages), tuple(cast("list[Hook]", self._error_hooks)), state)
+        subscriptions = tuple(each.spec() for each in self._unique() if isinstance(each, SubscriptionDefinition))
+        topics = tuple(topic.spec for topic in self.topics().values())
+        program = Program(routes, tuple(self._stages), tuple(cast("list[Hook]", self._error_hooks)), state, subscriptions, topics)
         options = msgspec.structs.replace(options, app=options.app or self.name)
         return connect.make_worker(store, program, options, self._signals)
 
@@ -291,7 +294,7 @@ class App(Router):
         async with cast("AbstractAsyncContextManager[object]", manager) as state:
             yield state
 
-    def _unique(self) -> list[Definition]:
+    def _unique(self) -> list[Handled]:
         return list({id(definition): definition for definition in self.definitions().values()}.values())
 
 

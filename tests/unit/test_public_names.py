@@ -13,11 +13,11 @@ from msgspec import Struct
 
 import penstock
 import penstock.errors
-from penstock.api.router import TaskDecorator
+from penstock.api.decorator import TaskDecorator
 from penstock.engine.worker import Worker
 
 EXPORTED = {name: getattr(penstock, name) for name in penstock.__all__}
-MACHINERY = {"attachment", "definitions", "found", "routes", "signals"}
+MACHINERY = {"attachment", "definitions", "found", "routes", "signals", "topics"}
 """Of an app, for commands and tests."""
 WRITTEN = {"App", "Router", "Retry", "RetryAfter", "Snooze", "Reject"}
 """A user calls their constructors; the others come from a method, or are structs, whose fields are looked at."""

@@ -17,6 +17,7 @@ from msgspec import UNSET, Struct, UnsetType
 from penstock.api.payload import ENCODER, MAX_DEPTH, Encoded, decode_hook, encode, refuse_traps
 from penstock.api.signature import Signature
 from penstock.errors import ConfigurationError, PayloadError, PayloadTooLarge, UndecodablePayload, UnknownArgument
+from penstock.model.delivery import Delivery
 
 Field: TypeAlias = tuple[str, Any] | tuple[str, Any, Any]
 
@@ -68,6 +69,10 @@ class Codec:
             except Exception as error:
                 raise PayloadError(f"{self.task}: {error}") from error
         self._look_closer(body, None)
+
+    def decode(self, delivery: Delivery) -> Struct:
+        """Raises UndecodablePayload, or UnknownArgument."""
+        return self.unpack(delivery.body)
 
     def unpack(self, body: bytes) -> Struct:
         """Raises UndecodablePayload, or UnknownArgument."""

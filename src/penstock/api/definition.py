@@ -1,8 +1,8 @@
-"""A task as it was declared: everything but the options of a call."""
+"""What handles, as it was declared: everything but the options of a call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ from penstock.api.hook import Hook
 from penstock.api.link import Link
 from penstock.api.signature import Signature
 from penstock.errors import ConfigurationError
+from penstock.model.delivery import Delivery
 from penstock.model.ids import is_name
 from penstock.model.retry import Retry
 from penstock.ports.handler import Isolation
@@ -34,6 +35,20 @@ class Attachment:
         return full
 
 
+class Coding(Protocol):
+    """From what a message carries to a call."""
+
+    def decode(self, delivery: Delivery) -> Any:
+        """The arguments. Raises UndecodablePayload."""
+        ...
+
+    def call(self, function: Callable[..., Any], injected: tuple[object, ...], arguments: Any, provided: Mapping[str, object]) -> Any: ...
+
+    def named(self, arguments: Any) -> dict[str, Any]:
+        """By the names of the function's parameters."""
+        ...
+
+
 class Owner(Protocol):
     """The router that declared a task."""
 
@@ -44,7 +59,69 @@ class Owner(Protocol):
         ...
 
 
-class Definition:
+class Handled:
+    """What a task and a subscription have in common: a function of the user's, and a name in a router."""
+
+    kind = "task"
+
+    def __init__(
+        self,
+        owner: Owner,
+        signature: Signature,
+        *,
+        name: str | None,
+        aliases: tuple[str, ...],
+        isolation: Isolation,
+        retry: Retry,
+        timeout: float | None,
+    ) -> None:
+        self.owner = owner
+        self.signature = signature
+        self.given = name
+        """A name that was given is the whole one: no prefix is added, so that it is kept wherever the function moves."""
+        self.aliases = aliases
+        self.isolation: Isolation = isolation
+        self.retry = retry
+        self.timeout = timeout
+        self.hook: Hook | None = None
+
+    def local(self) -> str:
+        """The name within the app."""
+        return self.given or self.owner.qualified(self.signature.name)
+
+    def hooked(self, hook: Hook) -> None:
+        """Raises ConfigurationError if there is one already."""
+        if self.hook is not None:
+            raise ConfigurationError(f"{hook.place}: {self.kind} {self.local()!r} has an on_dead hook already, at {self.hook.place}")
+        self.hook = hook
+
+    @cached_property
+    def attached(self) -> Attachment:
+        attachment = self.owner.attachment()
+        if attachment is None:
+            raise ConfigurationError(
+                f"{self.signature.place}: {self.kind} {self.signature.task!r} is used before its router is part of an app: "
+                f"call app.include(router) first"
+            )
+        return attachment
+
+    @cached_property
+    def wire(self) -> str:
+        return self.attached.wire(self.local())
+
+    @property
+    def wire_queue(self) -> str:
+        raise NotImplementedError
+
+    @property
+    def coding(self) -> Coding:
+        """How what its messages carry becomes the function's arguments."""
+        raise NotImplementedError
+
+
+class Definition(Handled):
+    """A task."""
+
     def __init__(
         self,
         owner: Owner,
@@ -57,36 +134,10 @@ class Definition:
         retry: Retry,
         timeout: float | None,
     ) -> None:
-        self.owner = owner
-        self.signature = signature
-        self.given = name
-        """A name that was given is the whole one: no prefix is added, so that a task keeps it wherever it moves."""
-        self.aliases = aliases
+        super().__init__(owner, signature, name=name, aliases=aliases, isolation=isolation, retry=retry, timeout=timeout)
         self.queue = queue
-        self.isolation: Isolation = isolation
-        self.retry = retry
-        self.timeout = timeout
-        self.hook: Hook | None = None
 
-    def local(self) -> str:
-        """The name within the app."""
-        return self.given or self.owner.qualified(self.signature.name)
-
-    @cached_property
-    def attached(self) -> Attachment:
-        attachment = self.owner.attachment()
-        if attachment is None:
-            raise ConfigurationError(
-                f"{self.signature.place}: task {self.signature.task!r} is used before its router is part of an app: "
-                f"call app.include(router) first"
-            )
-        return attachment
-
-    @cached_property
-    def wire(self) -> str:
-        return self.attached.wire(self.local())
-
-    @cached_property
+    @property
     def wire_queue(self) -> str:
         """A queue that was named is shared as it is; the default one is the app's own."""
         return self.queue or self.attached.wire("default")
@@ -94,6 +145,10 @@ class Definition:
     @cached_property
     def codec(self) -> Codec:
         return Codec(self.wire, self.signature, self.attached.payload_limit)
+
+    @property
+    def coding(self) -> Codec:
+        return self.codec
 
     @cached_property
     def results(self) -> ResultCodec:

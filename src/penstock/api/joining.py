@@ -6,8 +6,9 @@ Transaction of this app; or whatever connection the store can join (a Session, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, TypeAlias
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from penstock.api.link import Link
 from penstock.api.transaction import SyncTransaction, Transaction, block, joined_here, refuse_waiting_for_itself
@@ -15,6 +16,8 @@ from penstock.errors import ConfigurationError
 from penstock.model.message import Message, Placed
 from penstock.ports.store import Store
 from penstock.ports.transaction import ForeignConnection, Joined, OpenTransaction, ambient
+
+T = TypeVar("T")
 
 Connection: TypeAlias = object
 """Transaction, sqlite3.Connection, SQLAlchemy Session or AsyncSession: known by type at run time."""
@@ -33,26 +36,51 @@ AMBIENT: Final = Ambient()
 
 async def put(link: Link, store: Store, messages: Sequence[Message], tx: Connection | None) -> list[Placed]:
     """Durable when it returns, or with the transaction joined."""
-    target = _target(link, store, tx)
-    if target is None:
-        if link.store_here() is store:
-            return await store.queue.put(messages)
-        return await link.run(lambda home: home.queue.put(messages))
-    joined, ours = target
-    if not ours or link.store_here() is store:
-        return await joined.put(messages)
-    return await link.run(lambda _: joined.put(messages))
+    return await write(link, store, tx, Write(lambda home: home.queue.put(messages), lambda joined: joined.put(messages)))
 
 
 def put_now(link: Link, store: Store, messages: Sequence[Message], tx: Connection | None, instead: str) -> list[Placed]:
     """The same on a thread without a loop. What joins is written by this very thread."""
+    verb = SyncWrite[list[Placed]](lambda home: home.queue.put(messages), lambda joined: joined.put_now(messages))
+    return write_now(link, store, tx, verb, instead)
+
+
+@dataclass(frozen=True)
+class Write(Generic[T]):
+    """One write, by the store itself and in a transaction."""
+
+    alone: Callable[[Store], Awaitable[T]]
+    joined: Callable[[Joined], Awaitable[T]]
+
+
+@dataclass(frozen=True)
+class SyncWrite(Generic[T]):
+    """The same for a thread without a loop."""
+
+    alone: Callable[[Store], Awaitable[T]]
+    joined: Callable[[Joined], T]
+
+
+async def write(link: Link, store: Store, tx: Connection | None, verb: Write[T]) -> T:
     target = _target(link, store, tx)
     if target is None:
-        return link.call(lambda home: home.queue.put(messages), instead)
+        if link.store_here() is store:
+            return await verb.alone(store)
+        return await link.run(verb.alone)
+    joined, ours = target
+    if not ours or link.store_here() is store:
+        return await verb.joined(joined)
+    return await link.run(lambda _: verb.joined(joined))
+
+
+def write_now(link: Link, store: Store, tx: Connection | None, verb: SyncWrite[T], instead: str) -> T:
+    target = _target(link, store, tx)
+    if target is None:
+        return link.call(verb.alone, instead)
     joined, ours = target
     if not ours:
         _refuse_async(link.foreign(tx), tx, instead)
-    return joined.put_now(messages)
+    return verb.joined(joined)
 
 
 def _refuse_async(foreign: object, tx: Connection | None, instead: str) -> None:

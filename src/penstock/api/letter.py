@@ -24,7 +24,7 @@ class DeadLetter:
 
     __slots__ = ("_decode", "_link", "_view")
 
-    def __init__(self, view: DeadLetterView, link: Link, decode: Callable[[bytes], Mapping[str, Any]]) -> None:
+    def __init__(self, view: DeadLetterView, link: Link, decode: Callable[[DeadLetterView], Mapping[str, Any]]) -> None:
         self._view = view
         self._link = link
         self._decode = decode
@@ -76,13 +76,16 @@ class DeadLetter:
 
     @property
     def body(self) -> bytes:
-        """The arguments as they were stored."""
+        """The arguments, or the event, as they were stored."""
         return self._view.body
 
     @property
     def arguments(self) -> Mapping[str, Any]:
-        """By name; what the caller left out is not there. Raises UndecodablePayload."""
-        return self._decode(self._view.body)
+        """By name; what the caller left out is not there. Of a subscription: the event, by its parameter's name.
+
+        Raises UndecodablePayload.
+        """
+        return self._decode(self._view)
 
     async def replay(self) -> bool:
         """Back to its queue, at the end of its key, attempts 0. False: it was replayed or discarded before."""

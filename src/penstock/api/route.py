@@ -1,4 +1,4 @@
-"""Tasks as the engine runs them."""
+"""Tasks and subscriptions as the engine runs them."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from msgspec import Struct
 
 from penstock.api.codec import pack_result
 from penstock.api.context import context_of
-from penstock.api.definition import Definition
+from penstock.api.definition import Handled
 from penstock.api.hook import Hook
 from penstock.api.inject import provide
 from penstock.api.letter import DeadLetter
 from penstock.api.transaction import Transaction
 from penstock.errors import ConfigurationError, UndecodablePayload
+from penstock.model.delivery import Delivery
+from penstock.model.job import DeadLetterView
 from penstock.model.retry import Retry
 from penstock.ports.handler import Isolation, Scope
 
 
-class TaskRoute:
-    """One task: `penstock.ports.handler.Route`. Making it compiles its codec."""
+class HandlerRoute:
+    """One task or subscription: `penstock.ports.handler.Route`. Making it compiles its codec."""
 
-    def __init__(self, definition: Definition) -> None:
+    def __init__(self, definition: Handled) -> None:
         signature = definition.signature
         self.name = definition.wire
         self.aliases = tuple(definition.attached.wire(alias) for alias in definition.aliases)
@@ -36,25 +38,25 @@ class TaskRoute:
         self.hook = definition.hook is not None
         self.bare = not (signature.transactional or signature.context is not None or signature.providers)
         self._contextual = signature.context is not None
-        self._codec = definition.codec
+        self._coding = definition.coding
         self._function = signature.function
         self._providers = signature.providers
         self._link = definition.attached.link
         self._limit = definition.attached.payload_limit
         self._definition = definition
 
-    def decode(self, body: bytes) -> Struct:
-        return self._codec.unpack(body)
+    def decode(self, delivery: Delivery) -> Any:
+        return self._coding.decode(delivery)
 
     async def inject(self) -> Mapping[str, object]:
         return await provide(self._providers)
 
-    def call(self, arguments: Struct, scope: Scope | None, injected: Mapping[str, object]) -> Any:
+    def call(self, arguments: Any, scope: Scope | None, injected: Mapping[str, object]) -> Any:
         given = () if scope is None else self._given(scope)
-        value = self._codec.call(self._function, given, arguments, injected)
+        value = self._coding.call(self._function, given, arguments, injected)
         if self.isolation == "thread" and inspect.iscoroutine(value):
             value.close()
-            raise ConfigurationError(f"task {self.name!r} is a def that returned a coroutine: make it an async def")
+            raise ConfigurationError(f"{self._definition.kind} {self.name!r} is a def that returned a coroutine: make it an async def")
         return value
 
     def encode(self, value: object) -> bytes | None:
@@ -65,7 +67,7 @@ class TaskRoute:
         wanted = self._definition.signature.state
         if isinstance(wanted, type) and not isinstance(state, wanted):
             raise ConfigurationError(
-                f"{self._definition.signature.place}: task {self.name!r} asks for Context[{wanted.__qualname__}], "
+                f"{self._definition.signature.place}: {self._definition.kind} {self.name!r} asks for Context[{wanted.__qualname__}], "
                 f"but the app's lifespan yields {_described(state)}"
             )
 
@@ -77,9 +79,9 @@ class TaskRoute:
 
 
 class HookRoute:
-    """`<task>.on_dead`: its message names a dead letter. One that was replayed or discarded meanwhile is not told of."""
+    """`<task or subscription>.on_dead`: its message names a dead letter. Nobody is told of one that is no more."""
 
-    def __init__(self, definition: Definition, hook: Hook) -> None:
+    def __init__(self, definition: Handled, hook: Hook) -> None:
         self.name = definition.wire + ON_DEAD
         self.aliases = tuple(definition.attached.wire(alias) + ON_DEAD for alias in definition.aliases)
         self.queue = definition.wire_queue
@@ -90,12 +92,12 @@ class HookRoute:
         self.hook = False
         self.bare = True
         self._hook = hook
-        self._codec = definition.codec
+        self._coding = definition.coding
         self._link = definition.attached.link
 
-    def decode(self, body: bytes) -> str:
+    def decode(self, delivery: Delivery) -> str:
         try:
-            return _letters.decode(body).letter
+            return _letters.decode(delivery.body).letter
         except msgspec.MsgspecError as error:
             raise UndecodablePayload(f"{self.name}: {error}") from error
 
@@ -110,8 +112,9 @@ class HookRoute:
     def encode(self, value: object) -> bytes | None:
         return None
 
-    def _arguments(self, body: bytes) -> Mapping[str, Any]:
-        return self._codec.named(self._codec.unpack(body))
+    def _arguments(self, letter: DeadLetterView) -> Mapping[str, Any]:
+        delivery = Delivery(0, letter.id, letter.queue, letter.task, letter.attempts, letter.body, letter.key, type=letter.type)
+        return self._coding.named(self._coding.decode(delivery))
 
 
 ON_DEAD = ".on_dead"

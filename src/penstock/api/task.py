@@ -196,11 +196,7 @@ class Task(Generic[P, R_co]):
         It is enqueued in the transaction that writes the dead letter, and runs as a job of its own, with retries: at least
         once. `def` runs on a thread.
         """
-        definition = self._definition
-        hook = Hook(handler)
-        if definition.hook is not None:
-            raise ConfigurationError(f"{hook.place}: task {definition.local()!r} has an on_dead hook already, at {definition.hook.place}")
-        definition.hook = hook
+        self._definition.hooked(Hook(handler))
         return handler
 
     def _prepare(self) -> Plan:

@@ -16,6 +16,7 @@ from functools import partial
 
 from penstock.engine.beat import Beat, Vitals
 from penstock.engine.duty import Duty
+from penstock.engine.feeding import feeding
 from penstock.engine.line import Line
 from penstock.engine.pulse import Pulse
 from penstock.engine.upkeep import upkeep
@@ -31,6 +32,7 @@ class Incarnation:
         self._beat = Beat(partial(duty.store.leases.beat_now, duty.incarnation), vitals, duty.ties)
         self._pulse = Pulse(self._beat, vitals, self._line.faint, duty.ties)
         self._upkeep = upkeep(duty, self._line.ring)
+        self._feeding = feeding(duty)
         self._deafen: Callable[[], None] = lambda: None
 
     @property
@@ -43,16 +45,20 @@ class Incarnation:
 
     async def start(self) -> None:
         """Raises StoreError: not enrolled, nothing started."""
-        await self._duty.store.leases.enrol(self._duty.enrolment())
+        store, program = self._duty.store, self._duty.program
+        await store.log.declare(program.subscriptions, program.topics)
+        await store.leases.enrol(self._duty.enrolment())
         self._beat.start()
         self._pulse.start()
         self._upkeep.start()
         self._line.start()
-        self._deafen = self._duty.store.listen(self._line.ring)
+        self._feeding.start()
+        self._deafen = store.listen(self._ring)
 
     async def stop(self, patience: float, hurry: asyncio.Event) -> None:
         """In good order. `hurry`: release now what runs."""
         self._deafen()
+        await self._feeding.stop()
         await self._line.stop(patience, hurry)
         await self._upkeep.stop()
         await self._pulse.stop()
@@ -62,6 +68,7 @@ class Incarnation:
     async def abort(self) -> None:
         """After it was lost. May be called again."""
         self._deafen()
+        await self._feeding.stop()
         await self._line.abort()
         await self._upkeep.stop()
         await self._pulse.stop()
@@ -75,6 +82,10 @@ class Incarnation:
 
     async def idle(self) -> None:
         await self._line.idle()
+
+    def _ring(self) -> None:
+        self._feeding.wake()
+        self._line.ring()
 
     async def _leave(self) -> None:
         try:

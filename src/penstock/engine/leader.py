@@ -11,9 +11,7 @@ from collections.abc import Callable
 from penstock.engine.service import Service
 from penstock.engine.ties import Ties
 from penstock.model.clock import micros
-from penstock.ports.leases import Leases
-
-ROLE = "maintenance"
+from penstock.ports.leases import MAINTENANCE, Leases
 
 
 class Leader(Service):
@@ -27,7 +25,7 @@ class Leader(Service):
 
     async def tick(self) -> float:
         led, self.leading = self.leading, False
-        self.leading = await self._leases.lead(ROLE, self._incarnation, micros(self._lease))
+        self.leading = await self._leases.lead(MAINTENANCE, self._incarnation, micros(self._lease))
         if self.leading and not led:
             self.elected()
         return self._lease / 3

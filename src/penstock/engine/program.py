@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from penstock.errors import ConfigurationError
 from penstock.model.delivery import Delivery
+from penstock.model.log import SubscriptionSpec, TopicSpec
 from penstock.ports.handler import Routes, Stage
 
 Hook: TypeAlias = Callable[[Delivery, BaseException], Awaitable[object] | object]
@@ -25,6 +26,9 @@ class Program(Struct, frozen=True):
     on_error: Sequence[Hook] = ()
     state: object = None
     """What the lifespan yielded."""
+    subscriptions: Sequence[SubscriptionSpec] = ()
+    topics: Sequence[TopicSpec] = ()
+    """Also those that only others subscribe to."""
 
 
 class WorkerOptions(Struct, frozen=True):

@@ -8,6 +8,7 @@ from penstock.engine.leader import Leader
 from penstock.engine.service import Service
 from penstock.engine.ties import Ties
 from penstock.model.clock import SECOND
+from penstock.ports.log import Log
 from penstock.ports.queue import Queue
 
 SLICE = 1_000
@@ -19,9 +20,9 @@ _SOON = 0.02
 
 
 class Pruner(Service):
-    def __init__(self, queue: Queue, leader: Leader, ties: Ties) -> None:
+    def __init__(self, store: tuple[Queue, Log], leader: Leader, ties: Ties) -> None:
         super().__init__("pruner", ties)
-        self._queue = queue
+        self._queue, self._log = store
         self._leader = leader
         self._time = asyncio.get_running_loop().time
         self._prune_at = 0.0
@@ -39,6 +40,6 @@ class Pruner(Service):
         now = self._time()
         if now < self._prune_at:
             return 0
-        pruned = await self._queue.prune(SLICE, age=AGE, keep=KEEP)
+        pruned = await self._queue.prune(SLICE, age=AGE, keep=KEEP) + await self._log.trim(SLICE)
         self._prune_at = now if pruned else now + _PRUNE_REST
         return pruned

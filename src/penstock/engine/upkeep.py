@@ -17,4 +17,4 @@ def upkeep(duty: Duty, rescued: Callable[[], None]) -> Supervisor:
     rescuer = Rescuer(leases, duty.incarnation, lease, duty.ties)
     rescuer.rescued = rescued
     leader = Leader(leases, duty.incarnation, lease, duty.ties)
-    return Supervisor([rescuer, leader, Pruner(duty.store.queue, leader, duty.ties)])
+    return Supervisor([rescuer, leader, Pruner((duty.store.queue, duty.store.log), leader, duty.ties)])

@@ -15,9 +15,9 @@ import msgspec
 import pydantic
 import pytest
 
-from penstock import App, Context, inject
+from penstock import App, Context, Delivery, inject
 from penstock.api.codec import Codec, ResultCodec, pack_result
-from penstock.api.route import TaskRoute
+from penstock.api.route import HandlerRoute
 from penstock.errors import ConfigurationError, PayloadError, PayloadTooLarge, UndecodablePayload, UnknownArgument
 
 if TYPE_CHECKING:
@@ -63,16 +63,18 @@ class Order(pydantic.BaseModel):
         return f"#{self.id}"
 
 
-def route(function: Callable[..., Any], **options: Any) -> TaskRoute:
+def route(function: Callable[..., Any], **options: Any) -> HandlerRoute:
     app = App(name="shop", **options)
     app.task(name="it")(function)
     (only,) = app.routes().values()
-    assert isinstance(only, TaskRoute)
+    assert isinstance(only, HandlerRoute)
     return only
 
 
 def codec(function: Callable[..., Any], **options: Any) -> Codec:
-    return route(function, **options)._codec
+    coding = route(function, **options)._coding
+    assert isinstance(coding, Codec)
+    return coding
 
 
 def pack(function: Callable[..., Any], *args: Any, **kwargs: Any) -> bytes:
@@ -82,7 +84,11 @@ def pack(function: Callable[..., Any], *args: Any, **kwargs: Any) -> bytes:
 def there_and_back(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """What the function returns when a worker calls it."""
     one = route(function)
-    return one.call(one.decode(one._codec.pack(args, kwargs)), None, {})
+    return one.call(one.decode(carrying(pack(function, *args, **kwargs))), None, {})
+
+
+def carrying(body: bytes) -> Delivery:
+    return Delivery(1, "job", "queue", "task", 1, body)
 
 
 MOMENT = datetime(2024, 5, 17, 12, 30, 15, 123456, UTC)
@@ -308,7 +314,7 @@ def test_annotations_may_name_what_comes_later() -> None:
 
     globals()["Late"] = Late
     try:
-        assert app.routes()["shop.later"].decode(b'{"it": {"a": 1}}').it == Late(1)
+        assert app.routes()["shop.later"].decode(carrying(b'{"it": {"a": 1}}')).it == Late(1)
     finally:
         del globals()["Late"]
 
@@ -324,7 +330,7 @@ def test_annotations_may_name_what_is_local() -> None:
     def handler(it: Local) -> Local:
         return it
 
-    assert app.routes()["shop.handler"].decode(b'{"it": {"a": 1}}').it == Local(1)
+    assert app.routes()["shop.handler"].decode(carrying(b'{"it": {"a": 1}}')).it == Local(1)
 
 
 async def missing(ctx: Context, a: int, it: Missing) -> None: ...

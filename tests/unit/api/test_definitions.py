@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from penstock import App, Context, Retry, Router, Transaction, inject
+from penstock import App, Context, Delivery, Retry, Router, Transaction, inject
 from penstock.errors import ConfigurationError, NotFound
 from tests.typing import typing_ok
 
@@ -113,7 +113,7 @@ def test_injected_parameters_are_found_behind_names_that_only_checkers_import() 
 
     route = app.routes()["shop.report"]
     assert route.transactional and not route.bare
-    assert route.decode(b'{"a": 1}').a == 1
+    assert route.decode(Delivery(1, "job", "queue", "task", 1, b'{"a": 1}')).a == 1
 
 
 # -- names

@@ -19,6 +19,7 @@ from penstock.engine.ties import Ties
 from penstock.engine.worker import Worker
 from penstock.model.delivery import Delivery, Settlement
 from penstock.model.events import Event
+from penstock.model.log import Fed
 from penstock.model.message import Options
 from penstock.model.outcome import Outcome
 from penstock.model.retry import Retry
@@ -216,12 +217,40 @@ class ScriptedTransaction:
             raise self.store.rollback_errors.popleft()
 
 
+class ScriptedLog:
+    """What is to be fed, by subscription."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.declared: list[tuple[Any, Any]] = []
+        self.unfed: dict[str, list[Fed]] = {}
+        self.errors: deque[Exception] = deque()
+        self.trims = 0
+        self.asked: list[str] = []
+        self._watch = watch
+
+    async def declare(self, subscriptions: Any, topics: Any = ()) -> None:
+        self.declared.append((subscriptions, topics))
+
+    async def feed(self, subscription: str, limit: int) -> Fed:
+        self.asked.append(subscription)
+        self._watch.tell()
+        if self.errors:
+            raise self.errors.popleft()
+        waiting = self.unfed.get(subscription)
+        return waiting.pop(0) if waiting else Fed(0, more=False)
+
+    async def trim(self, limit: int) -> int:
+        self.trims += 1
+        return 0
+
+
 class ScriptedStore:
     def __init__(self) -> None:
         self.watch = Watch()
         self.clock = Clock()
         self.queue = ScriptedQueue(self.watch)
         self.leases = ScriptedLeases(self.watch)
+        self.log = ScriptedLog(self.watch)
         self.settings = ScriptedSettings()
         self.transactions: list[ScriptedTransaction] = []
         self.commit_errors: deque[Exception] = deque()
@@ -280,10 +309,10 @@ class Task:
             assert name in vars(self)
             vars(self)[name] = value
 
-    def decode(self, body: bytes) -> Any:
-        if body == b"undecodable":
+    def decode(self, delivery: Delivery) -> Any:
+        if delivery.body == b"undecodable":
             raise ValueError("not what it expects")
-        return body
+        return delivery.body
 
     async def inject(self) -> Mapping[str, object]:
         return self.injected
@@ -300,13 +329,16 @@ class Task:
 class Bench:
     """A worker on a scripted store."""
 
-    def __init__(self, *tasks: Task, stages: Any = (), on_error: Any = (), state: object = None, **options: Any) -> None:
+    def __init__(
+        self, *tasks: Task, stages: Any = (), on_error: Any = (), state: object = None, reads: Any = ((), ()), **options: Any
+    ) -> None:
+        """`reads`: its subscriptions, and the topics that it knows."""
         self.store = ScriptedStore()
         self.watch = self.store.watch
         self.queue = self.store.queue
         self.signals = Recorder(self.watch)
         routes: Any = {name: task for task in tasks for name in (task.name, *task.aliases)}
-        program = Program(routes, stages, on_error, state)
+        program = Program(routes, stages, on_error, state, *reads)
         store: Any = self.store
         self.worker = Worker(store, program, WorkerOptions(**options), self.signals, Random(7))
 

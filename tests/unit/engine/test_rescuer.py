@@ -94,14 +94,15 @@ async def test_only_the_leader_keeps_house() -> None:
     queue: Any = ward.store.queue
     leases: Any = ward.leases
     leader = Leader(leases, 1, LEASE, ties(ward.signals))
-    pruner = Pruner(queue, leader, ties(ward.signals))
+    log: Any = ward.store.log
+    pruner = Pruner((queue, log), leader, ties(ward.signals))
     queue.expired.extend([1_000, 3])
     queue.pruned.extend([0, 0])
     await pruner.tick()
     assert len(queue.expired) == 2
     await leader.tick()
     assert await pruner.tick() < 0.1 and await pruner.tick() == 1.0
-    assert not queue.expired
+    assert not queue.expired and log.trims == 1
 
 
 async def test_who_cannot_renew_does_not_lead() -> None:

@@ -51,7 +51,7 @@ class Invoking:
 
         async def invoke(delivery: Delivery) -> Outcome:
             try:
-                arguments = decode(delivery.body)
+                arguments = decode(delivery)
             except Exception as error:
                 return judge.undecodable(delivery, error)
             try:
@@ -67,7 +67,7 @@ class Invoking:
 
         async def invoke(delivery: Delivery) -> Outcome:
             try:
-                arguments = route.decode(delivery.body)
+                arguments = route.decode(delivery)
             except Exception as error:
                 return judge.undecodable(delivery, error)
             try:

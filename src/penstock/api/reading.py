@@ -1,0 +1,79 @@
+"""Reading topics: events decoded, a part of a key or all that there are."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from penstock.api.events import EventTypes
+from penstock.api.history import Record
+from penstock.api.link import Link
+from penstock.errors import ConfigurationError
+from penstock.model import log
+from penstock.model.clock import from_datetime
+from penstock.model.log import Recorded, TopicSpec
+from penstock.ports.store import Store
+
+
+@dataclass(frozen=True)
+class Span:
+    """Which events of a key are wanted."""
+
+    first: int = 1
+    until: int | datetime | None = None
+    backward: bool = False
+    limit: int | None = None
+
+    def checked(self) -> log.Span:
+        for name, value in (("first", self.first), ("limit", self.limit)):
+            if value is not None and (isinstance(value, bool) or value < 1):
+                raise ConfigurationError(f"read({name}={value!r}): a number from 1 on")
+        match self.until:
+            case None:
+                return log.Span(self.first, None, None, self.backward, self.limit)
+            case datetime():
+                return log.Span(self.first, None, _moment(self.until), self.backward, self.limit)
+            case _:
+                return log.Span(self.first, self.until, None, self.backward, self.limit)
+
+
+async def records(store: Store, types: EventTypes, topic: TopicSpec, wanted: tuple[str, Span]) -> list[Record[Any]]:
+    key, span = wanted
+    return _decoded(types, await store.log.read_key(topic.name, key, span.checked()))
+
+
+async def all_records(link: Link, types: EventTypes, after: int | datetime, batch: int) -> AsyncIterator[list[Record[Any]]]:
+    if batch < 1:
+        raise ConfigurationError(f"replay(batch={batch!r}): a number of events, at least 1")
+    position = await _position(link, types.topic, after)
+    while True:
+        found = await link.run(_part(types.topic, position, batch))
+        if not found:
+            return
+        position = found[-1].position
+        yield _decoded(types, found)
+
+
+def _part(topic: str, after: int, limit: int) -> Callable[[Store], Awaitable[list[Recorded]]]:
+    return lambda store: store.log.read(topic, after, limit)
+
+
+async def _position(link: Link, topic: str, after: int | datetime) -> int:
+    if not isinstance(after, datetime):
+        return after
+    moment = _moment(after)
+    return await link.run(lambda store: store.log.position_at(topic, moment))
+
+
+def _moment(until: datetime) -> int:
+    try:
+        return from_datetime(until)
+    except ValueError as error:
+        raise ConfigurationError(f"{until!r}: {error}") from None
+
+
+def _decoded(types: EventTypes, found: list[Recorded]) -> list[Record[Any]]:
+    decode = types.decode
+    return [Record(decode(each.type, each.body), each) for each in found]
