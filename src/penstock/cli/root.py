@@ -21,6 +21,8 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "jobs": ("penstock.cli.jobs:jobs", "List, show, retry and cancel jobs."),
     "dead": ("penstock.cli.dead:dead", "List, show, replay and discard dead letters."),
     "queues": ("penstock.cli.queues:queues", "List, pause, resume and set queues."),
+    "topics": ("penstock.cli.topics:topics", "List topics and show their events."),
+    "subscriptions": ("penstock.cli.subscriptions:subscriptions", "List and seek subscriptions."),
     "store": ("penstock.cli.store:store", "Migrate the store; see how it is."),
     "health": ("penstock.cli.health:main", "Probes: does the store answer, can work be done?"),
     "bench": ("penstock.cli.bench:bench", "Measure this machine."),

@@ -8,6 +8,7 @@ from tests.integration.cli.console import Console
 
 SHOP = '''
 import asyncio, os
+from dataclasses import dataclass
 from pathlib import Path
 from penstock import App, Reject, Retry
 
@@ -28,6 +29,16 @@ async def fail(text: str) -> None:
 async def try_later() -> None:
     print("tried")
     raise ConnectionError("refused")
+
+@dataclass
+class OrderPlaced:
+    order: str
+
+orders = app.topic("orders", OrderPlaced, key=lambda event: event.order)
+
+@app.subscribe(orders, start="beginning")
+async def ship(event: OrderPlaced) -> None:
+    print(f"shipped {event.order}")
 
 @app.task(queue="slow")
 async def hang(once: bool = False) -> None:
