@@ -115,7 +115,7 @@ class Topic(Generic[Event]):
         link = self._attached.link
         store = link.store_here()
         if store is not None and self._chosen.tx is AMBIENT and alone():
-            return (await store.log.publish(self._unversioned, (self._sent(event, link.own_id, None),)))[0].id
+            return (await store.log.publish(self._unversioned, (self._sent(event, link.own_id),)))[0].id
         return (await self.publish_many([event]))[0]
 
     async def publish_many(self, events: Iterable[Event], /) -> list[str]:
@@ -136,8 +136,12 @@ class Topic(Generic[Event]):
         nothing is kept; None: any. With `using(id=…)`: the same id again gives the result of the first time. Otherwise errors
         as in `publish`. Joins transactions as `publish` does.
         """
-        link, append = self._attached.link, self._append(key, events, expected)
-        store = link.store_here() or await link.opened()
+        link = self._attached.link
+        here = link.store_here()
+        append = self._append(key, events, expected, link.foreign_id if here is None else link.own_id)
+        if here is not None and self._chosen.tx is AMBIENT and alone():
+            return await here.log.append(append)
+        store = here or await link.opened()
         return await write(
             link, store, self._chosen.tx, Write[int](lambda home: home.log.append(append), lambda joined: joined.append(append))
         )
@@ -203,19 +207,22 @@ class Topic(Generic[Event]):
             raise ConfigurationError(f"topic {self.name!r} is not versioned: declare it with versioned=True for append and read")
         return self._declared.spec
 
-    def _append(self, key: str, events: Sequence[Event], expected: int | None) -> Append:
+    def _append(self, key: str, events: Sequence[Event], expected: int | None, next_id: Callable[[], str]) -> Append:
         if not events:
             raise ConfigurationError(f"append to {self.name!r}: there are no events")
         if not _is_version(expected):
             raise ConfigurationError(f"append(expected={expected!r}): a version, 0 for a new key, or None for any")
-        keyed = self.using(key=key)
-        return Append(self._versioned, key, keyed._all_sent(events, self._attached.link.foreign_id), expected)
+        if not is_name(key):
+            raise ConfigurationError(f"append({key!r}, …): a key is 1 to 128 of A-Z a-z 0-9 _ . : -")
+        return Append(self._versioned, key, self._all_sent(events, next_id), expected)
 
     def _all_sent(self, events: Iterable[Event], next_id: Callable[[], str]) -> list[Sent]:
         several = list(events)
-        return [self._sent(event, next_id, n if len(several) > 1 else None) for n, event in enumerate(several, 1)]
+        if len(several) == 1:
+            return [self._sent(several[0], next_id)]
+        return [self._sent(event, next_id, number) for number, event in enumerate(several, 1)]
 
-    def _sent(self, event: Event, next_id: Callable[[], str], number: int | None) -> Sent:
+    def _sent(self, event: Event, next_id: Callable[[], str], number: int | None = None) -> Sent:
         declared, chosen = self._declared, self._chosen
         name, body = declared.types.encode(event, self._attached.payload_limit)
         key = chosen.key if chosen.key is not None or declared.key is None else self._key_of(declared.key, event)
@@ -257,7 +264,8 @@ class SyncTopic(Generic[Event]):
     def append(self, key: str, events: Sequence[Event], *, expected: int | None) -> int:
         """As `Topic.append`."""
         topic = self._topic
-        link, append = topic._attached.link, topic._append(key, events, expected)  # pyright: ignore[reportPrivateUsage]
+        link = topic._attached.link  # pyright: ignore[reportPrivateUsage]
+        append = topic._append(key, events, expected, link.foreign_id)  # pyright: ignore[reportPrivateUsage]
         store, tx = link.opened_now(_APPEND), topic._chosen.tx  # pyright: ignore[reportPrivateUsage]
         verb = SyncWrite[int](lambda home: home.log.append(append), lambda joined: joined.append_now(append))
         return write_now(link, store, tx, verb, _APPEND)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote
 
 import click
@@ -22,22 +22,24 @@ PATIENCE = 60.0
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
-def produce(store: Path, *words: object) -> dict[str, Any]:
+Running: TypeAlias = "subprocess.Popen[str]"
+
+
+def produce(store: Path, *words: object, program: str = "program") -> dict[str, Any]:
     """What a producer says after it has done its work."""
-    done = subprocess.run(_python("program.py", *words), env=_environment(store), capture_output=True, text=True, check=False)
+    done = subprocess.run(_python(f"{program}.py", *words), env=_environment(store), capture_output=True, text=True, check=False)
     if done.returncode:
         raise click.ClickException(f"the producer {words[0]!r} failed:\n{done.stderr}")
     return json.loads(done.stdout) if done.stdout else {}
 
 
 @contextmanager
-def worker(store: Path, processes: int = 1) -> Generator[subprocess.Popen[str], None, None]:
-    """`penstock worker` with its defaults. Stopped in good order at the end."""
-    command = [sys.executable, "-m", "penstock", "worker", "program:app", "--processes", str(processes)]
+def worker(store: Path, processes: int = 1, *, app: str = "program:app", readers: int = 0) -> Generator[Running, None, None]:
+    """`penstock worker` with its defaults. Stopped in good order at the end. `readers`: subscriptions of `facts:app`."""
+    command = [sys.executable, "-m", "penstock", "worker", app, "--processes", str(processes)]
+    environment = {**_environment(store), "PENSTOCK_BENCH_READERS": str(readers)}
     with _log(store).open("w+") as log:
-        running = subprocess.Popen(
-            command, cwd=PROGRAMS, env=_environment(store), stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True
-        )
+        running = subprocess.Popen(command, cwd=PROGRAMS, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True)
         try:
             yield running
         finally:

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias, TypeVar
 from penstock.model.clock import Clock, WallClock
 from penstock.model.delivery import Delivery, Settlement
 from penstock.model.ids import IdSource
+from penstock.model.log import Append, Event, TopicSpec
 from penstock.model.message import Message
 from penstock.model.outcome import Done
 from penstock.model.statement import Program, Rows
@@ -27,6 +28,7 @@ from penstock.stores.sql.library import Library
 from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite import leases
 from penstock.stores.sqlite.claim import claim
+from penstock.stores.sqlite.publishing import append, publish
 from penstock.stores.sqlite.put import put
 from penstock.stores.sqlite.settle import settle
 
@@ -40,6 +42,8 @@ BATCH = 256
 OWNER = 1
 QUEUE = "bench"
 TASKS = ("bench.nothing", "bench.register", "bench.moment")
+FACTS = TopicSpec("facts")
+ACCOUNTS = TopicSpec("accounts", versioned=True)
 _BODY = b'{"data":"' + b"x" * 89 + b'"}'
 
 
@@ -117,6 +121,27 @@ def script_of_transactions(store: Path, count: int) -> Script:
     return script
 
 
+def script_of_publishes(store: Path, count: int, size: int) -> Script:
+    """`count` events, `size` in each transaction."""
+    recording = _Recording(store)
+    script = Script(count, synced=True)
+    for _ in range(count // size):
+        script.timed.append(recording.transaction(publish(FACTS, recording.events(size), recording.clock.now())))
+    recording.close()
+    return script
+
+
+def script_of_appends(store: Path, count: int, size: int) -> Script:
+    """`count` events, one each for `size` keys in each transaction."""
+    recording = _Recording(store)
+    script = Script(count, synced=True)
+    for version in range(count // size):
+        appends = [Append(ACCOUNTS, f"acc-{n}", recording.events(1), version) for n in range(size)]
+        script.timed.append(recording.transaction(append(ACCOUNTS, appends, recording.clock.now())))
+    recording.close()
+    return script
+
+
 def _follow_up(recording: _Recording, delivery: Delivery) -> Program[None]:
     now = recording.clock.now()
     yield from put(recording.messages(1), now)
@@ -136,6 +161,9 @@ class _Recording:
 
     def messages(self, count: int) -> list[Message]:
         return [Message(self._ids.next(), QUEUE, TASKS[0], _BODY) for _ in range(count)]
+
+    def events(self, count: int) -> list[Event]:
+        return [Event(self._ids.next(), "Happened", _BODY) for _ in range(count)]
 
     def enrol(self) -> Steps:
         worker = Enrolment(OWNER, "bench", "raw", 0, "", (QUEUE,), TASKS)

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from penstock.cli.bench import machine
 from penstock.cli.bench.lines import Here
-from penstock.cli.bench.measures import draining, enqueueing, resting, transacting
+from penstock.cli.bench.measures import draining, enqueueing, publishing, resting, transacting
 from penstock.cli.bench.measures.bench import Bench, Measure
 from penstock.cli.bench.plan import Plan, Sample, percentiles
 from penstock.cli.bench.report import Report
@@ -25,6 +25,12 @@ MEASURES: Mapping[str, Measure] = {
     "keyed": draining.keyed,
     "tx": transacting.transactions,
     "lock": transacting.lock,
+    "publish": publishing.publish,
+    "append": publishing.append,
+    "read": publishing.read,
+    "deliver": publishing.deliver,
+    "feed": publishing.feed,
+    "arrival": publishing.arrival,
     "latency": resting.latency,
     "idle": resting.idle,
 }

@@ -21,6 +21,7 @@ GLANCE = 0.002
 
 _PAUSED = ("queue:bench", "paused", "true", "bench", 0)
 
+_ARRIVALS = "select result from penstock_finished where result is not null"
 _MOMENTS = "select body, result from penstock_message join penstock_finished using (seq) where result is not null"
 
 
@@ -103,6 +104,10 @@ class Watch:
     def moments(self) -> dict[int, int]:
         """When each `moment` began, by its number."""
         return {json.loads(body)["n"]: json.loads(result) for body, result in self._connection.execute(_MOMENTS)}
+
+    def arrivals(self) -> dict[int, int]:
+        """When the handler of each `Moment` began, by its number."""
+        return dict(json.loads(result) for (result,) in self._connection.execute(_ARRIVALS))
 
     def until(self, condition: Callable[[], bool], alive: Callable[[], None]) -> float:
         """Look until it holds; `alive` raises if that cannot happen any more. Returns when it did not hold for the last time."""

@@ -15,7 +15,8 @@ from penstock.stores.sqlite.topics import advance, number_of
 
 _WIDTH = 9
 
-Versioned: TypeAlias = tuple[Event, int | None]
+Placing: TypeAlias = tuple[Event, str | None, int | None]
+"""An event, its key, and its version there."""
 
 
 def publish(topic: TopicSpec, events: Sequence[Event], now: int) -> Program[list[Placed]]:
@@ -30,7 +31,7 @@ def publish(topic: TopicSpec, events: Sequence[Event], now: int) -> Program[list
             fresh[event.id] = event
         placed.append(Placed(event.id, created))
     if fresh:
-        yield from _insert(topic, [(event, None) for event in fresh.values()], now)
+        yield from _insert(topic, [(event, event.key, None) for event in fresh.values()], now)
     return placed
 
 
@@ -38,14 +39,14 @@ def append(topic: TopicSpec, appends: Sequence[Append], now: int) -> Program[lis
     """For each, in their order: the key's new version, or why not. Given ids that are known: what the first time came to."""
     versions = yield from _versions(topic, appends)
     known = yield from _known(topic, [event.id for each in appends for event in each.events if event.given])
-    fresh: list[Versioned] = []
+    fresh: list[Placing] = []
     results: list[int | Conflict] = []
     for each in appends:
         result = _decide(each, versions.get(each.key, 0), known)
         if isinstance(result, list):
             fresh += result
-            known.update((event.id, version) for event, version in result if event.given)
-            versions[each.key] = last = result[-1][1] or 0
+            known.update((event.id, version) for event, _, version in result if event.given)
+            versions[each.key] = last = result[-1][2] or 0
             results.append(last)
         else:
             results.append(result)
@@ -68,13 +69,13 @@ def append_one(append_: Append, now: int) -> Program[int | Conflict]:
     return (yield from append(append_.topic, [append_], now))[0]
 
 
-def _decide(append: Append, version: int, known: dict[str, int | None]) -> list[Versioned] | int | Conflict:
+def _decide(append: Append, version: int, known: dict[str, int | None]) -> list[Placing] | int | Conflict:
     events = append.events
     if events[-1].given and (before := known.get(events[-1].id)) is not None:
         return before
     if append.expected is not None and append.expected != version:
         return Conflict(append.expected, version)
-    return [(event, version + number) for number, event in enumerate(events, 1)]
+    return [(event, append.key, version + number) for number, event in enumerate(events, 1)]
 
 
 def _versions(topic: TopicSpec, appends: Sequence[Append]) -> Program[dict[str, int]]:
@@ -90,11 +91,11 @@ def _known(topic: TopicSpec, ids: Sequence[str]) -> Program[dict[str, int | None
     return {row[0]: row[1] for row in rows}
 
 
-def _insert(topic: TopicSpec, events: Sequence[Versioned], now: int) -> Program[None]:
+def _insert(topic: TopicSpec, events: Sequence[Placing], now: int) -> Program[None]:
     place = yield from advance(topic, len(events))
     number = number_of(place)
     values: list[object] = []
-    for event, version in events:
-        values += (place, number, event.id, event.type, event.key, version, now, event.headers, event.body)
+    for event, key, version in events:
+        values += (place, number, event.id, event.type, key, version, now, event.headers, event.body)
         place += 1
     yield Statement("append_events", values=values, width=_WIDTH)

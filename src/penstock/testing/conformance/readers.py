@@ -31,7 +31,7 @@ async def publish(store: Ground, *names: str, key: str | None = None, topic: Top
 
 
 async def append(store: Ground, key: str, *names: str, expected: int | None, given: bool = False) -> int:
-    return await log(store).append(Append(ACCOUNTS, key, [event(name, key, given=given) for name in names], expected))
+    return await log(store).append(Append(ACCOUNTS, key, [event(name, given=given) for name in names], expected))
 
 
 async def feed(store: Ground | Store, name: str, limit: int = 1_000) -> int:

@@ -1,0 +1,106 @@
+"""Facts: publishing and appending them, reading them again, and bringing them to those who subscribed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from penstock.cli.bench import processes
+from penstock.cli.bench.measures.bench import Bench
+from penstock.cli.bench.plan import Sample, percentiles
+from penstock.cli.bench.raw import script_of_appends, script_of_publishes
+from penstock.cli.bench.stores import Watch
+
+PROGRAM = "facts"
+READERS = (1, 2, 8)
+RATE = 100
+BATCH = 1_000
+
+
+def publish(bench: Bench) -> Iterable[Sample]:
+    """One by one, by a hundred at once, by the thousand. Raw: the same events in transactions of that size."""
+    plan = bench.plan
+    yield _written(bench, "publish", "publish", plan.singles, 1)
+    yield _written(bench, "publish-together", "together", min(plan.depth, 50_000), 100)
+    yield _written(bench, "publish-many", "many", plan.depth, 1_000)
+
+
+def append(bench: Bench) -> Iterable[Sample]:
+    """One by one to one key, and a hundred writers of a key each. Raw: versions looked up and events written, so many at a time."""
+    plan = bench.plan
+    yield _appended(bench, "append", "append", plan.singles, 1)
+    yield _appended(bench, "append-together", "race", min(plan.depth, 50_000), 100)
+
+
+def read(bench: Bench) -> Iterable[Sample]:
+    """Keys of a hundred events, and all events there are, decoded."""
+    for line, verb, per in (("read", "read", 100), ("replay", "replay", 1)):
+        store = bench.stores.empty()
+        said = processes.produce(store, verb, bench.plan.depth, program=PROGRAM)
+        bench.stores.drop(store)
+        yield Sample(line, bench.plan.depth / per / said["reading"], rss=said["rss"], fsyncs=0, depth=bench.plan.depth)
+
+
+def deliver(bench: Bench) -> Iterable[Sample]:
+    """What was published before is fed and handled by one process, for 1, 2 and 8 subscriptions."""
+    for readers in READERS:
+        yield _delivered(bench, readers, max(1, bench.plan.depth // readers // BATCH) * BATCH)
+
+
+def _delivered(bench: Bench, readers: int, depth: int) -> Sample:
+    whole = readers * depth
+    store = bench.stores.empty()
+    processes.produce(store, "many", depth, program=PROGRAM)
+    with Watch(store) as watch, processes.worker(store, app=f"{PROGRAM}:app", readers=readers) as running:
+
+        def alive() -> None:
+            processes.check(running, store)
+
+        began = watch.until(lambda: watch.begun() > 0, alive)
+        cpu = processes.cpu_seconds(pids := watch.workers())
+        watch.until(lambda: watch.done() >= whole, alive)
+        seconds, spent = time.perf_counter() - began, processes.cpu_seconds(pids)
+    bench.stores.drop(store)
+    each = None if cpu is None or spent is None else 1000 * (spent - cpu) / whole
+    return Sample(f"deliver-{readers}", whole / seconds, cpu=each, fsyncs=0, depth=whole)
+
+
+def feed(bench: Bench) -> Iterable[Sample]:
+    """CPU of a message that is fed, in µs."""
+    store = bench.stores.empty()
+    said = processes.produce(store, "feed", min(bench.plan.depth, 10_000), program=PROGRAM)
+    bench.stores.drop(store)
+    yield Sample("feed", 1e6 * said["feeding"] / said["fed"], fsyncs=0, depth=said["fed"])
+
+
+def arrival(bench: Bench) -> Iterable[Sample]:
+    """From a publisher to a handler in another process, at 100 events a second."""
+    count = bench.plan.moments
+    store = bench.stores.empty()
+    with Watch(store) as watch, processes.worker(store, app=f"{PROGRAM}:app") as running:
+        watch.until(lambda: bool(watch.workers()), lambda: processes.check(running, store))
+        said = processes.produce(store, "steady", count, RATE, program=PROGRAM)
+        watch.until(lambda: len(watch.arrivals()) >= count, lambda: processes.check(running, store))
+        begun = watch.arrivals()
+    bench.stores.drop(store)
+    p50, p99 = percentiles((begun[n] - called) / 1e9 for n, called, _ in said["sent"])
+    yield Sample("arrival-p50", p50, p50=p50, p99=p99, fsyncs=count, depth=0)
+    yield Sample("arrival-p99", p99, p50=p50, p99=p99, fsyncs=count, depth=0)
+
+
+def _written(bench: Bench, line: str, verb: str, count: int, size: int) -> Sample:
+    raw = bench.raw(line, bench.stores.empty, lambda store: script_of_publishes(store, count, size))
+    return _said(bench, line, verb, count, raw)
+
+
+def _appended(bench: Bench, line: str, verb: str, count: int, size: int) -> Sample:
+    raw = bench.raw(line, bench.stores.empty, lambda store: script_of_appends(store, count, size))
+    return _said(bench, line, verb, count, raw)
+
+
+def _said(bench: Bench, line: str, verb: str, count: int, raw: float) -> Sample:
+    store = bench.stores.empty()
+    said = processes.produce(store, verb, count, program=PROGRAM)
+    bench.stores.drop(store)
+    p50, p99 = percentiles(said["waits"])
+    return Sample(line, count / said["seconds"], raw, p50=p50, p99=p99, cpu=1000 * said["cpu"] / count, rss=said["rss"], depth=count)
