@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, asynccontextmanager
 from difflib import get_close_matches
 from functools import cached_property
@@ -28,6 +28,7 @@ from penstock.errors import ConfigurationError, NotFound
 from penstock.model.delivery import Delivery
 from penstock.model.message import MAX_BODY
 from penstock.model.outcome import Outcome
+from penstock.model.schedule import Schedule
 from penstock.observe.signals import Signals
 from penstock.ports.handler import Route
 from penstock.ports.store import Durability, Store
@@ -212,6 +213,10 @@ class App(Router):
                 routes.update(dict.fromkeys((route.name, *route.aliases), route))
         return routes
 
+    def schedules(self) -> Sequence[Schedule]:
+        """As the store keeps them. Raises ConfigurationError naming the place of one whose call cannot be made."""
+        return tuple(declared.schedule(self._link) for declared in self._schedules.values())
+
     @asynccontextmanager
     async def worker(self, options: WorkerOptions | None = None) -> AsyncGenerator[Worker, None]:
         """Run a worker on this event loop while the block is open. Leaving it finishes or releases what runs.
@@ -276,7 +281,8 @@ class App(Router):
                 route.check_state(state)
         subscriptions = tuple(each.spec() for each in self._unique() if isinstance(each, SubscriptionDefinition))
         topics = tuple(topic.spec for topic in self.topics().values())
-        program = Program(routes, tuple(self._stages), tuple(cast("list[Hook]", self._error_hooks)), state, subscriptions, topics)
+        hooks = tuple(cast("list[Hook]", self._error_hooks))
+        program = Program(routes, tuple(self._stages), hooks, state, subscriptions, topics, self.schedules())
         options = msgspec.structs.replace(options, app=options.app or self.name)
         return connect.make_worker(store, program, options, self._signals)
 

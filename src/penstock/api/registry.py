@@ -8,6 +8,7 @@ from penstock.api import place
 from penstock.api.definition import Attachment, Handled
 from penstock.api.options import named
 from penstock.api.route import ON_DEAD
+from penstock.api.schedule import Scheduled
 from penstock.api.topic import Declared
 from penstock.errors import ConfigurationError
 
@@ -32,6 +33,7 @@ class Registry:
         self._included = ""
         self._names: dict[str, _Declared] = {}
         self._topics: dict[str, Declared] = {}
+        self._schedules: dict[str, Scheduled] = {}
 
     def _include(self, router: Registry, prefix: str) -> None:
         where = place.caller()
@@ -45,6 +47,8 @@ class Registry:
             self._register(name if declared.whole else router._prefix + name, declared)
         for topic in router._topics.values():
             self._register_topic(topic)
+        for schedule in router._schedules.values():
+            self._register_schedule(schedule)
         router._parent = self
         router._included = where
 
@@ -72,6 +76,13 @@ class Registry:
                 raise ConfigurationError(f"{topic.place}: the topic {topic.spec.name!r} exists already, at {known.place}")
         for router in self._line():
             router._topics[topic.spec.name] = topic
+
+    def _register_schedule(self, schedule: Scheduled) -> None:
+        for router in self._line():
+            if (known := router._schedules.get(schedule.name)) is not None:
+                raise ConfigurationError(f"{schedule.where}: the schedule name {schedule.name!r} exists already, at {known.where}")
+        for router in self._line():
+            router._schedules[schedule.name] = schedule
 
     def _declare(self, definition: Handled) -> None:
         where = definition.signature.place

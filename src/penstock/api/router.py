@@ -1,4 +1,4 @@
-"""Declares tasks. Knows no store."""
+"""Declares tasks and what else there is. Knows no store."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from penstock.api.decorator import TaskDecorator
 from penstock.api.definition import Definition
 from penstock.api.fitting import isolation_of, locals_of, name_of, timeout_of
 from penstock.api.options import Using, named
+from penstock.api.schedulerouter import ScheduleRouter
 from penstock.api.signature import read
 from penstock.api.task import Task
-from penstock.api.topicrouter import TopicRouter
 from penstock.errors import ConfigurationError
 from penstock.model.clock import Duration
 from penstock.model.retry import Retry
 
 
-class Router(TopicRouter):
+class Router(ScheduleRouter):
     """A set of tasks that is declared apart from the app, so that modules need not import it.
 
     mail = Router()
@@ -30,7 +30,7 @@ class Router(TopicRouter):
     """
 
     def include(self, router: Router, *, prefix: str = "") -> None:
-        """Take over what `router` declares, also later: tasks, topics, subscriptions. Once for each router; they may nest.
+        """Take over what `router` declares, also later: tasks, topics, subscriptions, schedules. Once for each router; they may nest.
 
         Raises ConfigurationError for a name that exists already, naming both places, and for a router included before.
         """

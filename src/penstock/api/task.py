@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -72,14 +73,53 @@ class Plan:
         )  # fmt: skip
 
 
-class BoundCall(Generic[R_co]):
-    """A task with its arguments, checked and encoded, and its options; not yet enqueued. For `app.enqueue_many`."""
+class BoundCall(ABC, Generic[R_co]):
+    """A task with its arguments, checked and encoded, and its options; not yet enqueued. For `app.enqueue_many`, `app.schedule`.
 
+    Of a task whose router is in no app yet the arguments are checked when the call is used.
+    """
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def chosen(self) -> Using: ...
+
+    @abstractmethod
+    def packed(self) -> Packed[R_co]:
+        """Checked and encoded. Errors as in `Task.enqueue`."""
+
+
+class Packed(BoundCall[R_co]):
     __slots__ = ("body", "plan")
 
     def __init__(self, plan: Plan, body: bytes) -> None:
         self.plan = plan
         self.body = body
+
+    @property
+    def chosen(self) -> Using:
+        return self.plan.using
+
+    def packed(self) -> Packed[R_co]:
+        return self
+
+
+class _Deferred(BoundCall[R_co]):
+    """Its router is in no app yet: nothing is known of names and limits."""
+
+    def __init__(self, definition: Definition, using: Using, pack: Callable[[Plan], bytes]) -> None:
+        self._definition = definition
+        self._using = using
+        self._pack = pack
+
+    @property
+    def chosen(self) -> Using:
+        return self._using
+
+    def packed(self) -> Packed[R_co]:
+        plan = Plan(self._definition, self._using)
+        return Packed(plan, self._pack(plan))
 
 
 class Task(Generic[P, R_co]):
@@ -143,15 +183,18 @@ class Task(Generic[P, R_co]):
         link = plan.link
         store = link.store_here()
         if store is None or plan.tx is not AMBIENT or not alone():
-            call: BoundCall[R_co] = BoundCall(plan, body)
+            call: Packed[R_co] = Packed(plan, body)
             return (await enqueue_many([call]))[0]
         placed = (await store.queue.put((plan.message(body, link.own_id, store.clock),)))[0]
         return Job(placed.id, link, plan.result, placed.created)
 
     def bind(self, *args: P.args, **kwargs: P.kwargs) -> BoundCall[R_co]:
         """Check and encode a call for later: `app.enqueue_many(task.bind(i) for i in …)`. Errors as in `enqueue`."""
-        plan = self._plan or self._prepare()
-        return BoundCall(plan, plan.pack(args, kwargs))
+        if (plan := self._plan) is None:
+            if self._definition.owner.attachment() is None:
+                return _Deferred(self._definition, self._using, lambda later: later.pack(args, kwargs))
+            plan = self._prepare()
+        return Packed(plan, plan.pack(args, kwargs))
 
     def bind_json(self, arguments: bytes | str) -> BoundCall[R_co]:
         """As `bind`, for arguments by name as a JSON object (from a command line). Raises PayloadError."""
@@ -161,7 +204,7 @@ class Task(Generic[P, R_co]):
         except (msgspec.MsgspecError, UnicodeError) as error:
             raise PayloadError(f"{self.name}: the arguments are not JSON: {error}") from error
         self._definition.codec.check(body)
-        return BoundCall(plan, body)
+        return Packed(plan, body)
 
     def using(
         self,
@@ -218,8 +261,9 @@ class SyncTask(Generic[P, R_co]):
         return enqueue_now([call], f"await {self._task.__name__}.enqueue(…)")[0]
 
 
-async def enqueue_many(calls: Sequence[BoundCall[R]]) -> list[Job[R]]:
+async def enqueue_many(bound: Sequence[BoundCall[R]]) -> list[Job[R]]:
     """All or none, in one transaction."""
+    calls = [call.packed() for call in bound]
     if not calls:
         return []
     link, tx = _destination(calls)
@@ -231,7 +275,8 @@ async def enqueue_many(calls: Sequence[BoundCall[R]]) -> list[Job[R]]:
     return _jobs(calls, placed)
 
 
-def enqueue_now(calls: Sequence[BoundCall[R]], instead: str) -> list[Job[R]]:
+def enqueue_now(bound: Sequence[BoundCall[R]], instead: str) -> list[Job[R]]:
+    calls = [call.packed() for call in bound]
     if not calls:
         return []
     link, tx = _destination(calls)
@@ -241,12 +286,12 @@ def enqueue_now(calls: Sequence[BoundCall[R]], instead: str) -> list[Job[R]]:
     return _jobs(calls, placed)
 
 
-def _jobs(calls: Sequence[BoundCall[R]], placed: Sequence[Placed]) -> list[Job[R]]:
+def _jobs(calls: Sequence[Packed[R]], placed: Sequence[Placed]) -> list[Job[R]]:
     link, uncommitted = calls[0].plan.link, joins(calls[0].plan.tx)
     return [Job(one.id, link, call.plan.result, one.created, uncommitted) for call, one in zip(calls, placed, strict=True)]
 
 
-def _destination(calls: Sequence[BoundCall[Any]]) -> tuple[Link, Connection | None]:
+def _destination(calls: Sequence[Packed[Any]]) -> tuple[Link, Connection | None]:
     first = calls[0].plan
     for call in calls:
         if call.plan.link is not first.link:

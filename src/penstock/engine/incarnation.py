@@ -47,13 +47,23 @@ class Incarnation:
         """Raises StoreError: not enrolled, nothing started."""
         store, program = self._duty.store, self._duty.program
         await store.log.declare(program.subscriptions, program.topics)
-        await store.leases.enrol(self._duty.enrolment())
+        await self._enrol()
         self._beat.start()
         self._pulse.start()
         self._upkeep.start()
         self._line.start()
         self._feeding.start()
         self._deafen = store.listen(self._ring)
+
+    async def _enrol(self) -> None:
+        store, duty = self._duty.store, self._duty
+        await store.leases.enrol(duty.enrolment())
+        try:
+            if duty.program.schedules:
+                await store.schedules.declare(duty.incarnation, duty.options.app, duty.program.schedules)
+        except BaseException:
+            await self._leave()
+            raise
 
     async def stop(self, patience: float, hurry: asyncio.Event) -> None:
         """In good order. `hurry`: release now what runs."""

@@ -18,14 +18,19 @@ class Leader(Service):
     def __init__(self, leases: Leases, incarnation: int, lease: float, ties: Ties) -> None:
         super().__init__("leader", ties)
         self.leading = False
-        self.elected: Callable[[], None] = lambda: None
+        self._hopeful: list[Callable[[], None]] = []
         self._leases = leases
         self._incarnation = incarnation
         self._lease = lease
+
+    def when_elected(self, callback: Callable[[], None]) -> None:
+        """Call it whenever this worker begins to lead."""
+        self._hopeful.append(callback)
 
     async def tick(self) -> float:
         led, self.leading = self.leading, False
         self.leading = await self._leases.lead(MAINTENANCE, self._incarnation, micros(self._lease))
         if self.leading and not led:
-            self.elected()
+            for callback in self._hopeful:
+                callback()
         return self._lease / 3

@@ -11,6 +11,7 @@ from msgspec import Struct
 from penstock.errors import ConfigurationError
 from penstock.model.delivery import Delivery
 from penstock.model.log import SubscriptionSpec, TopicSpec
+from penstock.model.schedule import Schedule
 from penstock.ports.handler import Routes, Stage
 
 Hook: TypeAlias = Callable[[Delivery, BaseException], Awaitable[object] | object]
@@ -29,6 +30,7 @@ class Program(Struct, frozen=True):
     subscriptions: Sequence[SubscriptionSpec] = ()
     topics: Sequence[TopicSpec] = ()
     """Also those that only others subscribe to."""
+    schedules: Sequence[Schedule] = ()
 
 
 class WorkerOptions(Struct, frozen=True):

@@ -26,7 +26,7 @@ class Pruner(Service):
         self._leader = leader
         self._time = asyncio.get_running_loop().time
         self._prune_at = 0.0
-        leader.elected = self.wake
+        leader.when_elected(self.wake)
 
     async def tick(self) -> float:
         if not self._leader.leading:

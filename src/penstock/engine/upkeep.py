@@ -1,4 +1,4 @@
-"""What a worker does for the store and for others: rescue, leadership, housekeeping."""
+"""What a worker does for the store and for others: rescue, leadership, housekeeping, the calendar."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from penstock.engine.duty import Duty
 from penstock.engine.leader import Leader
 from penstock.engine.pruner import Pruner
 from penstock.engine.rescuer import Rescuer
+from penstock.engine.scheduler import Scheduler
 from penstock.engine.supervisor import Supervisor
 
 
@@ -17,4 +18,6 @@ def upkeep(duty: Duty, rescued: Callable[[], None]) -> Supervisor:
     rescuer = Rescuer(leases, duty.incarnation, lease, duty.ties)
     rescuer.rescued = rescued
     leader = Leader(leases, duty.incarnation, lease, duty.ties)
-    return Supervisor([rescuer, leader, Pruner((duty.store.queue, duty.store.log), leader, duty.ties)])
+    pruner = Pruner((duty.store.queue, duty.store.log), leader, duty.ties)
+    scheduler = Scheduler(duty.store.schedules, duty.store.clock, leader, duty.ties)
+    return Supervisor([rescuer, leader, pruner, scheduler])

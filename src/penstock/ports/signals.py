@@ -21,6 +21,7 @@ class Signals(Protocol):
         """A named point of the code was reached: fault tests stop or kill the process here. Otherwise does nothing.
 
         Points: `claimed`, `settle.begin`, `settle.before_commit`, `settle.after_commit`, `put.before_commit`,
-        `put.after_commit`, `tx.begun`, `tx.before_commit`, `tx.after_commit`.
+        `put.after_commit`, `tx.begun`, `tx.before_commit`, `tx.after_commit`, `schedule.before_commit`,
+        `schedule.after_commit`.
         """
         ...

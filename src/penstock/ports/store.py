@@ -12,6 +12,7 @@ from penstock.ports.inspect import Inspect, Settings
 from penstock.ports.leases import Leases
 from penstock.ports.log import Log
 from penstock.ports.queue import Queue
+from penstock.ports.schedules import Schedules
 from penstock.ports.transaction import Joined, OpenTransaction
 
 Durability: TypeAlias = Literal["power", "process", "inherit"]
@@ -44,6 +45,9 @@ class Store(Protocol):
 
     @property
     def leases(self) -> Leases: ...
+
+    @property
+    def schedules(self) -> Schedules: ...
 
     @property
     def inspect(self) -> Inspect: ...

@@ -264,7 +264,7 @@ def test_the_limit_counts_bytes() -> None:
 async def test_arguments_given_as_json_are_checked_too() -> None:
     app = App(name="shop")
     task = app.task()(mail)
-    assert task.bind_json('{"user_id": 1, "address": "a"}').body == b'{"user_id":1,"address":"a"}'
+    assert task.bind_json('{"user_id": 1, "address": "a"}').packed().body == b'{"user_id":1,"address":"a"}'
     for wrong in ('{"user_id": "1", "address": "a"}', '{"user_id": 1}', "[", '{"user_id": 1, "address": "a", "x": 1}'):
         with pytest.raises(PayloadError):
             task.bind_json(wrong)

@@ -26,6 +26,7 @@ from penstock.model.retry import Retry
 from penstock.observe.signals import Signals
 from penstock.ports.leases import Enrolment, Rescued, Seen
 from penstock.ports.queue import Claim, Claimed
+from tests.unit.engine.scripted_schedules import ScriptedSchedules
 
 NOW = 1_000_000_000
 
@@ -252,6 +253,7 @@ class ScriptedStore:
         self.leases = ScriptedLeases(self.watch)
         self.log = ScriptedLog(self.watch)
         self.settings = ScriptedSettings()
+        self.schedules = ScriptedSchedules(self.watch.tell)
         self.transactions: list[ScriptedTransaction] = []
         self.commit_errors: deque[Exception] = deque()
         self.rollback_errors: deque[Exception] = deque()

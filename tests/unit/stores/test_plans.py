@@ -23,6 +23,12 @@ SMALL = {"meta", "clock", "counter", "worker", "setting", "suspect", "topic", "s
 """A row a queue, a worker, a topic, a setting or a suspect: scanning them is as good as searching."""
 SCANS = {
     "free_all_keys": {"busy"},  # a rescue, now and then
+    "any_schedule": {"schedule"},  # one row
+    "changed_schedules": {"definition"},  # these four: when workers come or go
+    "drop_declarations": {"declaration"},
+    "end_schedules": {"schedule"},
+    "lapse_schedules": {"schedule"},
+    "schedules": {"schedule"},  # an operator looks
     "seqs_letters": {"dead"},  # an operator looks: dead letters are few, and any of their fields may be asked for
     "touch": {"message", "ready", "later", "aside", "busy", "leased", "finished", "dead", "attempt"},  # one row each
 }
@@ -63,6 +69,9 @@ PLANS = {
     "old_finished": ["SEARCH f USING INTEGER PRIMARY KEY (rowid>?)", "SEARCH m USING INTEGER PRIMARY KEY (rowid=?)"],
 }
 PARTS = {
+    "next_slot": "SEARCH penstock_schedule USING INDEX penstock_schedule_next (next>?)",
+    "due_schedules": "SEARCH s USING INDEX penstock_schedule_next (next<?)",
+    "move_schedule": "SEARCH penstock_schedule USING PRIMARY KEY (app=? AND name=?)",
     "expired": "SEARCH m USING INDEX penstock_message_expires (expires<?)",
     "release": "SEARCH penstock_leased USING PRIMARY KEY (owner=? AND seq=?)",
     "known_ids": "SEARCH penstock_message USING COVERING INDEX penstock_message_id (id=?)",

@@ -23,6 +23,7 @@ from penstock.stores.sqlite.reply import in_a_thread
 from penstock.stores.sqlite.room import PATIENCE
 from penstock.stores.sqlite.settings import SqliteSettings
 from penstock.stores.sqlite.threads import Threads
+from penstock.stores.sqlite.timetable import SqliteSchedules
 from penstock.stores.sqlite.writelock import WriteLock
 
 TX_LIMIT = 5.0
@@ -37,6 +38,7 @@ class SqliteStore:
     queue: SqliteQueue
     log: SqliteLog
     leases: SqliteLeases
+    schedules: SqliteSchedules
     inspect: SqliteInspect
     settings: SqliteSettings
 
@@ -98,6 +100,7 @@ class SqliteStore:
         self.queue = SqliteQueue(threads.writer, threads.reader, self._limits, self._patience)
         self.log = SqliteLog(threads.writer, threads.reader)
         self.leases = SqliteLeases(threads.writer, threads.reader, self.clock, self._folder)
+        self.schedules = SqliteSchedules(threads.writer, threads.reader, self.clock)
         self.inspect = SqliteInspect(threads.reader)
         self.settings = SqliteSettings(threads.writer, threads.reader)
 

@@ -1,0 +1,53 @@
+"""`ports.schedules.Schedules`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from penstock.model.clock import Clock
+from penstock.model.schedule import Due, Firing, Schedule, ScheduleView
+from penstock.model.statement import Program
+from penstock.ports.schedules import Look
+from penstock.stores.sqlite import schedules as programs
+from penstock.stores.sqlite.operations import Run
+from penstock.stores.sqlite.reader import Reader
+from penstock.stores.sqlite.writer import Writer
+
+
+class SqliteSchedules:
+    def __init__(self, writer: Writer, reader: Reader, clock: Clock) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._clock = clock
+
+    async def declare(self, incarnation: int, app: str, schedules: Sequence[Schedule]) -> None:
+        await self._write(lambda now: programs.declare(incarnation, app, schedules, now), "declare schedules")
+
+    async def look(self) -> Look:
+        return await self._reader.drive(programs.look())
+
+    async def review(self) -> None:
+        await self._write(programs.review, "review the schedules")
+
+    async def due(self, limit: int) -> Sequence[Due]:
+        return await self._reader.drive(programs.due(self._clock.now(), limit))
+
+    async def fire(self, firings: Sequence[Firing]) -> list[str]:
+        work = Run(lambda now: programs.fire(firings, now), "fire schedules", rings=True, point="schedule", weight=len(firings))
+        return await self._writer.submit(work)  # type: ignore[no-any-return]
+
+    async def views(self) -> Sequence[ScheduleView]:
+        return await self._reader.drive(programs.views())
+
+    async def run_now(self, app: str, name: str, job_id: str) -> None:
+        await self._write(lambda now: programs.run_now(app, name, job_id, now), f"run {name} now", rings=True)
+
+    async def pause(self, app: str, name: str, by: str) -> None:
+        await self._write(lambda now: programs.pause(app, name, by, now), f"pause {name}")
+
+    async def resume(self, app: str, name: str) -> None:
+        await self._write(lambda now: programs.resume(app, name, now), f"resume {name}")
+
+    async def _write(self, make: Callable[[int], Program[Any]], doing: str, *, rings: bool = False) -> None:
+        await self._writer.submit(Run(make, doing, rings=rings))
