@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
-import socket
 from collections.abc import Mapping, Sequence
 
 import click
@@ -13,6 +10,7 @@ import click
 from penstock.cli.filters import known_queues
 from penstock.cli.finding import Place, in_store
 from penstock.cli.groups import Commands
+from penstock.cli.operator import who
 from penstock.cli.tables import Column, note, show_json, show_table
 from penstock.cli.words import did_you_mean, iso, relative
 from penstock.errors import NotFound
@@ -138,7 +136,7 @@ def _write(place: Place, queue: str, new: bool, settings: dict[str, str | None])
         if not new and queue not in known:
             raise NotFound(f"no queue is called {queue!r}{did_you_mean(queue, known)} (--new if it is to come)")
         for name, value in settings.items():
-            await store.settings.write(f"queue:{queue}", name, value, _who())
+            await store.settings.write(f"queue:{queue}", name, value, who())
 
     place.run(work)
 
@@ -148,11 +146,3 @@ def _done(place: Place, queue: str, facts: Mapping[str, object], text: str) -> N
         show_json({"queue": queue, **facts})
     else:
         click.echo(f"queue {queue}: {text}")
-
-
-def _who() -> str:
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):  # a container whose user has no name
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"

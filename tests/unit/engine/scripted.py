@@ -332,7 +332,14 @@ class Bench:
     """A worker on a scripted store."""
 
     def __init__(
-        self, *tasks: Task, stages: Any = (), on_error: Any = (), state: object = None, reads: Any = ((), ()), **options: Any
+        self,
+        *tasks: Task,
+        stages: Any = (),
+        on_error: Any = (),
+        state: object = None,
+        reads: Any = ((), ()),
+        schedules: Any = (),
+        **options: Any,
     ) -> None:
         """`reads`: its subscriptions, and the topics that it knows."""
         self.store = ScriptedStore()
@@ -340,7 +347,7 @@ class Bench:
         self.queue = self.store.queue
         self.signals = Recorder(self.watch)
         routes: Any = {name: task for task in tasks for name in (task.name, *task.aliases)}
-        program = Program(routes, stages, on_error, state, *reads)
+        program = Program(routes, stages, on_error, state, *reads, schedules)
         store: Any = self.store
         self.worker = Worker(store, program, WorkerOptions(**options), self.signals, Random(7))
 

@@ -66,14 +66,21 @@ class Ground:
         await handle.open()
         return handle
 
-    async def worker(self, *tasks: str, store: Store | None = None, hooks: Sequence[str] = (), queues: Sequence[str] = (QUEUE,)) -> Worker:
+    async def worker(
+        self,
+        *tasks: str,
+        store: Store | None = None,
+        hooks: Sequence[str] = (),
+        queues: Sequence[str] = (QUEUE,),
+        app: str = "conformance",
+    ) -> Worker:
         """A worker that knows these tasks (`TASK` if none is named)."""
         self._incarnations += 1
         known = tasks or (TASK,)
         incarnation = (1 << 62) + self._incarnations
         worker = Worker(store or await self.open(), incarnation, frozenset(known))
         name = f"worker-{self._incarnations}"
-        enrolment = Enrolment(incarnation, "conformance", name, self._incarnations, "here", tuple(queues), known, tuple(hooks))
+        enrolment = Enrolment(incarnation, app, name, self._incarnations, "here", tuple(queues), known, tuple(hooks))
         await worker.store.leases.enrol(enrolment)
         return worker
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from penstock.testing.conformance.history import HistoryConformance
 from penstock.testing.conformance.joining import JoiningConformance
 from penstock.testing.conformance.queue import QueueConformance
+from penstock.testing.conformance.scheduling import SchedulingConformance
 from penstock.testing.conformance.sharing import SharingConformance
 from penstock.testing.conformance.subscriptions import SubscriptionConformance
 from penstock.testing.conformance.topics import TopicConformance
@@ -19,5 +20,6 @@ class StoreConformance(
     JoiningConformance,
     TopicConformance,
     SubscriptionConformance,
+    SchedulingConformance,
 ):
     """One class to inherit."""
