@@ -126,3 +126,14 @@ def test_an_adjustment_of_one_leader_is_not_repeated_by_the_next(machine: Machin
     machine.beat(second)
     machine.lead(second)
     assert second.now() == first.now() == machine.wall
+
+
+def test_the_next_leader_goes_on_from_where_the_last_one_stood(machine: Machine) -> None:
+    """It has not read the anchor since that was moved."""
+    first, second = machine.process(), machine.process()
+    before = first.now()
+    machine.wall -= HOUR
+    machine.lead(first)
+    machine.pass_time(SECOND)
+    machine.lead(second)
+    assert second.now() == before

@@ -59,7 +59,8 @@ class StoreClock:
         yield from self._write()
 
     def adjust(self) -> Program[None]:
-        """Follow the wall clock. Only the maintenance leader does this."""
+        """Follow the wall clock, from where another leader may have moved the anchor. Only the maintenance leader does this."""
+        yield from self.load()
         ahead = self._wall() - (self._shift + self._boot())
         if abs(ahead) <= _TOLERATED:
             return
