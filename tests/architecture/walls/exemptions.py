@@ -38,6 +38,8 @@ SERVER_TIME: dict[str, str] = {
 SLEEPS: dict[str, str] = {
     "tests/faults/victim.py": "a helper process that has to be caught at work",
     "tests/faults/kills.py": "paces a load of its own; waits by looking",
+    "tests/faults/keeper.py": "a helper process that has to be caught at work",
+    "tests/faults/schedules.py": "waits by looking, for other processes",
 }
 SKIPS = {
     "tests/conftest.py": "a server, or a disk of its own, that cannot be had away from CI",
