@@ -6,6 +6,8 @@ Both are asked to report an ignore that hides nothing (mypy --strict does; pyrig
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from typing_ok import (
     Client,
     app,
@@ -49,6 +51,12 @@ async def wrong_options() -> None:
     app.task(retry=3)  # type: ignore[arg-type]
     app.task(unique=True)  # type: ignore[call-arg]
     app.queue("mail")  # type: ignore[call-arg]
+    app.schedule(cleanup, name="x", cron="0 3 * * *")  # type: ignore[call-overload]
+    app.schedule(cleanup.bind(), cron="0 3 * * *")  # type: ignore[call-overload]
+    app.schedule(cleanup.bind(), name="x")  # type: ignore[call-overload]
+    app.schedule(cleanup.bind(), name="x", cron="0 3 * * *", every=timedelta(hours=1))  # type: ignore[call-overload]
+    app.schedule(cleanup.bind(), name="x", every=3600)  # type: ignore[call-overload]
+    mail.schedule(cleanup.bind(), name="x", cron="0 3 * * *", missed="twice")  # type: ignore[call-overload]
     Retry(give_up=ValueError)  # type: ignore[arg-type]
     App(lifespan=get_client)  # type: ignore[arg-type]
     App(lifespan=resources())  # type: ignore[arg-type]

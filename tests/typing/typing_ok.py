@@ -200,6 +200,8 @@ async def jobs(user_ids: list[int]) -> None:
     assert_type(await app.enqueue_many(send_welcome_email.bind(i, address="a") for i in user_ids), list[Job[None]])
     await app.enqueue_many([build_report.bind("2024-01"), charge.bind("o-1", cents=1)])
     app.queue("mail", max_waiting=1_000_000)
+    app.schedule(later.bind("2024-01"), name="monthly", cron="0 3 1 * *", tz="Europe/Berlin", missed="once")
+    mail.schedule(build_report.bind("2024-01"), name="often", every=timedelta(minutes=5), missed="skip")
     assert_type(await app.job("r-1").result(), Any)
     async with app.transaction() as tx:
         await build_report.using(tx=tx).enqueue("2024-01")

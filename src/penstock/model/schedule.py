@@ -38,7 +38,7 @@ class Timing(Struct, frozen=True, omit_defaults=True):
     def check(self) -> None:
         """Raises ValueError: what is wrong with it."""
         zone = zone_of(self.tz)
-        if self.cron:
+        if not self.every:
             try:
                 next(CronSim(self.cron, datetime(2000, 1, 1, tzinfo=zone)))
             except CronSimError as error:

@@ -1,0 +1,56 @@
+"""The short form of the schedules' test: `python -m tests.faults.schedules` is the long one."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.faults.plan import MINUTE, Planned, jobs, plan
+from tests.faults.schedules import judge
+
+
+@pytest.mark.timeout(300)
+def test_each_slot_fires_as_it_is_said_whoever_dies() -> None:
+    command = [sys.executable, "-m", "tests.faults.schedules", "--schedules", "90", "--kills", "6", "--seed", "7"]
+    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert run.returncode in (0, 1), run.stderr
+    verdict = json.loads(run.stdout)
+    assert not {name: verdict[name] for name in ("twice", "lost", "too_many", "dead", "void") if verdict[name]}, run.stderr
+    assert verdict["corrupt"] == "ok"
+    assert verdict["ok"]
+    assert (sum(verdict["kills_at"].values()), verdict["fired"] > 500) == (6, True)
+
+
+def test_the_judge_sees_what_it_looks_for() -> None:
+    assert judge({"a", "b"}, Counter(["a", "b"])) == {"twice": [], "lost": [], "too_many": []}
+    assert judge({"a", "b"}, Counter(["a", "a", "c"])) == {"twice": ["a"], "lost": ["b"], "too_many": ["c"]}
+
+
+def at(text: str) -> int:
+    return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1e6)
+
+
+def test_the_other_reckoning_knows_both_changes_of_time() -> None:
+    daily = Planned("s", "all", "Europe/Berlin", 30, 2)
+    assert daily.slots(at("2026-03-28 12:00"), at("2026-03-29 12:00"), 0) == [at("2026-03-29 01:00")]
+    assert daily.slots(at("2026-10-24 12:00"), at("2026-10-25 12:00"), 0) == [at("2026-10-25 00:30")]
+    hourly = Planned("s", "all", "Europe/Berlin", 30)
+    assert len(hourly.slots(at("2026-10-24 22:00"), at("2026-10-25 03:00"), 0)) == 5
+
+
+@pytest.mark.parametrize(("missed", "fired"), [("all", ["001000", "002000", "003000"]), ("once", ["003000"]), ("skip", ["003000"])])
+def test_the_other_reckoning_knows_the_policies(missed: str, fired: list[str]) -> None:
+    planned = Planned("s", missed, every=10 * MINUTE)
+    assert list(jobs(planned, [0, 30 * MINUTE])) == [f"s@keeper:19700101T{time}Z" for time in fired]
+    assert list(jobs(planned, [0, 32 * MINUTE])) == ([] if missed == "skip" else [f"s@keeper:19700101T{time}Z" for time in fired])
+
+
+def test_a_plan_has_all_sorts() -> None:
+    made = plan(200, 1)
+    assert {each.missed for each in made} == {"skip", "once", "all"}
+    assert {(each.hour is None, each.every is None) for each in made} == {(True, True), (True, False), (False, True)}
+    assert len({each.name for each in made}) == 200
