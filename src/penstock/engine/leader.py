@@ -28,8 +28,12 @@ class Leader(Service):
         self._hopeful.append(callback)
 
     async def tick(self) -> float:
-        led, self.leading = self.leading, False
-        self.leading = await self._leases.lead(MAINTENANCE, self._incarnation, micros(self._lease))
+        led = self.leading
+        try:
+            self.leading = await self._leases.lead(MAINTENANCE, self._incarnation, micros(self._lease))
+        except BaseException:
+            self.leading = False
+            raise
         if self.leading and not led:
             for callback in self._hopeful:
                 callback()

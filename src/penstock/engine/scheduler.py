@@ -22,6 +22,8 @@ from penstock.ports.schedules import Look, Schedules
 REST = 1.0
 PAGE = 200
 """Schedules that fire in one transaction."""
+ENOUGH = 1_000
+"""Jobs in one transaction: it holds the store's write lock. The rest is still due."""
 
 
 class Scheduler(Service):
@@ -64,11 +66,14 @@ class Scheduler(Service):
         return bool(firings)
 
     def _decided(self, dues: Sequence[Due]) -> list[Firing]:
-        now = self._clock.now()
+        now, jobs = self._clock.now(), 0
         firings: list[Firing] = []
         for due in dues:
+            if jobs >= ENOUGH:
+                break
             try:
                 firings.append(decide(due, now))
+                jobs += len(firings[-1].messages)
             except ValueError as error:
                 self.ties.trouble(f"schedule {due.schedule.name} of {due.app}", error)
         return firings

@@ -131,7 +131,7 @@ def test_commands_and_their_options_exist(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_option_that_is_named_exists(page: str) -> None:
-    known = frozenset[str]().union(*OPTIONS.values()) | {"--seed", "--preload"}  # of the kill test; of gunicorn
+    known = frozenset[str]().union(*OPTIONS.values()) | {"--seed", "--schedules", "--preload"}  # of the fault tests; of gunicorn
     prose = _BLOCK.sub("", text_of(page))
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", prose)) <= known
 
@@ -154,7 +154,7 @@ def test_the_table_of_commands_is_complete() -> None:
         assert own <= set(re.findall(r"--[a-z-]+", described[command])), command
     assert OPTIONS["dead discard"] == OPTIONS["dead replay"]
     for command, options in OPTIONS.items():
-        if command.split()[0] in ("jobs", "dead", "queues", "store"):
+        if command.split()[0] in ("jobs", "dead", "queues", "schedules", "store"):
             assert options >= EVERYWHERE
 
 

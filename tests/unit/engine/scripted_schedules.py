@@ -19,6 +19,8 @@ class ScriptedSchedules:
         self.looks = 0
         self.reviews: list[tuple[int, ...]] = []
         self.fired: list[Firing] = []
+        self.parts: list[Sequence[Firing]] = []
+        """The same, by transactions."""
         self.fire_errors: deque[Exception] = deque()
         self.declare_errors: deque[Exception] = deque()
         self.declared: list[tuple[int, str, Sequence[Schedule]]] = []
@@ -45,6 +47,7 @@ class ScriptedSchedules:
         if self.fire_errors:
             raise self.fire_errors.popleft()
         self.fired += firings
+        self.parts.append(firings)
         self.dues = [due for due in self.dues if due not in [firing.due for firing in firings]]
         self._tell()
         return [message.id for firing in firings for message in firing.messages]

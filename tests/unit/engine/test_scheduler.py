@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from penstock.engine.leader import Leader
-from penstock.engine.scheduler import REST, Scheduler
+from penstock.engine.scheduler import ENOUGH, REST, Scheduler
 from penstock.errors import StoreUnavailable
 from penstock.model.clock import SECOND
 from penstock.model.events import Trouble
@@ -128,3 +128,12 @@ async def test_a_declaration_that_fails_leaves_nobody_enrolled() -> None:
     with pytest.raises(StoreUnavailable):
         await made.worker.start()
     assert [worker.incarnation for worker in made.store.leases.enrolled] == made.store.leases.left
+
+
+async def test_a_transaction_takes_some_jobs_and_leaves_the_rest_due() -> None:
+    service, schedules, _ = scheduler()
+    busy = Schedule("busy", Timing(every=SECOND), "all", Template("task", "q", b""))
+    begun = NOW - 100 * SECOND
+    schedules.dues = [Due("shop", busy, f"{n}", begun, begun, paused=False) for n in range(ENOUGH // 100 + 5)]
+    await service.tick()
+    assert [sum(len(firing.messages) for firing in part) for part in schedules.parts] == [ENOUGH, 500]

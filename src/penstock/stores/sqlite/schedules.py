@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from penstock.errors import NotFound
+from penstock.errors import ConfigurationError, NotFound
 from penstock.model.clock import SECOND
 from penstock.model.message import Message
 from penstock.model.schedule import Due, Firing, Schedule, ScheduleView, digest, label
@@ -129,7 +129,10 @@ def resume(app: str, name: str, now: int) -> Program[None]:
     definition, following, anchor = yield from _known(app, name)
     removed = yield Statement("unpause_schedule", {"scope": scope(app, name)})
     if removed and following is not None and following <= now:
-        later = _schedules.decode(definition).timing.after(now, anchor)
+        try:
+            later = _schedules.decode(definition).timing.after(now, anchor)
+        except ValueError as error:
+            raise ConfigurationError(f"resume {label(app, name)}: {error}") from None
         yield Statement("set_next_slot", {"app": app, "name": name, "next": later})
 
 
