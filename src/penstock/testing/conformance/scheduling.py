@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from penstock.errors import NotFound
-from penstock.model.schedule import LATE, MOST
+from penstock.model.schedule import LATE, MOST, Timing
 from penstock.testing.conformance.calendar import APP, Calendar, every
 from penstock.testing.conformance.ground import Ground
 
@@ -151,6 +152,13 @@ class SchedulingConformance:
         store.advance(110)
         await calendar.worker(every(100, missed="all"))
         assert await calendar.tick() == [100]
+
+    async def test_a_zone_that_nobody_here_knows_stops_no_other(self, store: Ground) -> None:
+        calendar = Calendar(store)
+        foreign = replace(every(10, "foreign"), timing=Timing(cron="* * * * *", tz="Mars/Olympus"))
+        await calendar.worker(foreign, every(10))
+        store.advance(10)
+        assert await calendar.tick() == [10]
 
     async def test_two_apps_have_one_name_each(self, store: Ground) -> None:
         calendar = Calendar(store)
