@@ -22,6 +22,7 @@ from penstock.ports.schedules import Look, Schedules
 REST = 1.0
 PAGE = 200
 """Schedules that fire in one transaction."""
+_AT_ONCE = 0.0
 ENOUGH = 1_000
 """Jobs in one transaction: it holds the store's write lock. The rest is still due."""
 
@@ -40,11 +41,10 @@ class Scheduler(Service):
             self._crew = ()
             return REST
         look = await self._looked()
-        while self._left(look.next) <= 0:
-            if not await self._fire_page():
-                return REST
-            look = await self._schedules.look()
-        return min(REST, self._left(look.next))
+        left = self._left(look.next)
+        if left > 0:
+            return min(REST, left)
+        return _AT_ONCE if await self._fire_page() else REST
 
     async def _looked(self) -> Look:
         """After a change of the crew: with the definitions of those who are there now."""
