@@ -15,6 +15,7 @@ import pytest
 
 from penstock import App, Job
 from penstock.errors import SchemaOutdated, StoreCorrupt, StoreError, StoreFull, StoreReadOnly, StoreUnavailable
+from penstock.stores.sqlite.migrate import NEEDED
 from tests.integration.cli.console import PATIENCE
 from tests.integration.play import Troubles, opened, program, rows
 
@@ -234,11 +235,13 @@ async def test_a_newer_schema_is_refused_unless_it_is_compatible(fast: Path) -> 
             assert await (await work.enqueue()).result(timeout=PATIENCE) == "done"
         async with app.transaction() as tx:
             await tx.execute("update penstock_meta set value = 99 where name = 'compatible'")
-    await refused(store, SchemaOutdated, "its schema is 99, this release knows 1; upgrade Penstock here")
+    await refused(store, SchemaOutdated, f"its schema is 99, this release knows {NEEDED}; upgrade Penstock here")
 
 
 async def test_an_older_schema_is_left_to_the_command_when_told_so(fast: Path) -> None:
-    await refused(fast / "shop.db", SchemaOutdated, "its schema is 0, this release needs 1; run `penstock store migrate`", migrate=False)
+    await refused(
+        fast / "shop.db", SchemaOutdated, f"its schema is 0, this release needs {NEEDED}; run `penstock store migrate`", migrate=False
+    )
     assert rows(fast / "shop.db", "select name from sqlite_master") == []
 
 

@@ -347,7 +347,7 @@ class Bench:
         self.queue = self.store.queue
         self.signals = Recorder(self.watch)
         routes: Any = {name: task for task in tasks for name in (task.name, *task.aliases)}
-        program = Program(routes, stages, on_error, state, *reads, schedules)
+        program = Program(routes, stages, on_error, state, *reads, schedules=schedules)
         store: Any = self.store
         self.worker = Worker(store, program, WorkerOptions(**options), self.signals, Random(7))
 
