@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from penstock import App, Context, DeadLetter, Retry, Router, Transaction, WorkerOptions
+from penstock import App, Context, DeadLetter, Reject, Retry, Router, Transaction, WorkerOptions
 from penstock.errors import ConfigurationError, PayloadError, PayloadTooLarge, VersionConflict
 from penstock.model.events import Trouble
 from penstock.testing.conformance.ground import until
@@ -136,6 +136,28 @@ async def test_one_subscriptions_failures_do_not_touch_another(shop: App) -> Non
         await until(lambda: len(handled) == len(letters) == 20, "one handles all, the other buries all")
     assert {letter.task for letter in letters} == {"shop.broken"}
     assert {letter.arguments["event"] for letter in letters} == {OrderPlaced(f"o-{n}") for n in range(20)}
+    await shop.close()
+
+
+async def test_a_death_that_holds_its_key_lets_nothing_of_it_pass(shop: App) -> None:
+    orders = shop.topic("orders", OrderPlaced, key=lambda event: event.order)
+    tried: list[int] = []
+    refuses = True
+
+    @shop.subscribe(orders, start="beginning", on_dead="hold")
+    async def careful(event: OrderPlaced) -> None:
+        tried.append(event.lines)
+        if refuses:
+            raise Reject("not now")
+
+    first, *_ = await orders.publish_many([OrderPlaced("o-1", n) for n in range(1, 4)])
+    async with shop.worker() as worker:
+        await until(lambda: tried == [1], "the first is refused")
+        await worker.idle()
+        refuses = False
+        store = await shop._link.opened()
+        assert await store.queue.replay([f"{first}@shop.careful"]) == [f"{first}@shop.careful"]
+        await until(lambda: tried == [1, 1, 2, 3], "it runs again in its place, and then the others")
     await shop.close()
 
 

@@ -9,8 +9,8 @@ Who settles?    The settler, in batches, fenced by the incarnation: for what is 
 Where does a retry wait?  In the store, due at `Failed.due`, holding its place in its key. Nothing waits here, so no crash
                 forgets a retry. `Snoozed` waits there too, uncounted. `Released` goes back at once, uncounted.
 What ends it?   `Done`, `Dead` (in the dead letters with its history), or a cancellation: `Released` to us, and the store ends it
-                because the request stands there. After these the run goes on; after a failure the rest of it is released, since
-                the failed one keeps its place before them.
+                because the request stands there. After these the run goes on, but not after a `Dead` that holds its key; after that and
+                after a failure the rest of it is released, since the failed one keeps its place before them.
 What does poison do?  Undecodable, rejected, out of attempts: `Dead`. If it kills the worker, each rescue counts a death; with two
                 it runs alone (`Claimer`), so the third names the killer and the store writes the dead letter.
 What does stopping do?  SIGTERM: nothing is claimed or begun any more, and what runs may end within `shutdown_timeout`; then it is
@@ -35,9 +35,11 @@ RELEASED = Released()
 class Courier:
     """Carries runs. `free` is called when one has ended and its slot is free."""
 
-    def __init__(self, chains: Mapping[str, Handler], kit: Kit) -> None:
+    def __init__(self, chains: Mapping[str, Handler], kit: Kit, holding: frozenset[str]) -> None:
+        """`holding`: the tasks of which a dead letter keeps its key."""
         self.free: Callable[[], None] = lambda: None
         self._chains = chains
+        self._holding = holding
         self._clock = kit.store.clock
         self._table = kit.table
         self._settler = kit.settler
@@ -70,7 +72,7 @@ class Courier:
                     case _:
                         settler.add(delivery, outcome)  # a crash before its batch is written: as above
                 carried += 1
-                ended = not goes_on(outcome)
+                ended = not goes_on(outcome, delivery.task in self._holding)
                 if ended:  # in the same batch: the failed one keeps its place before them
                     self._release(running, carried)
                     carried = len(running.run)
@@ -87,9 +89,9 @@ class Courier:
             self._settler.add(delivery, RELEASED)
 
 
-def goes_on(outcome: Outcome) -> bool:
-    """Whether the next one of the key may run."""
-    return isinstance(outcome, Done | Committed | Dead)
+def goes_on(outcome: Outcome, holds: bool) -> bool:
+    """Whether the next one of the key may run. `holds`: a dead letter keeps its key until somebody replays or discards it."""
+    return isinstance(outcome, Done | Committed) or (isinstance(outcome, Dead) and not holds)
 
 
 async def unknown(delivery: Delivery) -> Outcome:

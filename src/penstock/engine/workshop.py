@@ -27,7 +27,8 @@ class Workshop:
         self.table = Table(duty.program.routes, loop, duty.ties.signals)
         self._threads = Threads(duty.options.threads or slots, loop)
         kit = kit_of(duty, self.table, settler)
-        courier = Courier(compile_chains(duty.program, kit, self._threads), kit)
+        holding = frozenset(each.name for each in duty.program.subscriptions if each.hold)
+        courier = Courier(compile_chains(duty.program, kit, self._threads), kit, holding)
         self.runner = Runner(courier, kit, slots, min(slots, MOST_AHEAD))
 
     async def close(self, patience: float, hurry: asyncio.Event) -> None:

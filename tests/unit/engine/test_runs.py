@@ -1,10 +1,12 @@
 """Several messages of one key, one after the other."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from penstock.model.events import Settled
+from penstock.model.log import SubscriptionSpec, TopicSpec
 from penstock.model.outcome import Dead, Done, Failed, Outcome, Released, Snoozed
 from penstock.model.retry import Reject, Snooze
 from tests.unit.engine.scripted import Bench, ScriptedTransaction, Task, soon
@@ -25,8 +27,8 @@ def script(*ends: BaseException | None) -> Task:
     return Task(handler)
 
 
-async def outcomes(task: Task, messages: int = 3) -> list[type[Outcome]]:
-    async with Bench(task) as bench:
+async def outcomes(task: Task, messages: int = 3, **options: Any) -> list[type[Outcome]]:
+    async with Bench(task, **options) as bench:
         run = bench.store.put_run(*(bench.store.delivery(key="k") for _ in range(messages)))
         ends = [await bench.outcome(delivery) for delivery in run]
         assert [settlement.delivery.seq for settlement in bench.queue.settled] == [delivery.seq for delivery in run]
@@ -59,6 +61,11 @@ async def test_what_ends_a_run_and_the_rest_of_it_are_one_batch(error: BaseExcep
 
 async def test_after_a_dead_one_the_next_goes_on() -> None:
     assert await outcomes(script(Reject("no"), None, None)) == [Dead, Done, Done]
+
+
+async def test_after_a_dead_one_that_holds_its_key_the_rest_is_released() -> None:
+    reads = (SubscriptionSpec("task", TopicSpec("orders"), "shop", hold=True),), ()
+    assert await outcomes(script(None, Reject("no"), None), reads=reads) == [Done, Dead, Released]
 
 
 async def test_one_at_a_time() -> None:
