@@ -114,6 +114,11 @@ class App(Router):
         """The store's URL, and where it was said."""
         return config.app_store(self._store, self._folder)
 
+    @cached_property
+    def source(self) -> connect.Source | None:
+        """How the child processes of `isolation="process"` find this app; None: no module holds it in a variable."""
+        return connect.source_of(self)
+
     @property
     def signals(self) -> Signals:
         """What the workers and the store of this app report, for whoever listens."""
@@ -228,7 +233,7 @@ class App(Router):
                 await stopped.wait()
         """
         store = await self._link.settle_here()
-        async with self._resources() as state:
+        async with self.resources() as state:
             worker = self._assemble(store, options or WorkerOptions(), state)
             await worker.start()
             try:
@@ -282,12 +287,15 @@ class App(Router):
         subscriptions = tuple(each.spec() for each in self._unique() if isinstance(each, SubscriptionDefinition))
         topics = tuple(topic.spec for topic in self.topics().values())
         hooks = tuple(cast("list[Hook]", self._error_hooks))
-        program = Program(routes, tuple(self._stages), hooks, state, subscriptions, topics, self.schedules())
+        isolated = any(route.isolation == "process" for route in routes.values())
+        nursery = connect.nursery(self.source, self.found.url) if isolated else None
+        program = Program(routes, tuple(self._stages), hooks, state, subscriptions, topics, self.schedules(), nursery)
         options = msgspec.structs.replace(options, app=options.app or self.name)
         return connect.make_worker(store, program, options, self._signals)
 
     @asynccontextmanager
-    async def _resources(self) -> AsyncGenerator[object, None]:
+    async def resources(self) -> AsyncGenerator[object, None]:
+        """The app's lifespan, as a worker enters it; None where it has none."""
         if self._lifespan is None:
             yield None
             return

@@ -6,10 +6,12 @@ The one place that imports inside functions, so that a program loads only the ba
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from random import Random
 from types import ModuleType
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from penstock.config import masked
+from penstock.engine.nursery import Home, LogFormat, Nursery
 from penstock.engine.program import Program, WorkerOptions
 from penstock.errors import ConfigurationError
 from penstock.ports.signals import Signals
@@ -25,6 +28,7 @@ from penstock.ports.store import Administration, Durability, Store
 if TYPE_CHECKING:
     from penstock.engine.worker import Worker
 
+_MAIN = "__penstock_main__"
 _ACCEPTED = "a store is sqlite:///relative.db or sqlite:////absolute.db"
 
 
@@ -112,15 +116,52 @@ def require(module: str, extra: str) -> ModuleType:
         raise ConfigurationError(f'{module} is not installed; install it with:  pip install "penstock[{extra}]"') from error
 
 
+@dataclass(frozen=True)
+class Source:
+    """How a fresh interpreter finds an app."""
+
+    target: str
+    """`module:variable`, or `file.py:variable` for a program that was started as a file."""
+    log_format: LogFormat | None = None
+    """Of the worker's log, which its child processes share."""
+
+
+def source_of(app: object) -> Source | None:
+    """By the module that holds it in a variable; `__main__` if no other does. None: no module does, or none that can be found again."""
+    held = [(name, variable) for name, module in list(sys.modules.items()) for variable in _variables(module, app)]
+    for name, variable in sorted(held, key=lambda holder: holder[0] == "__main__"):
+        if name != "__main__":
+            return Source(f"{name}:{variable}")
+        main = sys.modules[name]
+        place = main.__spec__.name if main.__spec__ is not None else vars(main).get("__file__")
+        if place is not None:
+            return Source(f"{place if main.__spec__ is not None else Path(place).absolute()}:{variable}")
+    return None
+
+
+def _variables(module: object, wanted: object) -> list[str]:
+    """Modules may hold anything, and anything may stand for a module."""
+    return [name for name, value in list(vars(module).items()) if value is wanted] if isinstance(module, ModuleType) else []
+
+
+def nursery(source: Source | None, store: str) -> Nursery | None:
+    """How a worker of this app makes child processes."""
+    if source is None:
+        return None
+    path = tuple(str(Path(entry).absolute()) for entry in sys.path)
+    home = Home(source.target, store, path, tuple(sys.argv), os.getpid(), source.log_format)
+    return Nursery((sys.executable, "-m", "penstock.cli.supervision.isolated"), home)
+
+
 def load_object(target: str) -> Any:
-    """What `module:name` means, with the working directory importable. Raises ConfigurationError; an error that the
-    module itself raises comes through as it is."""
-    module_name, colon, attribute = target.partition(":")
-    if not colon or not module_name or not attribute:
+    """What `module:name` or `file.py:name` means, with the working directory importable. Raises ConfigurationError; an error
+    that the module itself raises comes through as it is."""
+    module_name, colon, attribute = target.rpartition(":")
+    if not colon or not module_name or not attribute or ":" in module_name:
         raise ConfigurationError(f"{target!r}: name an app as module:variable, e.g. shop:app")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
-    module = _import(module_name, target)
+    module = _import_file(Path(module_name)) if module_name.endswith(".py") else _import(module_name, target)
     found: Any = module
     for part in attribute.split("."):
         if not hasattr(found, part):
@@ -129,6 +170,16 @@ def load_object(target: str) -> Any:
             raise ConfigurationError(f"{target!r}: the module {module_name!r} ({module.__file__}) has no {part!r}{hint}")
         found = getattr(found, part)
     return found
+
+
+def _import_file(file: Path) -> ModuleType:
+    """A program that was started as a file, under another name than `__main__`: it does not start again."""
+    spec = spec_from_file_location(_MAIN, file)
+    if spec is None or spec.loader is None or not file.is_file():
+        raise ConfigurationError(f"there is no file {file}")
+    module = sys.modules[_MAIN] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _import(name: str, target: str) -> ModuleType:

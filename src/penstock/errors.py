@@ -20,6 +20,8 @@
     │   └── UndecodablePayload
     │       └── UnknownArgument     this release does not know an argument: retried, for a newer worker to take
     ├── CapabilityMissing
+    ├── ChildRaised                 what a handler with isolation="process" raised, as its child process told it
+    ├── ChildDied                   its child process crashed, was killed, or could not start
     ├── JobFailed                   `result()` of a job that ended in the dead letters
     ├── JobCancelled                `result()` of a job that was cancelled or expired
     ├── ResultExpired               the history no longer holds the job
@@ -111,6 +113,24 @@ class UnknownArgument(UndecodablePayload):
 
 class CapabilityMissing(PenstockError):
     """The backend cannot do this, and nothing may stand in for it."""
+
+
+class ChildRaised(PenstockError):
+    """What a handler with `isolation="process"` raised. The error itself stayed in its child; this is told of it, as texts."""
+
+    def __init__(self, type: str, message: str, traceback: str, *, gives_up: bool = False) -> None:
+        super().__init__(f"{type}: {message}")
+        self.type = type
+        """The qualified name of its type."""
+        self.message = message
+        self.traceback = traceback
+        self.gives_up = gives_up
+        """It is of a type in the task's `Retry(give_up=…)`."""
+        self.add_note(traceback)
+
+
+class ChildDied(PenstockError):
+    """The child process of a handler with `isolation="process"` crashed, was killed, or could not start. Says how."""
 
 
 class JobFailed(PenstockError):

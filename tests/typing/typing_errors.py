@@ -47,7 +47,7 @@ async def wrong_options() -> None:
     build_report.using(headers={"tenant": 1})  # type: ignore[dict-item]
     build_report.using(retry=3)  # type: ignore[arg-type]
     app.task(isolation="fiber")  # type: ignore[arg-type]
-    app.task(isolation="process")  # type: ignore[arg-type]
+    app.task(isolation="process", memory=512)  # type: ignore[arg-type]
     app.task(retry=3)  # type: ignore[arg-type]
     app.task(unique=True)  # type: ignore[call-arg]
     app.queue("mail")  # type: ignore[call-arg]

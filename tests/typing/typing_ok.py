@@ -100,6 +100,12 @@ def build_report(ctx: Context, month: str) -> str:
     return f"{month}-{ctx.attempt}-{ctx.job_id}-{ctx.cancelled}-{ctx.headers.get('x')}"
 
 
+@app.task(isolation="process", memory="512MB", timeout=timedelta(minutes=5))
+async def render_report(ctx: Context[Resources], month: str) -> int:
+    assert_type(ctx.state.client, Client)
+    return len(month)
+
+
 @app.task()
 async def charge(ctx: Context[Resources], tx: Transaction, order_id: str, *, cents: int = 0) -> int:
     assert_type(ctx.state.client, Client)
@@ -177,6 +183,7 @@ async def jobs(user_ids: list[int]) -> None:
 
     assert_type(await build_report.enqueue("2024-01"), Job[str])
     assert_type(await build_report.enqueue(month="2024-01"), Job[str])
+    assert_type(await render_report.enqueue("2024-01"), Job[int])
     assert_type(await (await build_report.enqueue("2024-01")).result(timeout=timedelta(seconds=10)), str)
     assert_type(await charge.enqueue("o-1", cents=5), Job[int])
     assert_type(await ship.enqueue("o-1"), Job[list[str]])

@@ -17,6 +17,11 @@ from penstock.model.ids import is_name
 from penstock.model.retry import Retry
 from penstock.ports.handler import Isolation
 
+ON_DEAD = ".on_dead"
+"""What the name of a task's hook ends in."""
+DEFAULT_TIMEOUT = 600.0
+"""Seconds for a coroutine or a child process; threads have none."""
+
 
 @dataclass(frozen=True)
 class Attachment:
@@ -81,6 +86,8 @@ class Handled:
         """A name that was given is the whole one: no prefix is added, so that it is kept wherever the function moves."""
         self.aliases = aliases
         self.isolation: Isolation = isolation
+        self.memory: int | None = None
+        """Bytes."""
         self.retry = retry
         self.timeout = timeout
         self.hook: Hook | None = None
@@ -131,11 +138,13 @@ class Definition(Handled):
         aliases: tuple[str, ...],
         queue: str | None,
         isolation: Isolation,
+        memory: int | None = None,
         retry: Retry,
         timeout: float | None,
     ) -> None:
         super().__init__(owner, signature, name=name, aliases=aliases, isolation=isolation, retry=retry, timeout=timeout)
         self.queue = queue
+        self.memory = memory
 
     @property
     def wire_queue(self) -> str:

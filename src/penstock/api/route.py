@@ -32,6 +32,8 @@ class HandlerRoute:
         self.aliases = tuple(definition.attached.wire(alias) for alias in definition.aliases)
         self.queue = definition.wire_queue
         self.isolation: Isolation = definition.isolation
+        self.asynchronous = signature.asynchronous
+        self.memory = definition.memory
         self.retry = definition.retry
         self.timeout = definition.timeout
         self.transactional = signature.transactional
@@ -54,7 +56,7 @@ class HandlerRoute:
     def call(self, arguments: Any, scope: Scope | None, injected: Mapping[str, object]) -> Any:
         given = () if scope is None else self._given(scope)
         value = self._coding.call(self._function, given, arguments, injected)
-        if self.isolation == "thread" and inspect.iscoroutine(value):
+        if not self.asynchronous and inspect.iscoroutine(value):
             value.close()
             raise ConfigurationError(f"{self._definition.kind} {self.name!r} is a def that returned a coroutine: make it an async def")
         return value
@@ -86,6 +88,8 @@ class HookRoute:
         self.aliases = tuple(definition.attached.wire(alias) + ON_DEAD for alias in definition.aliases)
         self.queue = definition.wire_queue
         self.isolation: Isolation = "loop"
+        self.asynchronous = True
+        self.memory: int | None = None
         self.retry = Retry()
         self.timeout: float | None = DEFAULT_TIMEOUT
         self.transactional = False
@@ -119,7 +123,7 @@ class HookRoute:
 
 ON_DEAD = ".on_dead"
 DEFAULT_TIMEOUT = 600.0
-"""Seconds for a coroutine; threads have none."""
+"""Seconds for a coroutine or a child process; threads have none."""
 
 
 class _Named(Struct):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal, cast
 
 from penstock.api import place
 from penstock.api.decorator import TaskDecorator
 from penstock.api.definition import Definition
-from penstock.api.fitting import isolation_of, locals_of, name_of, timeout_of
+from penstock.api.fitting import isolation_of, locals_of, memory_of, name_of, timeout_of
 from penstock.api.options import Using, named
 from penstock.api.schedulerouter import ScheduleRouter
 from penstock.api.signature import read
@@ -42,37 +43,54 @@ class Router(ScheduleRouter):
         name: str | None = None,
         aliases: Sequence[str] = (),
         queue: str | None = None,
-        isolation: Literal["loop", "thread"] | None = None,
+        isolation: Literal["loop", "thread", "process"] | None = None,
         retry: Retry | None = None,
         timeout: Duration | None = None,
+        memory: str | None = None,
     ) -> TaskDecorator:
         """Declare a task. Its name in the store is `<app>.<prefix>.<function>`, never the module's.
 
         `name` is instead of `<prefix>.<function>`, whole: give it to move the function; `aliases`: older such names whose jobs
         are still to be run. `queue`: shared under exactly this name with every other app that names it; unless given, the
-        app's own, `<app>.default`. `isolation`: `loop` for `async def`, `thread` for `def`. `retry`: 10 attempts, 1 s doubling
-        to 1 h with full jitter, unless given. `timeout`: 10 minutes for coroutines unless given (math.inf: none).
+        app's own, `<app>.default`. `isolation`: `loop` for `async def`, `thread` for `def`, unless given; `process`: either in a
+        child process, that is killed at its timeout and whose crash is a failed attempt of its job only. `memory`: what that
+        child may use, e.g. "512MB" (kB, MB, GB, MiB or GiB); above it, it is killed. `retry`: 10 attempts, 1 s doubling to 1 h with
+        full jitter, unless given. `timeout`: 10 minutes for coroutines and processes unless given (math.inf: none).
         A new parameter of a task that is in use needs a default.
 
         Raises ConfigurationError, naming file and line: for `*args`, `**kwargs` and positional-only parameters, injected
-        parameters that do not come first in the order ctx, tx, and duplicate names.
+        parameters that do not come first in the order ctx, tx, `tx` in a process, and duplicate names.
         """
         if retry is not None and not isinstance(cast(object, retry), Retry):
             raise ConfigurationError(f"{place.caller()}: task(retry={retry!r}): pass a Retry, e.g. Retry(attempts=3)")
 
-        def decorate(function: Callable[..., Any]) -> Task[..., Any]:
-            signature = read(function, name or name_of(function), locals_of(function))
-            definition = Definition(
-                self,
-                signature,
-                name=name,
-                aliases=tuple(aliases),
-                queue=None if queue is None else named(f"{signature.place}: task(queue=…)", queue),
-                isolation=isolation_of(signature, isolation),
-                retry=retry or Retry(),
-                timeout=timeout_of(signature, timeout),
-            )
-            self._declare(definition)
-            return Task(definition, Using())
+        facts = partial(self._define, name=name, aliases=tuple(aliases), queue=queue, retry=retry or Retry())
+        return cast(TaskDecorator, partial(facts, isolation=isolation, memory=memory, timeout=timeout))
 
-        return cast(TaskDecorator, decorate)
+    def _define(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str | None,
+        aliases: tuple[str, ...],
+        queue: str | None,
+        retry: Retry,
+        isolation: str | None,
+        memory: str | None,
+        timeout: Duration | None,
+    ) -> Task[..., Any]:
+        signature = read(function, name or name_of(function), locals_of(function))
+        where = isolation_of(signature, isolation)
+        definition = Definition(
+            self,
+            signature,
+            name=name,
+            aliases=aliases,
+            queue=None if queue is None else named(f"{signature.place}: task(queue=…)", queue),
+            isolation=where,
+            memory=memory_of(signature, where, memory),
+            retry=retry,
+            timeout=timeout_of(signature, where, timeout),
+        )
+        self._declare(definition)
+        return Task(definition, Using())

@@ -93,6 +93,7 @@ class TopicRouter(Registry):
 
         def decorate(function: Callable[..., Any]) -> Subscription[Any]:
             signature = read(function, name or name_of(function), locals_of(function))
+            isolation = isolation_of(signature, None)
             definition = SubscriptionDefinition(
                 self,
                 signature,
@@ -101,9 +102,9 @@ class TopicRouter(Registry):
                 only=only,
                 start=start,
                 hold=on_dead == "hold",
-                isolation=isolation_of(signature, None),
+                isolation=isolation,
                 retry=retry or Retry(),
-                timeout=timeout_of(signature, timeout),
+                timeout=timeout_of(signature, isolation, timeout),
             )
             self._declare(definition)
             return Subscription(definition)

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 
 from msgspec import Struct
 
+from penstock.engine.stacks import of_thread
 from penstock.engine.ties import Ties
 from penstock.model.events import LoopBlocked
 
@@ -122,18 +121,14 @@ class Beat:
         blocked = now - self._pinged
         if blocked >= self._vitals.blocked and not self._told:
             self._told = True
-            self._ties.emit(LoopBlocked(blocked, self._stack()))
+            self._ties.emit(LoopBlocked(blocked, of_thread(self._watched)))
         if blocked >= self._vitals.stall_limit:
-            self._ties.emit(LoopBlocked(blocked, self._stack()))
+            self._ties.emit(LoopBlocked(blocked, of_thread(self._watched)))
             self._vitals.exit(EXIT_STALLED)
 
     def _answer(self) -> None:
         self._pinged = None
         self._told = False
-
-    def _stack(self) -> str:
-        frame = sys._current_frames().get(self._watched)
-        return "".join(traceback.format_stack(frame)) if frame else ""
 
     def _on_loop(self, tell: Callable[[], object]) -> None:
         try:

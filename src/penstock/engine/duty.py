@@ -27,14 +27,18 @@ class Duty(Struct, frozen=True):
         known = sorted({route.queue for route in self.program.routes.values()})
         return self.options.queues or tuple((queue, 1) for queue in known)
 
+    @property
+    def name(self) -> str:
+        return self.options.name or f"{socket.gethostname()}:{os.getpid()}"
+
     def enrolment(self) -> Enrolment:
-        routes, host, pid = self.program.routes, socket.gethostname(), os.getpid()
+        routes = self.program.routes
         return Enrolment(
             incarnation=self.incarnation,
             app=self.options.app,
-            name=self.options.name or f"{host}:{pid}",
-            pid=pid,
-            host=host,
+            name=self.name,
+            pid=os.getpid(),
+            host=socket.gethostname(),
             queues=tuple(queue for queue, _ in self.queues),
             tasks=tuple(sorted(routes)),
             lease=micros(self.options.lease),

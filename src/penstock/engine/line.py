@@ -27,7 +27,7 @@ class Line:
         self._rotation = Rotation(duty.queues)
         work = (self._rotation, self._runner, self._settler)
         self._claimer = Claimer(store.queue, store.clock, duty.program.routes, work, duty.ties)
-        self._recall = Recall((store.queue, store.settings), duty.incarnation, self._runner, table, duty.ties)
+        self._recall = Recall(duty, self._runner, table, self._workshop.stands)
         self._over = False
         scouts = [] if duty.options.queues else [Scout(store.leases, duty.incarnation, self._adopt, duty.ties)]
         self._supervisor = Supervisor([self._settler, self._recall, self._claimer, *scouts])

@@ -25,7 +25,7 @@ UNKNOWN = Policy(Retry())
 
 
 def policy_of(route: Route) -> Policy:
-    return Policy(route.retry, route.timeout, route.isolation == "loop")
+    return Policy(route.retry, route.timeout, route.isolation != "thread")
 
 
 def timeout_of(policy: Policy, delivery: Delivery) -> float | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 from msgspec import Struct
 
+from penstock.engine.nursery import Nursery
 from penstock.errors import ConfigurationError
 from penstock.model.delivery import Delivery
 from penstock.model.log import SubscriptionSpec, TopicSpec
@@ -31,6 +33,8 @@ class Program(Struct, frozen=True):
     topics: Sequence[TopicSpec] = ()
     """Also those that only others subscribe to."""
     schedules: Sequence[Schedule] = ()
+    nursery: Nursery | None = None
+    """Where a task has `isolation="process"`: how its children are made."""
 
 
 class WorkerOptions(Struct, frozen=True):
@@ -46,16 +50,31 @@ class WorkerOptions(Struct, frozen=True):
     name: str = ""
     threads: int | None = None
     """For `def` handlers; None: as many as `concurrency`."""
+    children: int | None = None
+    """Child processes at once, for handlers with `isolation="process"`; None: one for each processor, at least 2, at most `concurrency`."""
+    child_jobs: int | None = None
+    """A child that has done so many is replaced; None: never for that."""
+    child_idle: float = 60.0
+    """A child without work for so long ends."""
+    stuck_after: float = 300.0
+    """A job that has no timeout is told as stuck after so long; one that has, after half of it."""
+
+    @property
+    def most_children(self) -> int:
+        return self.children or min(self.concurrency, max(2, os.cpu_count() or 1))
 
     def __post_init__(self) -> None:
-        positive = {"concurrency": self.concurrency, "lease": self.lease, "stall_limit": self.stall_limit}
-        for name, value in positive.items():
+        lengths = {"lease": self.lease, "stall_limit": self.stall_limit, "child_idle": self.child_idle, "stuck_after": self.stuck_after}
+        for name, value in {"concurrency": self.concurrency, **lengths}.items():
             if value <= 0:
                 raise ConfigurationError(f"WorkerOptions({name}={value!r}): must be more than 0")
         if self.shutdown_timeout < 0:
             raise ConfigurationError(f"WorkerOptions(shutdown_timeout={self.shutdown_timeout!r}): must be at least 0")
         if self.threads is not None and self.threads < 1:
             raise ConfigurationError(f"WorkerOptions(threads={self.threads!r}): must be at least 1, or None for as many as concurrency")
+        for name, number in {"children": self.children, "child_jobs": self.child_jobs}.items():
+            if number is not None and number < 1:
+                raise ConfigurationError(f"WorkerOptions({name}={number!r}): must be at least 1, or None")
         for queue, weight in self.queues:
             if weight < 1:
                 raise ConfigurationError(f"WorkerOptions(queues=…): the weight of {queue!r} is {weight}, must be at least 1")

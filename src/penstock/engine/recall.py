@@ -1,15 +1,17 @@
-"""Takes back what was claimed, when somebody outside wants it: jobs that were cancelled, queues that were paused."""
+"""Looks after what was claimed: takes back what somebody outside wants (jobs that were cancelled, queues that were paused), and has
+jobs told of that run too long."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
+from penstock.engine.duty import Duty
+from penstock.engine.lookout import Lookout
 from penstock.engine.runner import Runner
+from penstock.engine.running import Running
 from penstock.engine.service import Service
 from penstock.engine.table import Table
-from penstock.engine.ties import Ties
-from penstock.ports.inspect import Settings
-from penstock.ports.queue import Queue
 
 _GRAIN = 0.1
 _IDLE = 0.5
@@ -19,12 +21,14 @@ _POLL = 1.0
 class Recall(Service):
     """Asks the store when it rang, at most every 0.1 s, and every second besides; never while nothing is held."""
 
-    def __init__(self, store: tuple[Queue, Settings], owner: int, runner: Runner, table: Table, ties: Ties) -> None:
-        super().__init__("recall", ties)
-        self._queue, self._settings = store
-        self._owner = owner
+    def __init__(self, duty: Duty, runner: Runner, table: Table, stands: Callable[[Running], str]) -> None:
+        """`stands` tells where a handler is."""
+        super().__init__("recall", duty.ties)
+        self._queue, self._settings = duty.store.queue, duty.store.settings
+        self._owner = duty.incarnation
         self._runner = runner
         self._table = table
+        self._lookout = Lookout(table, stands, duty)
         self._time = asyncio.get_running_loop().time
         self._rung = False
         self._due = 0.0
@@ -35,6 +39,7 @@ class Recall(Service):
     async def tick(self) -> float:
         if not self._runner.held:
             return _IDLE
+        self._lookout.look(self._time())
         if self._rung or self._time() >= self._due:
             self._rung = False
             self._due = self._time() + _POLL

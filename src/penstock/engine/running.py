@@ -42,7 +42,7 @@ class Running(Struct, eq=False, gc=False):
     reason: Reason | None = None
     flag: Flag | None = None
     stoppable: bool = True
-    """A coroutine can be cancelled; a thread is only told."""
+    """A coroutine can be cancelled, a child process killed; a thread is only told."""
     committing: bool = False
     """Its transaction is being committed: too late to be stopped."""
     error: BaseException | None = None

@@ -35,6 +35,9 @@ class Table:
     def get(self, seq: int) -> Running | None:
         return self._rows.get(seq)
 
+    def all(self) -> list[Running]:
+        return list(self._rows.values())
+
     def policy(self, task: str) -> Policy:
         return self._policies.get(task, UNKNOWN)
 
@@ -56,6 +59,18 @@ class Table:
         if self._signals.detailed:
             self._signals.emit(Started(delivery))
         return True
+
+    def suspend(self, running: Running) -> float:
+        """Its timeout has not begun: it waits for a process to run in. Returns the seconds it will have."""
+        left = running.deadline - self._time()
+        running.deadline = math.inf
+        return left
+
+    def resume(self, running: Running, left: float) -> None:
+        running.started = now = self._time()
+        running.deadline = now + left
+        if running.deadline < self._deadlines.next:
+            self._deadlines.aim(running.deadline)
 
     def end(self, running: Running, delivery: Delivery, outcome: Outcome) -> bool:
         """False: it was abandoned, and whatever it came to is nobody's business any more."""

@@ -1,4 +1,4 @@
-"""Where deliveries are carried: the running table, the threads and the runner of one incarnation."""
+"""Where deliveries are carried: the running table, the threads, the child processes and the runner of one incarnation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from penstock.engine.delivery import Courier
 from penstock.engine.duty import Duty
-from penstock.engine.executors.thread import Threads
+from penstock.engine.executors.places import Places
 from penstock.engine.runner import Runner
 from penstock.engine.settler import Settler
 from penstock.engine.stages.chain import compile_chains
@@ -25,10 +25,11 @@ class Workshop:
         loop = asyncio.get_running_loop()
         slots = duty.options.concurrency
         self.table = Table(duty.program.routes, loop, duty.ties.signals)
-        self._threads = Threads(duty.options.threads or slots, loop)
+        self._places = Places(duty, self.table)
+        self.stands = self._places.stands
         kit = kit_of(duty, self.table, settler)
         holding = frozenset(each.name for each in duty.program.subscriptions if each.hold)
-        courier = Courier(compile_chains(duty.program, kit, self._threads), kit, holding)
+        courier = Courier(compile_chains(duty.program, kit, self._places), kit, holding)
         self.runner = Runner(courier, kit, slots, min(slots, MOST_AHEAD))
 
     async def close(self, patience: float, hurry: asyncio.Event) -> None:
@@ -43,7 +44,7 @@ class Workshop:
         self.runner.close()
         await first_of(self.runner.idle(), timeout=GRACE)
         self.runner.abandon()
-        self._threads.close()
+        await self._places.close()
 
 
 async def first_of(*waits: Coroutine[Any, Any, object], timeout: float) -> None:

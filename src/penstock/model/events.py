@@ -67,4 +67,17 @@ class LoopBlocked(Struct, frozen=True):
     stack: str
 
 
-Event: TypeAlias = WorkerStarted | WorkerStopped | WorkerRescued | Claimed | Started | Ended | Settled | Trouble | LoopBlocked
+class JobStuck(Struct, frozen=True):
+    """A job runs much longer than it should: half of its timeout, or `stuck_after` where it has none. Sent once for each run.
+
+    `worker` is the name it is listed under; `stack` says where the handler stands, or which process it runs in.
+    """
+
+    job_id: str
+    task: str
+    worker: str
+    seconds: float
+    stack: str
+
+
+Event: TypeAlias = WorkerStarted | WorkerStopped | WorkerRescued | Claimed | Started | Ended | Settled | Trouble | LoopBlocked | JobStuck

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from dataclasses import dataclass
 
+from penstock.errors import ChildRaised
 from penstock.model.clock import SECOND, Duration, seconds
 from penstock.model.outcome import Dead, Failed, Failure, Outcome, Snoozed
 
@@ -76,16 +77,26 @@ def after_error(error: BaseException, policy: Retry, attempt: int, now: int, cha
             return Snoozed(now + round(seconds(error.after) * SECOND))
         case Reject():
             return Dead(writable(str(error.reason)), describe(error))
-    if isinstance(error, policy.give_up):
-        return Dead(f"gave up on {type(error).__name__}", describe(error))
+    if gives_up(error, policy):
+        return Dead(f"gave up on {error.type if isinstance(error, ChildRaised) else type(error).__name__}", describe(error))
     if attempt >= policy.attempts:
         return Dead(f"failed {attempt} times", describe(error))
     wait = seconds(error.delay) if isinstance(error, RetryAfter) else policy.wait(attempt, chance)
     return Failed(now + round(wait * SECOND), describe(error))
 
 
+def gives_up(error: BaseException, policy: Retry) -> bool:
+    return isinstance(error, policy.give_up) or (isinstance(error, ChildRaised) and error.gives_up)
+
+
 def describe(error: BaseException) -> Failure:
-    """Never raises, and every text can be written as UTF-8: an error's own text may do or be neither."""
+    """Never raises, and every text can be written as UTF-8: an error's own text may do or be neither.
+
+    An error that a child process told of is described as it was there.
+    """
+    told = error.__cause__ if isinstance(error, RetryAfter | Snooze | Reject) else error
+    if isinstance(told, ChildRaised):
+        return Failure(told.type, told.message, told.traceback)
     text = "".join(traceback.format_exception(error))
     try:
         message = str(error)

@@ -10,7 +10,7 @@ from penstock.model.outcome import Outcome
 from penstock.model.retry import Retry
 from penstock.ports.transaction import OpenTransaction
 
-Isolation: TypeAlias = Literal["loop", "thread"]
+Isolation: TypeAlias = Literal["loop", "thread", "process"]
 
 Handler: TypeAlias = Callable[[Delivery], Awaitable[Outcome]]
 """A delivery in, how it ended out. Never raises, cancellation of the worker itself excepted."""
@@ -59,6 +59,16 @@ class Route(Protocol):
     def isolation(self) -> Isolation: ...
 
     @property
+    def asynchronous(self) -> bool:
+        """The handler is an `async def`; in a process it may be either."""
+        ...
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes that its child process may use; only with `process`."""
+        ...
+
+    @property
     def retry(self) -> Retry: ...
 
     @property
@@ -90,7 +100,7 @@ class Route(Protocol):
         ...
 
     def call(self, arguments: Any, scope: Scope | None, injected: Mapping[str, object]) -> Any:
-        """Call the user's function: a coroutine for `loop`, the value for `thread` (called on the worker thread)."""
+        """Call the user's function: a coroutine for an `async def`, the value for a `def` (called on a thread)."""
         ...
 
     def encode(self, value: object) -> bytes | None:

@@ -76,6 +76,10 @@ def test_only_a_function_is_a_handler() -> None:
 
 async def fine(a: int) -> None: ...
 def blocking(a: int) -> None: ...
+def transacting(ctx: Context, tx: Transaction, a: int) -> None: ...
+
+
+WRONG_AMOUNTS = (512, 512_000_000.0, "", "512", "MB", "512 MB ", "-512MB", "1e3MB", "512mb", "512M", "0x20MB", "٥١٢MB", "512MB\n")
 
 
 @pytest.mark.parametrize(
@@ -83,8 +87,13 @@ def blocking(a: int) -> None: ...
     [
         (blocking, {"isolation": "loop"}, "would block the event loop"),
         (fine, {"isolation": "thread"}, "is for def"),
-        (fine, {"isolation": "process"}, "not available in this version"),
-        (blocking, {"isolation": "fiber"}, "'loop' or 'thread'"),
+        (transacting, {"isolation": "process"}, "cannot take tx"),
+        (blocking, {"isolation": "fiber"}, "'loop', 'thread' or 'process'"),
+        (blocking, {"memory": "512MB"}, "needs isolation='process'"),
+        (fine, {"isolation": "loop", "memory": "512MB"}, "needs isolation='process'"),
+        *((fine, {"isolation": "process", "memory": wrong}, "write a number and a unit") for wrong in WRONG_AMOUNTS),
+        (fine, {"isolation": "process", "memory": "31MB"}, "at least 32MB"),
+        (fine, {"isolation": "process", "memory": "0GB"}, "at least 32MB"),
         (fine, {"queue": "no spaces"}, "task(queue=…): 'no spaces' is not a name"),
         (fine, {"queue": ""}, "is not a name"),
         (fine, {"name": "no spaces"}, "is not a name"),
@@ -208,13 +217,27 @@ def test_what_a_task_has_unless_said() -> None:
     app.task()(blocking)
     app.task(name="endless", timeout=math.inf)(fine)
     app.task(name="quick", timeout=5, retry=Retry(attempts=3))(blocking)
+    app.task(name="apart", isolation="process")(blocking)
+    app.task(name="apart_too", isolation="process", timeout=math.inf)(fine)
     routes = app.routes()
     assert [(r.isolation, r.timeout, r.retry.attempts, r.bare) for r in routes.values()] == [
         ("loop", 600.0, 10, True),
         ("thread", None, 10, True),
         ("loop", None, 10, True),
         ("thread", 5.0, 3, True),
+        ("process", 600.0, 10, True),
+        ("process", None, 10, True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("memory", "size"),
+    [("32MB", 32 * 10**6), ("512 MB", 512 * 10**6), ("1.5GB", 1_500_000_000), ("64MiB", 2**26), ("2GiB", 2**31), ("65536kB", 65_536_000)],
+)
+def test_an_amount_of_memory(memory: str, size: int) -> None:
+    app = App(name="shop")
+    app.task(isolation="process", memory=memory)(blocking)
+    assert [route.memory for route in app.routes().values()] == [size]
 
 
 def test_a_task_looks_like_its_function() -> None:

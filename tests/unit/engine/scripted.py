@@ -300,6 +300,8 @@ class Task:
         self.aliases: tuple[str, ...] = ()
         self.queue = "q"
         self.isolation = "loop"
+        self.asynchronous = True
+        self.memory: int | None = None
         self.retry = Retry()
         self.timeout: float | None = None
         self.transactional = False

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
-import traceback
-from collections.abc import Iterator
 
+from penstock.engine.stacks import of_coroutine
 from penstock.model.delivery import Delivery
-from penstock.model.events import Event, LoopBlocked, Trouble, WorkerRescued, WorkerStarted, WorkerStopped
+from penstock.model.events import Event, JobStuck, LoopBlocked, Trouble, WorkerRescued, WorkerStarted, WorkerStopped
 
 _log = logging.getLogger("penstock.worker")
 
@@ -24,22 +22,17 @@ def log_event(event: Event) -> None:
             _log.warning("worker %016x is dead: %d of its jobs run again, %d became dead letters", incarnation, released, dead)
         case LoopBlocked(seconds, stack):
             _log.error("the event loop has been blocked for %.0f s by:\n%s", seconds, stack)
+        case JobStuck(job_id, task, worker, seconds, stack):
+            fields = {"job_id": job_id, "task": task}
+            _log.warning("job %s (%s) has been running for %.0f s on %s; it is at:\n%s", job_id, task, seconds, worker, stack, extra=fields)
         case Trouble(where, error):
             _log.error("%s: %s: %s", where, type(error).__name__, error, exc_info=error)
 
 
 def log_tasks(loop: asyncio.AbstractEventLoop) -> None:
     """What each task waits for: the stacks of the threads do not say."""
-    waits = [f"{task.get_name()}\n{''.join(_waits(task.get_coro()))}" for task in asyncio.all_tasks(loop)]
+    waits = [f"{task.get_name()}\n{of_coroutine(task.get_coro())}" for task in asyncio.all_tasks(loop)]
     _log.warning("tasks of the event loop:\n%s", "".join(waits))
-
-
-def _waits(coroutine: object) -> Iterator[str]:
-    """Down the chain of awaits, innermost last."""
-    while inspect.iscoroutine(coroutine):
-        if coroutine.cr_frame is not None:
-            yield from traceback.format_stack(coroutine.cr_frame, 1)
-        coroutine = coroutine.cr_await
 
 
 def log_failure(delivery: Delivery, error: Exception) -> None:

@@ -1,1 +1,1 @@
-"""Where a handler's code runs: on the event loop, or on a thread."""
+"""Where a handler's code runs: on the event loop, on a thread, or in a child process."""

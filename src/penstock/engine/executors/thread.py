@@ -17,6 +17,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from penstock.engine.stacks import of_thread
 from penstock.engine.stages.invoke import Call
 from penstock.ports.handler import Route, Scope
 
@@ -25,6 +26,7 @@ class _Errand(Struct, eq=False):
     run: Callable[[], Any]
     context: Context
     future: asyncio.Future[Any]
+    task: asyncio.Task[Any] | None
 
 
 class Threads:
@@ -40,6 +42,8 @@ class Threads:
         self._threads = 0
         self._busy = 0
         self._closed = False
+        self._at: dict[int, _Errand] = {}
+        """What each thread is at, or was at last."""
 
     def on_thread(self, route: Route) -> Call:
         function = route.call
@@ -56,8 +60,12 @@ class Threads:
         if self._busy > self._threads < self._size:
             self._threads += 1
             threading.Thread(target=self._work, name=f"penstock-{self._threads}", daemon=True).start()
-        self._errands.put(_Errand(run, copy_context(), future))
+        self._errands.put(_Errand(run, copy_context(), future, asyncio.current_task()))
         return future
+
+    def stack_of(self, task: asyncio.Task[Any] | None) -> str:
+        """Where the thread stands that works for `task`."""
+        return "".join(of_thread(ident) for ident, errand in list(self._at.items()) if errand.task is task)
 
     def close(self) -> None:
         """Threads end when they are free; this does not wait for them. What has no thread yet never runs."""
@@ -66,7 +74,9 @@ class Threads:
             self._errands.put(None)
 
     def _work(self) -> None:
+        here = threading.get_ident()
         while (errand := self._errands.get()) is not None and not self._closed:
+            self._at[here] = errand
             try:
                 self._bring((errand.future, errand.context.run(errand.run), None))
             except BaseException as error:  # a thread has nobody above it to tell

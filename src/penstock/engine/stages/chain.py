@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from penstock.engine.executors.loop import on_loop
-from penstock.engine.executors.thread import Threads
+from penstock.engine.executors.places import Places
 from penstock.engine.program import Program
 from penstock.engine.stages.invoke import Invoking
 from penstock.engine.stages.kit import Kit
@@ -14,13 +14,21 @@ from penstock.engine.stages.tx import Transacting
 from penstock.ports.handler import Handler, Route
 
 
-def compile_chains(program: Program, kit: Kit, threads: Threads) -> Mapping[str, Handler]:
+def compile_chains(program: Program, kit: Kit, places: Places) -> Mapping[str, Handler]:
     """By task name. An alias shares its task's chain."""
     invoking, transacting = Invoking(kit), Transacting(kit)
 
+    def innermost(route: Route) -> Handler:
+        match route.isolation:
+            case "loop":
+                return invoking.handler(route, on_loop(route))
+            case "thread":
+                return invoking.handler(route, places.threads.on_thread(route))
+            case "process":
+                return invoking.isolated(route, places.processes.on_process(route))
+
     def chain(route: Route) -> Handler:
-        call = on_loop(route) if route.isolation == "loop" else threads.on_thread(route)
-        handler = invoking.handler(route, call)
+        handler = innermost(route)
         if route.transactional:
             handler = transacting.around(handler)
         return fold(program.stages, handler, kit.judge)

@@ -22,6 +22,9 @@ from penstock.ports.transaction import OpenTransaction, ambient
 Call: TypeAlias = Callable[[Any, Scope | None, Mapping[str, object]], Awaitable[Any]]
 """`route.call`, made awaitable by an executor."""
 
+Remote: TypeAlias = Callable[[Delivery], Awaitable[Done]]
+"""All of it, in another process."""
+
 DONE = Done()
 NOTHING: Mapping[str, object] = MappingProxyType({})
 
@@ -76,6 +79,22 @@ class Invoking:
             except FAILURES as error:
                 return judge(delivery, error)
             return DONE if value is None else done(route, value)
+
+        return invoke
+
+    def isolated(self, route: Route, call: Remote) -> Handler:
+        """Decoded here, too, so that no child is started for what no task can take; called, and encoded, in a child process."""
+        judge = self._judge
+
+        async def invoke(delivery: Delivery) -> Outcome:
+            try:
+                route.decode(delivery)
+            except Exception as error:
+                return judge.undecodable(delivery, error)
+            try:
+                return await call(delivery)
+            except FAILURES as error:
+                return judge(delivery, error)
 
         return invoke
 
