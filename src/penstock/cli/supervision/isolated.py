@@ -37,7 +37,7 @@ def main(fd: int) -> int:
     if not isinstance(home, Home):
         return exits.OK
     _follow(home.parent)
-    faulthandler.enable()
+    faulthandler.enable(all_threads=False)
     for number in _LEFT_TO_THE_WORKER:
         signal.signal(number, _leave_it)
     try:

@@ -22,7 +22,7 @@ from penstock.errors import ChildDied
 _TAIL = 4_096
 """Bytes of stderr that are kept."""
 _READ = 65_536
-_LINES = 20
+_LINES = 30
 
 
 class Spawned:
