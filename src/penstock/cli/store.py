@@ -111,6 +111,9 @@ def _show_workers(workers: Sequence[WorkerView], now: int) -> None:
             Column("QUEUES", [", ".join(worker.queues) for worker in workers], drop=1),
         ]
     )
+    for worker in workers:
+        if worker.blocked is not None:
+            click.echo(f"\nthe event loop of {worker.name} is blocked by:\n{worker.blocked.rstrip()}")
 
 
 def _worker(worker: WorkerView) -> dict[str, object]:
@@ -122,6 +125,7 @@ def _worker(worker: WorkerView) -> dict[str, object]:
         "host": worker.host,
         "started": iso(worker.started),
         "running": worker.running,
+        "blocked": worker.blocked,
         "queues": list(worker.queues),
         "tasks": list(worker.tasks),
     }

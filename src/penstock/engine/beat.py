@@ -2,8 +2,9 @@
 
 - It beats every third of a lease, whatever the loop does, so a blocked loop alone does not lose the lease.
 - A beat that finds the incarnation declared dead ends the thread and tells the loop: what is held is another's now.
-- The loop blocked for 5 s: `LoopBlocked` with what it is doing. For `stall_limit`: the process exits 70, at once and without
-  any clean-up, so that its work is rescued, and counts a death. A thread that was stopped itself (SIGSTOP) blames nobody.
+- The loop blocked for 5 s: `LoopBlocked` with what it is doing, which a beat writes into the registry. For `stall_limit`: the
+  process exits 70, at once and without any clean-up, so that its work is rescued, and counts a death. A thread that was stopped
+  itself (SIGSTOP) blames nobody.
 - `last` is the beginning of the last beat that was written: a rescuer cannot have seen an older one later than that.
 - Crash: the beats end, and a rescuer finds the beat unchanged for a lease (or the lock file free, at once).
 """
@@ -46,8 +47,11 @@ class Vitals(Struct, frozen=True):
 
 
 class Beat:
-    def __init__(self, beat: Callable[[], bool], vitals: Vitals, ties: Ties) -> None:
-        """`beat` blocks until it is written; False: declared dead. Made on the loop that is watched."""
+    def __init__(self, beat: Callable[[str], bool], vitals: Vitals, ties: Ties) -> None:
+        """`beat` blocks until it is written, and is given what blocks the loop, if anything; False: declared dead.
+
+        Made on the loop that is watched.
+        """
         self.last = vitals.monotonic()
         self._beat = beat
         self._vitals = vitals
@@ -57,7 +61,7 @@ class Beat:
         self._next = self.last
         self._stepped = self.last
         self._pinged: float | None = None
-        self._told = False
+        self._blocked = ""
         self._halt = threading.Event()
         self._ended = asyncio.Event()
         self._thread: threading.Thread | None = None
@@ -100,7 +104,7 @@ class Beat:
     def _beat_once(self, now: float) -> None:
         self._next = now + self._vitals.interval
         try:
-            lives = self._beat()
+            lives = self._beat(self._blocked)
         except Exception as error:
             self._next = now + self._vitals.step
             self._ties.trouble("beat", error)
@@ -119,16 +123,17 @@ class Beat:
             self._on_loop(self._answer)
             return
         blocked = now - self._pinged
-        if blocked >= self._vitals.blocked and not self._told:
-            self._told = True
-            self._ties.emit(LoopBlocked(blocked, of_thread(self._watched)))
+        if blocked >= self._vitals.blocked and not self._blocked:
+            self._blocked = of_thread(self._watched)
+            self._ties.emit(LoopBlocked(blocked, self._blocked))
+            self._next = now
         if blocked >= self._vitals.stall_limit:
             self._ties.emit(LoopBlocked(blocked, of_thread(self._watched)))
             self._vitals.exit(EXIT_STALLED)
 
     def _answer(self) -> None:
         self._pinged = None
-        self._told = False
+        self._blocked = ""
 
     def _on_loop(self, tell: Callable[[], object]) -> None:
         try:

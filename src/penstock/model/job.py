@@ -117,6 +117,8 @@ class WorkerView(Struct, frozen=True):
     running: int
     queues: tuple[str, ...]
     tasks: tuple[str, ...]
+    blocked: str | None = None
+    """What its event loop has been doing for 5 s or more: a stack."""
 
 
 class JobFilter(Struct, frozen=True):

@@ -57,9 +57,10 @@ class Leases(Protocol):
         """
         ...
 
-    def beat_now(self, incarnation: int) -> bool:
+    def beat_now(self, incarnation: int, blocked: str = "") -> bool:
         """Blocks the calling thread: the beats must not depend on the event loop.
 
+        `blocked`: what its loop has been doing for too long, a stack; it stands in its `WorkerView` until a beat without it.
         False: this incarnation was declared dead. It must stop, whatever it holds is another's.
         """
         ...

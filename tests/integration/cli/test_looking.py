@@ -1,5 +1,6 @@
 """Commands that look into a store, and never create one."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from penstock import App
+from penstock.ports.leases import Enrolment
 from tests.integration.cli.console import COMMAND, Console
 
 LOOKING = [
@@ -137,6 +140,20 @@ def test_store_migrate_and_status(bare: Console) -> None:
     assert status["bytes"]["database"] > 0
     page = bare.ok("store", "status").out
     assert all(word in page for word in ("schema", "SQLite", "size", "0 waiting"))
+
+
+async def test_the_status_shows_what_blocks_a_worker(bare: Console) -> None:
+    app = App(f"sqlite:///{bare.folder}/shop.db", name="shop")
+    leases = (await app._link.opened()).leases
+    await leases.enrol(Enrolment(7, "shop", "host:1", os.getpid(), "host", (), ()))
+    for blocked in ("  in crunch\n", ""):
+        assert await asyncio.to_thread(leases.beat_now, 7, blocked)
+        [worker] = (await asyncio.to_thread(bare.json, "store", "status"))["workers"]
+        assert worker["blocked"] == (blocked or None)
+        page = (await asyncio.to_thread(bare.ok, "store", "status")).out
+        assert ("the event loop of host:1 is blocked by:\n  in crunch\n" in page) is bool(blocked)
+    await leases.leave(7)
+    await app.close()
 
 
 def test_unknown_commands_suggest(bare: Console) -> None:

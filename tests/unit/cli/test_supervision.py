@@ -1,5 +1,6 @@
 """When a child starts again, what it and its parent tell each other, and what the parent makes of ends."""
 
+import json
 import logging
 import signal
 import socket
@@ -9,11 +10,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from penstock.cli.supervision.logs import JsonLines
 from penstock.cli.supervision.order import Order
 from penstock.cli.supervision.parent import Parent
+from penstock.cli.supervision.reports import log_event
 from penstock.cli.supervision.restarts import FORGIVEN, Restarts
 from penstock.cli.supervision.slot import Death
 from penstock.cli.supervision.tether import Failed, Gone, Ready, Stop, inherited, pair
+from penstock.model.events import JobStuck
 
 ORDER = Order("shop:app", store="sqlite:///a.db", queues=(("mail", 5),))
 
@@ -111,3 +115,13 @@ def test_handlers_are_given_back() -> None:
     Parent(ORDER, spawning("raise SystemExit(78)")).run()
     assert signal.getsignal(signal.SIGTERM) is before
     assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_a_job_that_is_stuck_is_logged_by_its_id(caplog: pytest.LogCaptureFixture) -> None:
+    log_event(JobStuck("job-7", "shop.report", "host:1", 301.2, '  File "shop.py", line 3, in report\n'))
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        'job job-7 (shop.report) has been running for 301 s on host:1; it is at:\n  File "shop.py", line 3, in report\n'
+    )
+    line = json.loads(JsonLines().format(record))
+    assert (line["level"], line["job_id"], line["task"]) == ("warning", "job-7", "shop.report")

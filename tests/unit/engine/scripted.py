@@ -165,7 +165,7 @@ class ScriptedLeases:
         self.enrolled.append(worker)
         self._watch.tell()
 
-    def beat_now(self, incarnation: int) -> bool:
+    def beat_now(self, incarnation: int, blocked: str = "") -> bool:
         return self.alive(incarnation)
 
     async def others(self, incarnation: int) -> list[Seen]:

@@ -17,6 +17,7 @@ class Chest:
         self.signals = Recorder(self.watch)
         self.now = 100.0
         self.beats = 0
+        self.blocked = ""
         self.answer: bool | Exception = True
         self.lost: list[bool] = []
         self.exits: list[int] = []
@@ -24,8 +25,9 @@ class Chest:
         self.ties = ties(self.signals, lambda: self.lost.append(True))
         self.beat = Beat(self._beat, self.vitals, self.ties)
 
-    def _beat(self) -> bool:
+    def _beat(self, blocked: str) -> bool:
         self.beats += 1
+        self.blocked = blocked
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -56,8 +58,10 @@ async def test_a_blocked_loop_is_told_once_with_its_stack() -> None:
     await chest.live(3)
     await chest.live(20, blocked=True)
     (blocked,) = chest.signals.of(LoopBlocked)
+    assert chest.blocked == blocked.stack, "written with a beat"
     assert 5 <= blocked.seconds < 7 and "test_a_blocked_loop_is_told_once" in blocked.stack
-    await chest.live(3)
+    await chest.live(6)
+    assert chest.blocked == ""
     await chest.live(8, blocked=True)
     assert len(chest.signals.of(LoopBlocked)) == 2
 
@@ -112,7 +116,7 @@ async def test_the_thread_starts_and_stops() -> None:
     beaten = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def beat() -> bool:
+    def beat(blocked: str) -> bool:
         loop.call_soon_threadsafe(beaten.set)
         return True
 
@@ -131,7 +135,7 @@ async def test_a_beat_that_hangs_does_not_keep_the_worker() -> None:
     begun: Any = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def beat() -> bool:
+    def beat(blocked: str) -> bool:
         loop.call_soon_threadsafe(begun.set)
         return free.wait(30)
 

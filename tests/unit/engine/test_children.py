@@ -197,7 +197,8 @@ def speaker(script: str) -> tuple[str, ...]:
 
 
 def says(*words: Reply) -> str:
-    return f"end.sendall({b''.join(map(frame, words))!r})\nend.recv(100_000)\n"
+    """Once it was told something."""
+    return f"end.recv(100_000)\nend.sendall({b''.join(map(frame, words))!r})\n"
 
 
 async def ended(child: Child) -> None:
@@ -216,8 +217,11 @@ async def test_progress_is_handed_on_with_its_delivery() -> None:
 
 
 async def test_what_it_said_before_it_died_counts() -> None:
-    child = await start_child(speaker(says(Ready(), Returned(b"1")).replace("end.recv", "# ")), lambda *_: None)
+    child = await start_child(speaker(says(Ready()) + says(Returned(b"1")) + "os._exit(9)"), lambda *_: None)
+    await child.ready(HOME)
+    answer = child.give(DELIVERY)
     await soon(child.gone.wait())
+    assert answer.result() == Returned(b"1")
     assert child.over
 
 

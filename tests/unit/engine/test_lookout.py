@@ -53,7 +53,7 @@ async def test_half_of_its_timeout() -> None:
     hill.begin()
     assert hill.told(49) == []
     assert hill.told(55) == ["job-1"]
-    (stuck,) = hill.signals.events
+    (stuck,) = hill.signals.of(JobStuck)
     assert (stuck.task, stuck.worker, round(stuck.seconds), stuck.stack) == ("task", "host:1", 55, "at job-1")
 
 

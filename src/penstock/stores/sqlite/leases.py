@@ -41,10 +41,21 @@ def beat(incarnation: int) -> Program[bool]:
     return bool((yield Statement("beat", {"incarnation": incarnation})))
 
 
+def note_blocked(incarnation: int, stack: str, now: int) -> Program[None]:
+    """It stands beside the operators' settings, which are few, as this is."""
+    place = {"scope": f"worker:{incarnation}", "name": "blocked"}
+    if stack:
+        value = msgspec.json.encode(stack).decode()
+        yield Statement("set_setting", {**place, "value": value, "by": "beat", "at": now})
+    else:
+        yield Statement("drop_setting", place)
+
+
 def leave(incarnation: int, now: int, put: Put) -> Program[int]:
     """In good order: what is held goes back uncounted."""
     if not (yield Statement("leave", {"incarnation": incarnation})):
         return 0
+    yield from note_blocked(incarnation, "", now)
     released, _ = yield from _take_back(incarnation, now, put, death=False)
     yield Statement("drop_hooks")
     return released
@@ -53,6 +64,7 @@ def leave(incarnation: int, now: int, put: Put) -> Program[int]:
 def rescue(incarnation: int, beat: int, now: int, put: Put) -> Program[Rescued | None]:
     if not (yield Statement("declare_dead", {"incarnation": incarnation, "beat": beat})):
         return None
+    yield from note_blocked(incarnation, "", now)
     released, dead = yield from _take_back(incarnation, now, put, death=True)
     return Rescued(incarnation, released, dead)
 

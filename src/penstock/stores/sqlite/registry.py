@@ -27,6 +27,8 @@ class SqliteLeases:
         self._folder = folder
         self._locks: dict[int, FileLock] = {}
         self._searches: dict[int, Search] = {}
+        self._blocked: dict[int, str] = {}
+        """What the last beat said of its loop."""
 
     async def enrol(self, worker: Enrolment) -> None:
         lock = FileLock(self._folder.worker_lock(worker.incarnation))
@@ -41,8 +43,11 @@ class SqliteLeases:
             raise
         self._searches[worker.incarnation] = Search(worker)
 
-    def beat_now(self, incarnation: int) -> bool:
-        return self._writer.submit_blocking(self._beat(incarnation))  # type: ignore[no-any-return]
+    def beat_now(self, incarnation: int, blocked: str = "") -> bool:
+        """What has nothing new to say about its loop writes nothing about it."""
+        lives: bool = self._writer.submit_blocking(self._beat(incarnation, blocked))
+        self._blocked[incarnation] = blocked
+        return lives
 
     async def others(self, incarnation: int) -> list[Seen]:
         rows = await self._reader.rows("others", {"incarnation": incarnation})
@@ -59,6 +64,7 @@ class SqliteLeases:
         await self._writer.submit(_run(lambda now: leases.leave(incarnation, now, put), "leave", rings=True))
         self._unlock(incarnation)
         self._searches.pop(incarnation, None)
+        self._blocked.pop(incarnation, None)
 
     def _unlock(self, incarnation: int) -> None:
         lock = self._locks.pop(incarnation, None)
@@ -85,10 +91,15 @@ class SqliteLeases:
             lock.close()
         self._locks.clear()
 
-    def _beat(self, incarnation: int) -> Run:
-        def program(_: int) -> Program[bool]:
+    def _beat(self, incarnation: int, blocked: str) -> Run:
+        changed = blocked != self._blocked.get(incarnation, "")
+
+        def program(now: int) -> Program[bool]:
             yield from self._clock.anchor()
-            return (yield from leases.beat(incarnation))
+            lives = yield from leases.beat(incarnation)
+            if lives and changed:
+                yield from leases.note_blocked(incarnation, blocked, now)
+            return lives
 
         return _run(program, "beat")
 

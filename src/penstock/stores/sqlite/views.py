@@ -82,9 +82,10 @@ def queue_of(row: Row, settings: Mapping[tuple[str, str], Any]) -> QueueView:
 
 
 def worker_of(row: Row) -> WorkerView:
-    incarnation, name, app, pid, host, started, beat, queues, tasks, running = row
+    incarnation, name, app, pid, host, started, beat, queues, tasks, running, blocked = row
     known, served = (msgspec.json.decode(text, type=tuple[str, ...]) for text in (tasks, queues))
-    return WorkerView(incarnation, name, app, pid, host, started, beat, running, served, known)
+    stack = None if blocked is None else msgspec.json.decode(blocked, type=str)
+    return WorkerView(incarnation, name, app, pid, host, started, beat, running, served, known, stack)
 
 
 def topic_of(row: Row) -> TopicView:

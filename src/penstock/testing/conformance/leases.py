@@ -46,6 +46,22 @@ class LeaseConformance:
         assert await rescuer.store.leases.others(rescuer.incarnation) == []
         assert (await rescuer.claim_one()).deaths == 1
 
+    async def test_what_blocks_a_loop_is_shown_while_it_does(self, store: Ground) -> None:
+        worker, other = await store.worker(), await store.worker()
+
+        async def shown() -> dict[int, str | None]:
+            return {view.incarnation: view.blocked for view in await other.store.inspect.workers()}
+
+        for stack in ("in crunch", "in crunch", "in crunch, and then some"):
+            assert await worker.beat(stack)
+            assert await shown() == {worker.incarnation: stack, other.incarnation: None}
+        assert await worker.beat()
+        assert await shown() == {worker.incarnation: None, other.incarnation: None}
+        assert await worker.beat("in crunch")
+        await store.rescue(worker, by=other)
+        assert await shown() == {other.incarnation: None}
+        assert not await worker.beat("in crunch"), "it is dead, whatever its loop does"
+
     async def test_a_stale_settle_writes_nothing_and_tells_which(self, store: Ground) -> None:
         slow, quick = await store.worker(), await store.worker()
         await store.put("a", "b", "c", "d")

@@ -69,9 +69,9 @@ class Worker:
             if not claimed.runs and not claimed.more and not (suspects and claimed.suspects):
                 return names
 
-    async def beat(self) -> bool:
+    async def beat(self, blocked: str = "") -> bool:
         """On a thread, as the engine does."""
-        return await asyncio.to_thread(self.store.leases.beat_now, self.incarnation)
+        return await asyncio.to_thread(self.store.leases.beat_now, self.incarnation, blocked)
 
     async def elsewhere(self) -> list[str]:
         return await self.store.leases.elsewhere(self.incarnation)

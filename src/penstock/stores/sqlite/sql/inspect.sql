@@ -149,6 +149,7 @@ order by c.queue
 
 -- name: workers
 select w.incarnation, w.name, w.app, w.pid, w.host, w.started, w.beat, w.queues, w.tasks,
-    (select count(*) from penstock_leased l where l.owner = w.incarnation)
+    (select count(*) from penstock_leased l where l.owner = w.incarnation),
+    (select s.value from penstock_setting s where s.scope = 'worker:' || w.incarnation and s.name = 'blocked')
 from penstock_worker w
 order by w.started
