@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 import os
 import signal
 import sys
@@ -315,6 +316,26 @@ async def test_a_shutdown_kills_what_does_not_end(apart: Any, lines: list[Line],
     assert (view.status, view.attempt, view.deaths, view.history) == ("unroutable", 0, 0, ()), "nobody is there who would run it"
 
 
+async def test_the_command_says_how_many(lines: list[Line], apart: Any) -> None:
+    console = Console(PROGRAMS, os.environ["PENSTOCK_STORE"])
+    with console.started("worker", "apart:app", "--children", "3", "--shutdown-timeout", "0.1s") as running:
+        running.until("jobs at once from")
+        for line in lines:
+            await apart.hang.enqueue(str(line.path))
+        assert len({await line.pid() for line in lines}) == 3
+        assert running.stop() == 0
+        for line in lines:
+            await line.ended()
+
+
+async def test_children_log_as_their_worker_does(apart: Any) -> None:
+    console = Console(PROGRAMS, os.environ["PENSTOCK_STORE"])
+    with console.started("worker", "apart:app", "--log-format", "json") as running:
+        pid = await (await apart.logs.enqueue("a line")).result(timeout=PATIENCE)
+        line = json.loads(await heard(running, r"^\{.*a line.*\}$"))
+        assert (line["pid"], line["logger"], line["message"]) == (pid, "apart", "a line")
+
+
 async def test_children_die_with_their_worker(fast: Path, lines: list[Line], apart: Any) -> None:
     """SIGKILL to a worker process: its parent starts another one, which runs the jobs again."""
     console = Console(PROGRAMS, os.environ["PENSTOCK_STORE"])
@@ -342,24 +363,16 @@ async def test_a_child_is_replaced_after_some_jobs(apart: Any) -> None:
     assert pids[0] == pids[1] != pids[2] == pids[3]
 
 
-async def test_idle_children_leave_their_lifespan(apart: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_idle_children_leave_their_lifespan(apart: Any, lines: list[Line], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APART_LEFT", str(tmp_path))
     async with apart.app.worker(WorkerOptions(children=1, child_idle=0.05)):
-        first = await (await apart.facts.enqueue(1)).result(timeout=PATIENCE)
-        pidfd = os.pidfd_open(first.pid)
-        await readable(pidfd)
-        os.close(pidfd)
-        assert (tmp_path / str(first.pid)).exists()
+        await apart.stay.enqueue(str(lines[0].path))
+        first = await lines[0].pid()
+        await lines[0].ended()
+        assert (tmp_path / str(first)).exists()
         second = await (await apart.facts.enqueue(2)).result(timeout=PATIENCE)
-    assert second.pid != first.pid
+    assert second.pid != first
     assert (tmp_path / str(second.pid)).exists(), "the worker's stop lets idle ones leave, too"
-
-
-async def readable(fd: int) -> None:
-    found = asyncio.Event()
-    asyncio.get_running_loop().add_reader(fd, found.set)
-    await asyncio.wait_for(found.wait(), PATIENCE)
-    asyncio.get_running_loop().remove_reader(fd)
 
 
 # -- finding the app

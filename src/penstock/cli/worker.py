@@ -10,8 +10,9 @@ from penstock.cli import lazy
 from penstock.cli.bundle import bundled
 from penstock.cli.lengths import as_seconds
 from penstock.cli.supervision import logs
-from penstock.cli.supervision.order import LogFormat, Order
+from penstock.cli.supervision.order import Order
 from penstock.cli.supervision.parent import supervise
+from penstock.engine.nursery import LogFormat
 
 
 def weights(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[tuple[str, int], ...]:
@@ -28,11 +29,17 @@ def weights(ctx: click.Context, param: click.Parameter, value: str | None) -> tu
 
 
 def _order(
-    queues: tuple[tuple[str, int], ...], store: str | None, shutdown_timeout: float, lease: float, log_format: LogFormat
+    queues: tuple[tuple[str, int], ...],
+    store: str | None,
+    shutdown_timeout: float,
+    lease: float,
+    log_format: LogFormat,
+    children: int | None,
 ) -> dict[str, Any]:
     if lease < 1:
         raise click.BadParameter("a lease is at least 1s", param_hint="--lease")
-    return {"queues": queues, "store": store, "shutdown_timeout": shutdown_timeout, "lease": lease, "log_format": log_format}
+    lengths = {"shutdown_timeout": shutdown_timeout, "lease": lease}
+    return {"queues": queues, "store": store, **lengths, "log_format": log_format, "children": children}
 
 
 _how = bundled(
@@ -55,6 +62,11 @@ _how = bundled(
         default="15s",
         show_default=True,
         help="Unseen for so long, a worker counts as dead.",
+    ),
+    click.option(
+        "--children",
+        type=click.IntRange(1, 1024),
+        help='Child processes at once in each process, for isolation="process"; else one for each processor, at least 2.',
     ),
     click.option("--log-format", type=click.Choice(["auto", "json", "text"]), default="auto", help="auto: text on a terminal."),
 )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import logging
 import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -22,6 +23,7 @@ if "APART_BROKEN" in os.environ:
 
 ONCE = Retry(attempts=1)
 NEVER = threading.Event()
+kept = ExitStack()
 
 
 @dataclass
@@ -139,6 +141,12 @@ def hang(line: str) -> None:
         NEVER.wait()
 
 
+@app.task(isolation="process", retry=ONCE)
+def stay(line: str) -> None:
+    """Holds the pipe as long as its process lives."""
+    kept.enter_context(begin(line))
+
+
 @app.task(isolation="process", retry=ONCE, timeout=0.3)
 def late(line: str) -> None:
     with begin(line) as pipe:
@@ -169,6 +177,12 @@ async def async_obey(line: str, told: str) -> None:
     except asyncio.CancelledError:
         Path(told).touch()
         raise
+
+
+@app.task(isolation="process", retry=ONCE)
+def logs(text: str) -> int:
+    logging.getLogger("apart").warning(text)
+    return os.getpid()
 
 
 @app.task(isolation="process", retry=ONCE)

@@ -84,7 +84,13 @@ async def _serve(app: App, order: Order, tether: Tether) -> int:
 def _options(app: App, order: Order) -> WorkerOptions:
     known = _queues(app)
     queues = tuple((_known_queue(name, app.name, known), weight) for name, weight in order.queues)
-    return WorkerOptions(concurrency=order.concurrency, queues=queues, lease=order.lease, shutdown_timeout=order.shutdown_timeout)
+    return WorkerOptions(
+        concurrency=order.concurrency,
+        queues=queues,
+        lease=order.lease,
+        shutdown_timeout=order.shutdown_timeout,
+        children=order.children,
+    )
 
 
 def _queues(app: App) -> list[str]:

@@ -8,8 +8,8 @@ import sys
 import time
 import traceback
 
-from penstock.cli.supervision.order import LogFormat
 from penstock.cli.words import iso
+from penstock.engine.nursery import LogFormat
 from penstock.model.clock import SECOND
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
-
 from msgspec import Struct
 
-LogFormat: TypeAlias = Literal["auto", "json", "text"]
+from penstock.engine.nursery import LogFormat
 
 
 class Order(Struct, frozen=True, tag="order"):
@@ -20,3 +18,4 @@ class Order(Struct, frozen=True, tag="order"):
     shutdown_timeout: float = 25.0
     lease: float = 15.0
     log_format: LogFormat = "auto"
+    children: int | None = None
