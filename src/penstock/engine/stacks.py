@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import inspect
 import sys
 import traceback
@@ -16,6 +18,13 @@ def of_thread(ident: int) -> str:
 def of_coroutine(coroutine: object) -> str:
     """Down the chain of awaits, the innermost last: the stack of the loop's thread does not say."""
     return "".join(_waits(coroutine))
+
+
+def awaited(coroutine: object) -> object:
+    """What it waits for in the end, if that is a future. Found by looking, so that whoever waits has nothing to note down."""
+    while inspect.iscoroutine(coroutine):
+        coroutine = coroutine.cr_await
+    return next((each for each in gc.get_referents(coroutine) if asyncio.isfuture(each)), None)
 
 
 def _waits(coroutine: object) -> Iterator[str]:

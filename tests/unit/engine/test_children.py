@@ -56,7 +56,13 @@ async def test_an_order_arrives_as_it_was_said(word: Order) -> None:
 
 @pytest.mark.parametrize(
     "word",
-    [Ready(), Progress(0.5, "half"), Returned(b'"\xff"', None), Returned(None, "too large"), Raised(Failure("E", "m", "t"), "snooze", 1.5)],
+    [
+        Ready(),
+        Progress(7, 0.5, "half"),
+        Returned(b'"\xff"', None),
+        Returned(None, "too large"),
+        Raised(Failure("E", "m", "t"), "snooze", 1.5),
+    ],
     ids=lambda word: type(word).__name__,
 )
 async def test_a_reply_arrives_as_it_was_said(word: Reply) -> None:
@@ -206,13 +212,13 @@ async def ended(child: Child) -> None:
     await soon(child.gone.wait())
 
 
-async def test_progress_is_handed_on_with_its_delivery() -> None:
-    heard: list[tuple[Delivery, Progress]] = []
-    script = says(Ready()) + says(Progress(0.4, "rendering"), Returned(b"1"))
-    child = await start_child(speaker(script), lambda delivery, progress: heard.append((delivery, progress)))
+async def test_progress_is_handed_on() -> None:
+    heard: list[tuple[int, float, str]] = []
+    script = says(Ready()) + says(Progress(7, 0.4, "rendering"), Returned(b"1"))
+    child = await start_child(speaker(script), lambda *progress: heard.append(progress))
     await child.ready(HOME)
     assert await asyncio.wait_for(child.give(DELIVERY), 10) == Returned(b"1")
-    assert heard == [(DELIVERY, Progress(0.4, "rendering"))]
+    assert heard == [(7, 0.4, "rendering")]
     await ended(child)
 
 
@@ -292,11 +298,11 @@ async def test_jobs_follow_each_other() -> None:
 
 
 async def test_progress_from_the_handlers_thread() -> None:
-    tell: list[Callable[[float, str], None]] = []
-    async with Outside(Task(lambda: tell[0](0.5, "half"), asynchronous=False, isolation="process")) as outside:
+    tell: list[Callable[[int, float, str], None]] = []
+    async with Outside(Task(lambda: tell[0](7, 0.5, "half"), asynchronous=False, isolation="process")) as outside:
         tell.append(outside.inside.progress)
         outside.say(Work(DELIVERY))
-        assert [await outside.reply(), await outside.reply()] == [Progress(0.5, "half"), Returned()]
+        assert [await outside.reply(), await outside.reply()] == [Progress(7, 0.5, "half"), Returned()]
 
 
 async def test_a_task_that_the_child_does_not_know() -> None:

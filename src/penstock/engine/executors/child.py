@@ -47,7 +47,8 @@ class Died(Struct, frozen=True):
 
 
 Answer: TypeAlias = Ready | Unfit | Returned | Raised | Died
-Told: TypeAlias = Callable[[Delivery, Progress], None]
+Told: TypeAlias = Callable[[int, float, str], None]
+"""Progress: the seq of a job, how much of it is done, and a note."""
 Spawn: TypeAlias = Callable[[Callable[[int], None]], Spawned]
 
 
@@ -63,7 +64,6 @@ class Child:
         self._reader, self._writer = streams
         self._told = told
         self._loop = asyncio.get_running_loop()
-        self._delivery: Delivery | None = None
         self._answer: asyncio.Future[Answer] = self._loop.create_future()
         self._why = ""
         self._process = spawn(self._ended)
@@ -91,7 +91,6 @@ class Child:
     def give(self, delivery: Delivery) -> asyncio.Future[Answer]:
         """Never fails and is never cancelled: that it died is an answer, too."""
         self.jobs += 1
-        self._delivery = delivery
         self._answer = self._loop.create_future()
         if self.gone.is_set():
             self._answer.set_result(Died(ChildDied("its child process died before it began")))
@@ -124,9 +123,8 @@ class Child:
         try:
             while (body := await next_frame(self._reader)) is not None:
                 match decode_reply(body):
-                    case Progress() as progress:
-                        if self._delivery is not None:
-                            self._told(self._delivery, progress)
+                    case Progress(seq, fraction, note):
+                        self._told(seq, fraction, note)
                     case answer:
                         self._resolve(answer)
         except MsgspecError as error:

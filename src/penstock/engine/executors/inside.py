@@ -7,6 +7,7 @@ meanwhile. The loop, the state and the modules last as long as the child: jobs t
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 
 from penstock.engine.executors.meaning import raised
@@ -48,9 +49,10 @@ class Inside:
                     return True
         return False
 
-    def progress(self, fraction: float, note: str) -> None:
-        """Tell the worker. On any thread."""
-        self._loop.call_soon_threadsafe(self._say, Progress(fraction, note))
+    def progress(self, seq: int, fraction: float, note: str) -> None:
+        """Tell the worker how far a job is. On any thread; never waits."""
+        with suppress(RuntimeError):  # the loop is closed, and this thread outlived it
+            self._loop.call_soon_threadsafe(self._say, Progress(seq, fraction, note))
 
     def _stop(self) -> None:
         self._flag.set()

@@ -8,7 +8,7 @@ from penstock.engine.duty import Duty
 from penstock.engine.executors.process import Limits, Processes, check
 from penstock.engine.executors.thread import Threads
 from penstock.engine.running import Running
-from penstock.engine.stacks import of_coroutine
+from penstock.engine.stacks import awaited, of_coroutine
 from penstock.engine.table import Table
 
 
@@ -27,10 +27,8 @@ class Places:
 
     def stands(self, running: Running) -> str:
         """Where the handler is: down the awaits of its task, then on its thread or in its process."""
-        task = running.task
-        if task is None:
-            return ""
-        return of_coroutine(task.get_coro()) + self.threads.stack_of(task) + self.processes.whereabouts(running.delivery)
+        coroutine = running.task.get_coro() if running.task is not None else None
+        return of_coroutine(coroutine) + self.threads.stack_of(awaited(coroutine)) + self.processes.whereabouts(running.delivery)
 
     async def close(self) -> None:
         """Threads are left to end, children are killed."""

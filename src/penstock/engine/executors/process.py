@@ -47,8 +47,8 @@ class Processes:
     """The children of one incarnation."""
 
     def __init__(self, nursery: Nursery | None, limits: Limits, table: Table) -> None:
-        self.told: Told = lambda delivery, progress: None
-        """Called with what a handler tells of its progress."""
+        self.told: Told = lambda seq, fraction, note: None
+        """Called with what handlers tell of their progress, on the loop."""
         self._nursery = nursery
         self._limits = limits
         self._table = table
@@ -60,6 +60,7 @@ class Processes:
         self._idle: list[Child] = []
         self._memory = MemoryWatch(self._loop)
         self._sweeping: asyncio.TimerHandle | None = None
+        self._closed = False
 
     def on_process(self, route: Route) -> Remote:
         limit = route.memory
@@ -84,7 +85,8 @@ class Processes:
         return f"child process {child.pid}\n" if child is not None else ""
 
     async def close(self) -> None:
-        """Returns when all are gone, or cannot be killed."""
+        """Returns when all are gone, or cannot be killed. No other one is made."""
+        self._closed = True
         if self._sweeping is not None:
             self._sweeping.cancel()
         for child in self._children:
@@ -153,8 +155,9 @@ class Processes:
         return await self._new_child()
 
     async def _new_child(self) -> Child:
-        assert self._nursery is not None, "checked when the worker was made"
-        child = await start_child(self._nursery.command, lambda delivery, progress: self.told(delivery, progress))
+        if self._nursery is None or self._closed:  # `check` saw to the first; after the other nobody waits any more
+            raise asyncio.CancelledError
+        child = await start_child(self._nursery.command, lambda *progress: self.told(*progress))
         self._children.add(child)
         self._children = {each for each in self._children if not each.gone.is_set()}
         try:

@@ -26,7 +26,6 @@ class _Errand(Struct, eq=False):
     run: Callable[[], Any]
     context: Context
     future: asyncio.Future[Any]
-    task: asyncio.Task[Any] | None
 
 
 class Threads:
@@ -60,12 +59,12 @@ class Threads:
         if self._busy > self._threads < self._size:
             self._threads += 1
             threading.Thread(target=self._work, name=f"penstock-{self._threads}", daemon=True).start()
-        self._errands.put(_Errand(run, copy_context(), future, asyncio.current_task()))
+        self._errands.put(_Errand(run, copy_context(), future))
         return future
 
-    def stack_of(self, task: asyncio.Task[Any] | None) -> str:
-        """Where the thread stands that works for `task`."""
-        return "".join(of_thread(ident) for ident, errand in list(self._at.items()) if errand.task is task)
+    def stack_of(self, future: object) -> str:
+        """Where the thread stands that works for one of `submit`'s; empty if none does."""
+        return "".join(of_thread(ident) for ident, errand in list(self._at.items()) if errand.future is future)
 
     def close(self) -> None:
         """Threads end when they are free; this does not wait for them. What has no thread yet never runs."""

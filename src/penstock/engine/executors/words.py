@@ -43,8 +43,10 @@ class Unfit(Struct, frozen=True, tag="unfit"):
 
 
 class Progress(Struct, frozen=True, tag="progress"):
-    """Of the job under way."""
+    """How far a job is."""
 
+    seq: int
+    """The job's."""
     fraction: float
     note: str
 
