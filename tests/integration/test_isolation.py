@@ -19,8 +19,10 @@ from typing import Any, TextIO
 import pytest
 
 from penstock import App, Delivery, Outcome, WorkerOptions
+from penstock.engine import lookout
 from penstock.engine.executors import process
 from penstock.errors import ChildDied, ChildRaised, ConfigurationError, JobCancelled, JobFailed, ResultUnavailable
+from penstock.model.events import JobStuck
 from penstock.model.job import JobView
 from tests.integration.cli.console import PATIENCE, Console
 from tests.integration.play import PROGRAMS, heard, program, until
@@ -261,6 +263,19 @@ async def test_a_child_that_cannot_start(apart: Any, monkeypatch: pytest.MonkeyP
         assert (await (await apart.facts.enqueue(2)).result(timeout=PATIENCE)).number == 2
 
 
+async def test_one_that_is_stuck_is_told_of_with_its_process(apart: Any, lines: list[Line], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookout, "LOOK", 0.05)
+    told: asyncio.Queue[JobStuck] = asyncio.Queue()
+    apart.app.signals.listen(lambda event: told.put_nowait(event) if isinstance(event, JobStuck) else None)
+    async with apart.app.worker(WorkerOptions(children=1, stuck_after=0.01, shutdown_timeout=0)):
+        job = await apart.hang.enqueue(str(lines[0].path))
+        child = await lines[0].pid()
+        stuck = await asyncio.wait_for(told.get(), PATIENCE)
+        if not stuck.stack.endswith(f"child process {child}\n"):  # it was waiting for one, and is told of again
+            stuck = await asyncio.wait_for(told.get(), PATIENCE)
+    assert (stuck.job_id, stuck.task) == (job.id, "shop.hang")
+
+
 # -- cancellation and shutdown
 
 
@@ -291,6 +306,20 @@ async def test_one_that_does_not_listen_is_killed(apart: Any, lines: list[Line],
         await lines[0].ended()
         with pytest.raises(JobCancelled):
             await job.result(timeout=PATIENCE)
+
+
+async def test_signals_are_the_workers_to_answer(apart: Any, lines: list[Line], tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    async with apart.app.worker(WorkerOptions(children=1)):
+        job = await apart.wait.enqueue(str(lines[0].path), str(go))
+        child = await lines[0].pid()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            os.kill(child, number)
+        await asyncio.to_thread(go.write_text, "not impressed")
+        assert await job.result(timeout=PATIENCE) == "not impressed"
+        assert await (await apart.blocked_signals.enqueue()).result(timeout=PATIENCE) == []
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
 
 
 async def test_a_shutdown_lets_it_end(apart: Any, lines: list[Line], tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from penstock.engine.duty import Duty
 from penstock.engine.running import Running
 from penstock.engine.table import Table
-from penstock.model.delivery import Delivery
 from penstock.model.events import JobStuck
 
 LOOK = 5.0
@@ -27,7 +26,8 @@ class Lookout:
         self._patience = duty.options.stuck_after
         self._ties = duty.ties
         self._due = 0.0
-        self._told: dict[int, Delivery] = {}
+        self._told: dict[int, float] = {}
+        """By seq: when the run began that was told of."""
 
     def look(self, now: float) -> None:
         """By the loop's clock; as often as one likes."""
@@ -36,9 +36,9 @@ class Lookout:
         self._due = now + LOOK
         stuck = {running.delivery.seq: running for running in self._table.all() if now - running.started >= self._limit(running)}
         for seq, running in stuck.items():
-            if self._told.get(seq) is not running.delivery:
+            if self._told.get(seq) != running.started:
                 self._tell(running, now - running.started)
-        self._told = {seq: running.delivery for seq, running in stuck.items()}
+        self._told = {seq: running.started for seq, running in stuck.items()}
 
     def _limit(self, running: Running) -> float:
         timeout = running.deadline - running.started

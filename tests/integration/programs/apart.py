@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -135,7 +136,7 @@ def hog(line: str) -> None:
         print(len(held), file=pipe)
 
 
-@app.task(isolation="process", retry=ONCE)
+@app.task(isolation="process", retry=ONCE, timeout=math.inf)
 def hang(line: str) -> None:
     with begin(line):
         NEVER.wait()
@@ -177,6 +178,11 @@ async def async_obey(line: str, told: str) -> None:
     except asyncio.CancelledError:
         Path(told).touch()
         raise
+
+
+@app.task(isolation="process", retry=ONCE)
+def blocked_signals() -> list[str]:
+    return [signal.Signals(number).name for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])]
 
 
 @app.task(isolation="process", retry=ONCE)

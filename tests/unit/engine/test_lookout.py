@@ -92,6 +92,17 @@ async def test_each_run_is_told_of_once() -> None:
     assert hill.told(300) == ["job-1"], "another run of it"
 
 
+async def test_what_waited_for_a_process_is_told_of_again() -> None:
+    hill = Hill(isolation="process", timeout=1000.0, stuck_after=300.0)
+    running = hill.begin()
+    left = hill.table.suspend(running)
+    assert round(left) == 1000
+    assert (hill.told(250), hill.told(301)) == ([], ["job-1"])
+    hill.table.resume(running, left)
+    hill.start = running.started
+    assert (hill.told(310), hill.told(501)) == ([], ["job-1"])
+
+
 async def test_looks_are_seconds_apart() -> None:
     hill = Hill(timeout=10.0)
     hill.begin()

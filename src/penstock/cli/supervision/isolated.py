@@ -21,11 +21,11 @@ from penstock.cli import apps, exits
 from penstock.cli.supervision import logs
 from penstock.config import Found
 from penstock.engine.executors.inside import Inside
+from penstock.engine.executors.spawn import LEFT_TO_THE_WORKER
 from penstock.engine.executors.words import Unfit, first_order, frame
 from penstock.engine.nursery import Home
 from penstock.errors import PenstockError
 
-_LEFT_TO_THE_WORKER = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1
 
 
@@ -38,8 +38,9 @@ def main(fd: int) -> int:
         return exits.OK
     _follow(home.parent)
     faulthandler.enable(all_threads=False)
-    for number in _LEFT_TO_THE_WORKER:
+    for number in LEFT_TO_THE_WORKER:
         signal.signal(number, _leave_it)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, LEFT_TO_THE_WORKER)
     try:
         app = _prepared(home)
         return asyncio.run(_serve(app, end))

@@ -16,7 +16,7 @@ from contextlib import suppress
 
 from msgspec import Struct
 
-from penstock.engine.executors.child import Answer, Child, Died, Told, start_child
+from penstock.engine.executors.child import LEAVE_PATIENCE, Answer, Child, Died, Told, start_child
 from penstock.engine.executors.meaning import done, error_of
 from penstock.engine.executors.memory import MemoryWatch, resident, watchable
 from penstock.engine.executors.words import Raised, Returned
@@ -95,7 +95,7 @@ class Processes:
             else:
                 child.kill()
         self._idle.clear()
-        await self._all_gone(KILL_PATIENCE)
+        await self._all_gone(LEAVE_PATIENCE)
         for child in self._children:
             child.kill()
         await self._all_gone(KILL_PATIENCE)

@@ -2,6 +2,7 @@
 
 - It inherits one end of a socket pair, and no other descriptor: no lock file, nothing of the store.
 - In a session of its own it does not hear what a terminal sends to its worker (Ctrl-C), and what it starts can be killed with it.
+- Signals that ask a program to stop are blocked until it has handlers for them.
 - What it writes to stderr is passed on, and its end is kept: there a crash says why.
 - Its end is seen before it is reaped (`WNOWAIT`), so a kill never meets another process that got its number meanwhile.
 """
@@ -19,6 +20,8 @@ from contextlib import suppress
 
 from penstock.errors import ChildDied
 
+LEFT_TO_THE_WORKER = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""A service manager sends them to the whole group; the worker answers, and its children go on while it waits for them."""
 _TAIL = 4_096
 """Bytes of stderr that are kept."""
 _READ = 65_536
@@ -96,7 +99,12 @@ class Spawned:
 
 
 def _popen(command: Sequence[str], inherited: int, errors: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(command, pass_fds=[inherited], stdin=subprocess.DEVNULL, stderr=errors, start_new_session=True)
+    """The child lets the signals through when it has its handlers: one that comes before would kill it, and blame its job."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, LEFT_TO_THE_WORKER)
+    try:
+        return subprocess.Popen(command, pass_fds=[inherited], stdin=subprocess.DEVNULL, stderr=errors, start_new_session=True)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def told(status: int) -> str:

@@ -1,0 +1,82 @@
+"""How a fresh interpreter finds an app that this one has, and a program that was started as a file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from penstock import App
+from penstock.app import load_app
+from penstock.connect import Source, load_object, nursery, source_of
+from penstock.errors import ConfigurationError
+
+
+@pytest.fixture
+def app() -> App:
+    return App(name="shop")
+
+
+def module(monkeypatch: pytest.MonkeyPatch, name: str, **content: object) -> ModuleType:
+    made = ModuleType(name)
+    vars(made).update(content)
+    monkeypatch.setitem(sys.modules, name, made)
+    return made
+
+
+def test_by_the_module_that_holds_it(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    module(monkeypatch, "__main__", shop=app)
+    module(monkeypatch, "some.where", other=App(name="shop"), the_app=app)
+    monkeypatch.setitem(sys.modules, "odd", object())  # type: ignore[arg-type]
+    assert source_of(app) == app.source == Source("some.where:the_app")
+
+
+def test_a_program_that_was_started_as_a_module(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    main = module(monkeypatch, "__main__", app=app, __file__="/srv/shop/run.py")
+    main.__spec__ = ModuleSpec("shop.run", None)
+    assert source_of(app) == Source("shop.run:app")
+
+
+def test_a_program_that_was_started_as_a_file(app: App, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    module(monkeypatch, "__main__", app=app, __file__="run.py", __spec__=None)
+    assert source_of(app) == Source(f"{tmp_path}/run.py:app")
+
+
+def test_nobody_holds_it(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert source_of(app) is None
+    module(monkeypatch, "__main__", app=app, __spec__=None)  # a prompt
+    assert source_of(app) is None
+    assert nursery(None, "sqlite:///shop.db") is None
+
+
+def test_what_a_child_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", "lib", "/usr/lib"])
+    monkeypatch.setattr(sys, "argv", ["run.py", "old"])
+    made = nursery(Source("shop:app", "json"), "sqlite:///shop.db")
+    assert made is not None
+    home = made.home
+    assert (home.target, home.store, home.log_format, home.parent) == ("shop:app", "sqlite:///shop.db", "json", os.getpid())
+    assert (home.path, home.argv) == ((str(tmp_path), f"{tmp_path}/lib", "/usr/lib"), ("run.py", "old"))
+    assert "sqlite" not in " ".join(made.command), "a URL may hold a password, and everybody sees a command"
+
+
+def test_a_file_is_run_under_another_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delitem(sys.modules, "__penstock_main__", raising=False)
+    file = tmp_path / "run.py"
+    file.write_text("from penstock import App\napp = App(name='shop')\nif __name__ == '__main__':\n    raise AssertionError\n")
+    assert load_app(f"{file}:app").name == "shop"
+    with pytest.raises(ConfigurationError, match=r"run\.py\) has no 'ap'; did you mean app"):
+        load_object(f"{file}:ap")
+    monkeypatch.delitem(sys.modules, "__penstock_main__")
+
+
+@pytest.mark.parametrize("target", ["{}/none.py:app", "{}:app", "shop", "shop:", ":app", "a:b:c"])
+def test_a_target_that_means_nothing(target: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError):
+        load_object(target.format(tmp_path))
