@@ -314,7 +314,7 @@ async def test_signals_are_the_workers_to_answer(apart: Any, lines: list[Line], 
     async with apart.app.worker(WorkerOptions(children=1)):
         job = await apart.wait.enqueue(str(lines[0].path), str(go))
         child = await lines[0].pid()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
             os.kill(child, number)
         await asyncio.to_thread(go.write_text, "not impressed")
         assert await job.result(timeout=PATIENCE) == "not impressed"

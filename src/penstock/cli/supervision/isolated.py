@@ -40,6 +40,7 @@ def main(fd: int) -> int:
     faulthandler.enable(all_threads=False)
     for number in LEFT_TO_THE_WORKER:
         signal.signal(number, _leave_it)
+    signal.signal(signal.SIGUSR1, _show_stacks)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, LEFT_TO_THE_WORKER)
     try:
         app = _prepared(home)
@@ -70,6 +71,11 @@ def _follow(parent: int) -> None:
 
 def _leave_it(number: int, frame: object) -> None:
     """A handler, and not `SIG_IGN`: what a job starts does not inherit it."""
+
+
+def _show_stacks(number: int, frame: object) -> None:
+    """Between two bytecodes, where the stacks of other threads stand still: `faulthandler.register` would look at them as they move."""
+    faulthandler.dump_traceback(all_threads=True)
 
 
 def _prepared(home: Home) -> App:
