@@ -98,6 +98,8 @@ class App(Router):
         self._link = Link(self._open, connect.foreign)
         self._attachment = Attachment(lambda: self.name, self._link, payload_limit)
         self._signals = Signals()
+        self.source: connect.Source | None = None
+        """How child processes find this app; None: it is looked for."""
 
     def __repr__(self) -> str:
         return f"<App {self.name} on {self.found.masked}>"
@@ -113,11 +115,6 @@ class App(Router):
     def found(self) -> config.Found:
         """The store's URL, and where it was said."""
         return config.app_store(self._store, self._folder)
-
-    @cached_property
-    def source(self) -> connect.Source | None:
-        """How the child processes of `isolation="process"` find this app; None: no module holds it in a variable."""
-        return connect.source_of(self)
 
     @property
     def signals(self) -> Signals:
@@ -287,8 +284,7 @@ class App(Router):
         subscriptions = tuple(each.spec() for each in self._unique() if isinstance(each, SubscriptionDefinition))
         topics = tuple(topic.spec for topic in self.topics().values())
         hooks = tuple(cast("list[Hook]", self._error_hooks))
-        isolated = any(route.isolation == "process" for route in routes.values())
-        nursery = connect.nursery(self.source, self.found.url) if isolated else None
+        nursery = connect.nursery(self, routes, self.source, self.found.url)
         program = Program(routes, tuple(self._stages), hooks, state, subscriptions, topics, self.schedules(), nursery)
         options = msgspec.structs.replace(options, app=options.app or self.name)
         return connect.make_worker(store, program, options, self._signals)

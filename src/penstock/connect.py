@@ -22,6 +22,7 @@ from penstock.config import masked
 from penstock.engine.nursery import Home, LogFormat, Nursery
 from penstock.engine.program import Program, WorkerOptions
 from penstock.errors import ConfigurationError
+from penstock.ports.handler import Routes
 from penstock.ports.signals import Signals
 from penstock.ports.store import Administration, Durability, Store
 
@@ -144,8 +145,11 @@ def _variables(module: object, wanted: object) -> list[str]:
     return [name for name, value in list(vars(module).items()) if value is wanted] if isinstance(module, ModuleType) else []
 
 
-def nursery(source: Source | None, store: str) -> Nursery | None:
-    """How a worker of this app makes child processes."""
+def nursery(app: object, routes: Routes, source: Source | None, store: str) -> Nursery | None:
+    """How a worker of this app makes child processes. None: it needs none, or they could not find the app."""
+    if all(route.isolation != "process" for route in routes.values()):
+        return None
+    source = source or source_of(app)
     if source is None:
         return None
     path = tuple(str(Path(entry).absolute()) for entry in sys.path)

@@ -17,7 +17,7 @@ from penstock.api.decorator import TaskDecorator
 from penstock.engine.worker import Worker
 
 EXPORTED = {name: getattr(penstock, name) for name in penstock.__all__}
-MACHINERY = {"attachment", "chosen", "definitions", "found", "packed", "resources", "routes", "schedules", "signals", "source", "topics"}
+MACHINERY = {"attachment", "chosen", "definitions", "found", "packed", "resources", "routes", "schedules", "signals", "topics"}
 """Of an app, for commands and tests; and of a call, for whoever enqueues it."""
 WRITTEN = {"App", "Router", "Retry", "RetryAfter", "Snooze", "Reject"}
 """A user calls their constructors; the others come from a method, or are structs, whose fields are looked at."""

@@ -16,6 +16,14 @@ from penstock.connect import Source, load_object, nursery, source_of
 from penstock.errors import ConfigurationError
 
 
+def work() -> None: ...
+
+
+isolated = App(name="isolated")
+isolated.task(isolation="process")(work)
+ROUTES = isolated.routes()
+
+
 @pytest.fixture
 def app() -> App:
     return App(name="shop")
@@ -32,7 +40,7 @@ def test_by_the_module_that_holds_it(app: App, monkeypatch: pytest.MonkeyPatch) 
     module(monkeypatch, "__main__", shop=app)
     module(monkeypatch, "some.where", other=App(name="shop"), the_app=app)
     monkeypatch.setitem(sys.modules, "odd", object())  # type: ignore[arg-type]
-    assert source_of(app) == app.source == Source("some.where:the_app")
+    assert source_of(app) == Source("some.where:the_app")
 
 
 def test_a_program_that_was_started_as_a_module(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,14 +59,16 @@ def test_nobody_holds_it(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     assert source_of(app) is None
     module(monkeypatch, "__main__", app=app, __spec__=None)  # a prompt
     assert source_of(app) is None
-    assert nursery(None, "sqlite:///shop.db") is None
+    assert nursery(app, ROUTES, None, "sqlite:///shop.db") is None
 
 
 def test_what_a_child_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["", "lib", "/usr/lib"])
     monkeypatch.setattr(sys, "argv", ["run.py", "old"])
-    made = nursery(Source("shop:app", "json"), "sqlite:///shop.db")
+    app = App(name="shop")
+    made = nursery(app, ROUTES, Source("shop:app", "json"), "sqlite:///shop.db")
+    assert nursery(app, app.routes(), Source("shop:app"), "sqlite:///shop.db") is None, "nothing needs a child"
     assert made is not None
     home = made.home
     assert (home.target, home.store, home.log_format, home.parent) == ("shop:app", "sqlite:///shop.db", "json", os.getpid())
