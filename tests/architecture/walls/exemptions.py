@@ -38,6 +38,7 @@ SERVER_TIME: dict[str, str] = {
 SLEEPS: dict[str, str] = {
     "tests/faults/victim.py": "a helper process that has to be caught at work",
     "tests/faults/kills.py": "paces a load of its own; waits by looking",
+    "tests/faults/crowds.py": "paces a load of its own; its slow handler is slow",
     "tests/faults/keeper.py": "a helper process that has to be caught at work",
     "tests/faults/schedules.py": "waits by looking, for other processes",
 }
