@@ -131,7 +131,13 @@ def test_commands_and_their_options_exist(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_option_that_is_named_exists(page: str) -> None:
-    known = frozenset[str]().union(*OPTIONS.values()) | {"--seed", "--schedules", "--keys", "--crowd", "--preload"}  # of the fault tests; of gunicorn
+    known = frozenset[str]().union(*OPTIONS.values()) | {
+        "--seed",
+        "--schedules",
+        "--keys",
+        "--crowd",
+        "--preload",
+    }  # of the fault tests; of gunicorn
     prose = _BLOCK.sub("", text_of(page))
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", prose)) <= known
 
