@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from penstock.testing.conformance.history import HistoryConformance
 from penstock.testing.conformance.joining import JoiningConformance
+from penstock.testing.conformance.limits import LimitConformance
 from penstock.testing.conformance.queue import QueueConformance
 from penstock.testing.conformance.scheduling import SchedulingConformance
 from penstock.testing.conformance.sharing import SharingConformance
@@ -14,6 +15,7 @@ from penstock.testing.conformance.transactions import TransactionConformance
 
 class StoreConformance(
     QueueConformance,
+    LimitConformance,
     HistoryConformance,
     TransactionConformance,
     SharingConformance,
