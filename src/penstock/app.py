@@ -14,8 +14,10 @@ import msgspec
 
 from penstock import config, connect
 from penstock.api import place
+from penstock.api.batchroute import route_of
 from penstock.api.definition import Attachment, Definition, Handled
 from penstock.api.job import Job, plain
+from penstock.api.limits import QueueLimits
 from penstock.api.link import Link
 from penstock.api.options import Using, named
 from penstock.api.route import HandlerRoute, HookRoute
@@ -92,7 +94,7 @@ class App(Router):
         self._lifespan = lifespan
         self._durability: Durability = durability
         self._migrate = migrate
-        self._limits: dict[str, int] = {}
+        self._queues = QueueLimits()
         self._stages: list[Stage] = []
         self._error_hooks: list[Callable[[Delivery, Exception], End]] = []
         self._link = Link(self._open, connect.foreign)
@@ -171,14 +173,18 @@ class App(Router):
 
     # -- what surrounds handlers
 
-    def queue(self, name: str, /, *, max_waiting: int) -> None:
-        """`max_waiting`: while so many wait in this queue, `enqueue` waits up to 5 s for room and then raises QueueFull.
+    def queue(self, name: str, /, *, concurrency: int | None = None, rate: str | None = None, max_waiting: int | None = None) -> None:
+        """Limits of a queue, over all workers and programs of the store; what an operator sets at run time wins.
 
-        Over all programs of the store; what an operator sets at run time wins.
+        `concurrency`: so many of its jobs run at once, at the most; each row of a batch is one. `rate`: how many may start, retries
+        included: `100/s`, `5/min`, `1000/h`, `10/d`. It is a token bucket that holds what a tenth of a second brings, at least one: so in
+        any t seconds at most `rate × t` and that many more start. From a queue with one of these a worker takes only what starts at
+        once, of a key one job at a time. The worker that started last says what they are. `max_waiting`: while so many wait,
+        `enqueue` waits up to 5 s for room and then raises QueueFull. Raises ConfigurationError for what cannot be.
+
+            app.queue("mail", concurrency=50, rate="100/s", max_waiting=1_000_000)
         """
-        if isinstance(max_waiting, bool) or max_waiting < 1:
-            raise ConfigurationError(f"{place.caller()}: queue(max_waiting={max_waiting!r}): a number of jobs, at least 1")
-        self._limits[named(f"{place.caller()}: queue", name)] = max_waiting
+        self._queues.say(f"{place.caller()}: queue", name, concurrency, rate, max_waiting)
 
     def use(self, stage: Stage, /) -> None:
         """Middleware around every handler, the first one outermost; takes effect when a worker starts.
@@ -208,7 +214,7 @@ class App(Router):
         """
         routes: dict[str, Route] = {}
         for definition in self._unique():
-            served: list[Route] = [HandlerRoute(definition)]
+            served: list[Route] = [route_of(definition)]
             if definition.hook is not None:
                 served.append(HookRoute(definition, definition.hook))
             for route in served:
@@ -268,7 +274,7 @@ class App(Router):
     # -- parts
 
     async def _open(self) -> Store:
-        store = connect.make_store(self.found.url, durability=self._durability, signals=self._signals, limits=self._limits)
+        store = connect.make_store(self.found.url, durability=self._durability, signals=self._signals, limits=self._queues.max_waiting)
         try:
             await store.open(migrate=self._migrate)
         except BaseException:
@@ -285,7 +291,8 @@ class App(Router):
         topics = tuple(topic.spec for topic in self.topics().values())
         hooks = tuple(cast("list[Hook]", self._error_hooks))
         nursery = connect.nursery(self, routes, self.source, self.found.url)
-        program = Program(routes, tuple(self._stages), hooks, state, subscriptions, topics, self.schedules(), nursery)
+        limits = self._queues.limits
+        program = Program(routes, tuple(self._stages), hooks, state, subscriptions, topics, self.schedules(), nursery, limits)
         options = msgspec.structs.replace(options, app=options.app or self.name)
         return connect.make_worker(store, program, options, self._signals)
 
