@@ -1,4 +1,4 @@
-"""A worker of a limited queue that says when its jobs begin and end:  limited.py CONCURRENCY [RATE]"""
+"""A worker of a limited queue that says when its jobs begin and end:  limited.py CONCURRENCY [RATE [hang]]"""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ def say(what: str) -> None:
 @app.task(queue="mail")
 async def send(n: int) -> None:
     say("began")
+    if "hang" in sys.argv:
+        await asyncio.Event().wait()
     for _ in range(3):
         await asyncio.sleep(0)
     say("ended")
