@@ -174,15 +174,9 @@ class App(Router):
     # -- what surrounds handlers
 
     def queue(self, name: str, /, *, concurrency: int | None = None, rate: str | None = None, max_waiting: int | None = None) -> None:
-        """Limits of a queue, over all workers and programs of the store; what an operator sets at run time wins.
-
-        `concurrency`: so many of its jobs run at once, at the most; each row of a batch is one. `rate`: how many may start, retries
-        included: `100/s`, `5/min`, `1000/h`, `10/d`. It is a token bucket that holds what a tenth of a second brings, at least one: so in
-        any t seconds at most `rate × t` and that many more start. From a queue with one of these a worker takes only what starts at
-        once, of a key one job at a time. The worker that started last says what they are. `max_waiting`: while so many wait,
-        `enqueue` waits up to 5 s for room and then raises QueueFull. Raises ConfigurationError for what cannot be.
-
-            app.queue("mail", concurrency=50, rate="100/s", max_waiting=1_000_000)
+        """Limits over all workers of the store, by the worker that started last; an operator's win. Raises ConfigurationError.
+        `concurrency`: so many jobs run at once. `rate`: how many start: `100/s`, `5/min`, `1000/h`, `10/d`; burst: a tenth of a second's,
+        at least 1. `max_waiting`: while so many wait, `enqueue` waits up to 5 s, then raises QueueFull.
         """
         self._queues.say(f"{place.caller()}: queue", name, concurrency, rate, max_waiting)
 
@@ -291,8 +285,7 @@ class App(Router):
         topics = tuple(topic.spec for topic in self.topics().values())
         hooks = tuple(cast("list[Hook]", self._error_hooks))
         nursery = connect.nursery(self, routes, self.source, self.found.url)
-        limits = self._queues.limits
-        program = Program(routes, tuple(self._stages), hooks, state, subscriptions, topics, self.schedules(), nursery, limits)
+        program = Program(routes, tuple(self._stages), hooks, state, subscriptions, topics, self.schedules(), nursery, self._queues.limits)
         options = msgspec.structs.replace(options, app=options.app or self.name)
         return connect.make_worker(store, program, options, self._signals)
 

@@ -42,8 +42,7 @@ class BatchRouter(TopicRouter):
             @app.batch_task(size=100)
             async def index(products: list[Product]) -> None: ...
         """
-        batch = batch_of(place.caller(), size, wait)
-        policy = checked_retry("batch_task", retry)
+        batch, policy = batch_of(place.caller(), size, wait), checked_retry("batch_task", retry)
 
         def decorate(function: Handler[list[Row]]) -> Task[[Row], None]:
             signature = read_rows(function, name or name_of(function), locals_of(function))
