@@ -37,7 +37,7 @@ def test_every_line_is_measured(measured: dict[str, Any]) -> None:
 
 def test_rates_stand_beside_the_raw_driver(measured: dict[str, Any]) -> None:
     rates = {name: line for name, line in measured["lines"].items() if LINES[name].raw}
-    assert len(rates) == 12
+    assert len(rates) == 13
     assert all(line["raw"] > 0 and line["ratio"] > 0 and line["raw_is"] for line in rates.values())
 
 

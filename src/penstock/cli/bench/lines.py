@@ -81,6 +81,7 @@ LINES: Mapping[str, Line] = {
     "drain": Line("drain, one worker process", "/s", "rate", _DRAIN, 0, _RELAXED, "claim and settle of 256"),
     "two": Line("drain, two worker processes", "/s", "none", 0, 0, _RELAXED, "claim and settle of 256"),
     "keyed": Line("drain, 1,000 keys", "/s", "rate", 30_000, 0, _RELAXED, "claim and settle of 256"),
+    "batch": Line("drain by a batch handler", "/s", "rate", 120_000, 0, _RELAXED, "claim and settle of 256"),
     "tx": Line("handlers with tx", "/s", "ratio", 0.5, 1, _POWER, "row, follow-up and settle in a transaction each"),
     "lock-queued": Line("others' wait for the write lock, p99", "ms", durability="beside tx: at Penstock's lock"),
     "lock-foreign": Line("the same, not knowing of Penstock", "ms", durability="beside tx: SQLite's busy handler"),

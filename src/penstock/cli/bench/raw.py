@@ -41,7 +41,7 @@ Steps: TypeAlias = Sequence[Step]
 BATCH = 256
 OWNER = 1
 QUEUE = "bench"
-TASKS = ("bench.nothing", "bench.register", "bench.moment")
+TASKS = ("bench.nothing", "bench.together", "bench.register", "bench.moment")
 FACTS = TopicSpec("facts")
 ACCOUNTS = TopicSpec("accounts", versioned=True)
 _BODY = b'{"data":"' + b"x" * 89 + b'"}'

@@ -23,6 +23,7 @@ MEASURES: Mapping[str, Measure] = {
     "drain": draining.drain,
     "two": draining.two,
     "keyed": draining.keyed,
+    "batch": draining.batch,
     "tx": transacting.transactions,
     "lock": transacting.lock,
     "publish": publishing.publish,

@@ -42,6 +42,7 @@ class Share:
         self._gate: Gate | None = None
         self._limited = self._admitted = False
         self._taken = 0.0
+        self._rows = 0
 
     def admit(self, gate: Gate | None, slots: float) -> None:
         """The queue has limits: only what starts at once, and no more than they allow."""
@@ -78,14 +79,17 @@ class Share:
         return None if self._gate is None else self._gate.opens_at
 
     def reach(self, least: int, most: int) -> int:
-        """Rows to look at."""
-        rows = self.room * max(self.batches.values()) if self.batches else self.room
+        """Rows to look at: as if each took a slot, until rows of batches were met, many of which share one. Rows that are looked
+        at in vain are looked at again by the next claim."""
+        used = self._asked - self.room
+        rows = self.room * self._rows / used if self._rows and used > 0 else self.room
         return max(least, min(most, math.ceil(min(rows, self._allowed))))
 
     def take(self, row: Row) -> None:
         if self.plain:
             self.room -= 1
             return
+        self._rows += 1
         part = 1 / self.batches.get(row[TASK], 1)
         self._allowed -= 1
         self._taken += part

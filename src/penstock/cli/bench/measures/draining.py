@@ -44,6 +44,14 @@ def two(bench: Bench) -> Iterable[Sample]:
     yield _sample("two", depth, both, raw)
 
 
+def batch(bench: Bench) -> Iterable[Sample]:
+    """A batch handler that gets up to 256 rows a call, in one process. Raw: as for single jobs."""
+    depth = bench.plan.depth
+    raw = bench.raw("batch", lambda: bench.stores.filled("together", depth), lambda store: script_of_drain(store, depth))
+    one = drained(bench, bench.stores.filled("together", depth), 1, lambda watch: watch.done() >= depth)
+    yield _sample("batch", depth, one, raw)
+
+
 def keyed(bench: Bench) -> Iterable[Sample]:
     """Jobs of a thousand keys, in turn."""
     depth = bench.plan.depth

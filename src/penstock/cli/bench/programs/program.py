@@ -32,6 +32,10 @@ app = App(name="bench")
 async def nothing(data: str) -> None: ...
 
 
+@app.batch_task(size=256, queue="bench")
+async def together(rows: list[str]) -> None: ...
+
+
 @app.task(queue="bench")
 async def register(tx: Transaction, n: int) -> None:
     """A handler as the outbox pattern has it: one row of the user's, one follow-up job."""
@@ -52,6 +56,8 @@ async def fill(task: str, count: int, keys: int) -> Answer:
         numbers = range(first, min(count, first + BATCH))
         if task == "register":
             await app.enqueue_many([register.bind(n) for n in numbers])
+        elif task == "together":
+            await app.enqueue_many([together.bind(PAYLOAD) for _ in numbers])
         else:
             await app.enqueue_many([(keyed[n % keys] if keys else nothing).bind(PAYLOAD) for n in numbers])
     return {}
