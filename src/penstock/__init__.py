@@ -11,19 +11,22 @@ if TYPE_CHECKING:
     from penstock.api.inject import inject
     from penstock.api.job import Job, SyncJob
     from penstock.api.letter import DeadLetter
+    from penstock.api.plan import BoundCall
     from penstock.api.router import Router
     from penstock.api.subscription import Subscription
-    from penstock.api.task import BoundCall, SyncTask, Task
+    from penstock.api.sync import SyncApp
+    from penstock.api.task import SyncTask, Task
     from penstock.api.topic import SyncTopic, Topic
     from penstock.api.transaction import SyncTransaction, Transaction
-    from penstock.app import App, Next, Stage, SyncApp
+    from penstock.app import App, Next, Stage
     from penstock.engine.program import WorkerOptions
     from penstock.engine.worker import Worker
     from penstock.model.delivery import Delivery
-    from penstock.model.job import Status
+    from penstock.model.job import Progress, Status
     from penstock.model.log import Recorded
     from penstock.model.outcome import Committed, Dead, Done, Failed, Failure, Outcome, Released, Snoozed
     from penstock.model.retry import PartialFailure, Reject, Retry, RetryAfter, Snooze
+    from penstock.model.unique import Unique
 else:
     # Type checkers do not see this part, so that they refuse a name that does not exist.
     from collections.abc import Mapping
@@ -35,19 +38,22 @@ else:
         "api.inject": "inject",
         "api.job": "Job SyncJob",
         "api.letter": "DeadLetter",
+        "api.plan": "BoundCall",
         "api.router": "Router",
         "api.subscription": "Subscription",
-        "api.task": "BoundCall SyncTask Task",
+        "api.sync": "SyncApp",
+        "api.task": "SyncTask Task",
         "api.topic": "SyncTopic Topic",
         "api.transaction": "SyncTransaction Transaction",
-        "app": "App Next Stage SyncApp",
+        "app": "App Next Stage",
         "engine.program": "WorkerOptions",
         "engine.worker": "Worker",
         "model.delivery": "Delivery",
-        "model.job": "Status",
+        "model.job": "Progress Status",
         "model.log": "Recorded",
         "model.outcome": "Committed Dead Done Failed Failure Outcome Released Snoozed",
         "model.retry": "PartialFailure Reject Retry RetryAfter Snooze",
+        "model.unique": "Unique",
     }
 
     def __getattr__(name):
@@ -78,6 +84,7 @@ __all__ = [
     "Next",
     "Outcome",
     "PartialFailure",
+    "Progress",
     "Record",
     "Recorded",
     "Reject",
@@ -98,6 +105,7 @@ __all__ = [
     "Task",
     "Topic",
     "Transaction",
+    "Unique",
     "Worker",
     "WorkerOptions",
     "inject",

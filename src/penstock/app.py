@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -16,17 +16,21 @@ from penstock import config, connect
 from penstock.api import place
 from penstock.api.batchroute import route_of
 from penstock.api.definition import Attachment, Definition, Handled
+from penstock.api.gathering import gather
 from penstock.api.job import Job, plain
 from penstock.api.limits import QueueLimits
 from penstock.api.link import Link
 from penstock.api.options import Using, named
+from penstock.api.plan import BoundCall
 from penstock.api.route import HandlerRoute, HookRoute
 from penstock.api.router import Router
 from penstock.api.subscription import SubscriptionDefinition
-from penstock.api.task import BoundCall, Task, enqueue_many, enqueue_now
-from penstock.api.transaction import SyncTransaction, SyncTransactionBlock, Transaction, TransactionBlock
+from penstock.api.sync import SyncApp
+from penstock.api.task import Task, enqueue_many
+from penstock.api.transaction import Transaction, TransactionBlock
 from penstock.engine.program import Hook, Program, WorkerOptions
 from penstock.errors import ConfigurationError, NotFound
+from penstock.model.clock import Duration
 from penstock.model.delivery import Delivery
 from penstock.model.message import MAX_BODY
 from penstock.model.outcome import Outcome
@@ -171,6 +175,14 @@ class App(Router):
         """A handle for a job whose id is known. Its result comes as plain JSON values."""
         return Job(id, self._link, plain, created=False, uncommitted=True)
 
+    async def gather(self, jobs: Iterable[Job[R]], /, *, timeout: Duration | None = None) -> list[R]:
+        """The results of all these jobs, in their order. Raises what `Job.result` raises for the first that fails, at once: the other
+        jobs go on, nobody waits for them any more. TimeoutError after `timeout` seconds.
+
+            totals = await app.gather(await app.enqueue_many(count_words.bind(page) for page in pages), timeout=60)
+        """
+        return await gather(jobs, timeout)
+
     # -- what surrounds handlers
 
     def queue(self, name: str, /, *, concurrency: int | None = None, rate: str | None = None, max_waiting: int | None = None) -> None:
@@ -306,27 +318,6 @@ class App(Router):
 
     def _unique(self) -> list[Handled]:
         return list({id(definition): definition for definition in self.definitions().values()}.values())
-
-
-class SyncApp:
-    """An `App` for code without an event loop. Blocks the calling thread."""
-
-    __slots__ = ("_link",)
-
-    def __init__(self, link: Link) -> None:
-        self._link = link
-
-    def enqueue_many(self, calls: Iterable[BoundCall[R]], /) -> list[Job[R]]:
-        """As `App.enqueue_many`."""
-        return enqueue_now(list(calls), "await app.enqueue_many(…)")
-
-    def transaction(self) -> AbstractContextManager[SyncTransaction]:
-        """As `App.transaction`."""
-        return SyncTransactionBlock(self._link)
-
-    def close(self) -> None:
-        """As `App.close`."""
-        self._link.close_now()
 
 
 def load_app(target: str) -> App:

@@ -106,6 +106,25 @@ async def test_a_handler_has_its_context_in_the_child(apart: Any, name: str) -> 
     assert again.headers == {}
 
 
+async def test_progress_and_chains_cross_into_the_child(apart: Any, lines: list[Line]) -> None:
+    work, go, _ = lines
+    async with apart.app.worker(TWO) as worker:
+        then = apart.render.using(id="rendered").bind(str(work.path), str(go.path))
+        await apart.facts.using(then=then).enqueue(7)
+        pid = await work.pid()
+        rendering = apart.app.job("rendered")
+
+        async def told() -> bool:
+            return await rendering.progress() is not None
+
+        await until(apart.app, told)
+        progress = await rendering.progress()
+        assert (progress.fraction, progress.note) == (0.5, f"in {pid}")
+        await asyncio.to_thread(go.path.write_text, "go")
+        assert (await rendering.result(timeout=PATIENCE))["number"] == 7
+        await worker.idle()
+
+
 async def test_results(apart: Any) -> None:
     async with apart.app.worker(TWO):
         assert await (await apart.nothing.enqueue()).result(timeout=PATIENCE) is None

@@ -24,7 +24,7 @@ from typing_ok import (
     sync_prices,
 )
 
-from penstock import App, Context, DeadLetter, Delivery, Job, Retry, inject
+from penstock import App, Context, DeadLetter, Delivery, Job, Retry, Unique, inject
 
 
 async def wrong_arguments() -> None:
@@ -76,6 +76,10 @@ async def wrong_results() -> None:
 
 async def wrong_calls() -> None:
     app.sync.enqueue_many([cleanup])  # type: ignore[arg-type]
+    await app.gather([cleanup.bind()])  # type: ignore[arg-type]
+    build_report.using(unique="report")  # type: ignore[arg-type]
+    build_report.using(unique=Unique("report", until="started"))  # type: ignore[arg-type]
+    build_report.using(then=cleanup)  # type: ignore[arg-type]
     await app.enqueue_many([cleanup])  # type: ignore[arg-type]
     async with app.transaction() as tx:
         await tx.execute("delete from cart", {"id": 1})  # type: ignore[call-arg]

@@ -23,6 +23,7 @@ from penstock import (
     Job,
     Outcome,
     PartialFailure,
+    Progress,
     Reject,
     Released,
     Retry,
@@ -32,6 +33,7 @@ from penstock import (
     Snoozed,
     Task,
     Transaction,
+    Unique,
     inject,
 )
 
@@ -98,6 +100,8 @@ async def send_welcome_email(user_id: int, address: str) -> None: ...
 
 @app.task(queue="reports", isolation="thread", name="report", aliases=["old_report"])
 def build_report(ctx: Context, month: str) -> str:
+    ctx.progress(0.4, "rendering")
+    assert_type(ctx.previous, Any)
     return f"{month}-{ctx.attempt}-{ctx.job_id}-{ctx.cancelled}-{ctx.headers.get('x')}"
 
 
@@ -234,6 +238,12 @@ async def jobs(user_ids: list[int]) -> None:
     app.schedule(later.bind("2024-01"), name="monthly", cron="0 3 1 * *", tz="Europe/Berlin", missed="once")
     mail.schedule(build_report.bind("2024-01"), name="often", every=timedelta(minutes=5), missed="skip")
     assert_type(await app.job("r-1").result(), Any)
+    unique = Unique("report:2024-01", until="start", window=timedelta(hours=1))
+    chained = build_report.using(unique=unique, then=audit_attempt.using(then=cleanup.bind()).bind({"any": "thing"}))
+    assert_type(await chained.enqueue("2024-01"), Job[str])
+    assert_type(await app.gather([await build_report.enqueue("2024-01")], timeout=10), list[str])
+    assert_type(await app.gather(await app.enqueue_many([charge.bind("o-1", cents=1)])), list[int])
+    assert_type(await (await build_report.enqueue("2024-01")).progress(), Progress | None)
     async with app.transaction() as tx:
         await build_report.using(tx=tx).enqueue("2024-01")
         with sqlite3.connect("shop.db") as connection:
@@ -244,6 +254,8 @@ def jobs_from_flask() -> None:
     job = build_report.sync.enqueue("2024-01")
     assert_type(job, Job[str])
     assert_type(job.sync.result(timeout=10), str)
+    assert_type(job.sync.progress(), Progress | None)
+    assert_type(app.sync.gather([job], timeout=timedelta(minutes=1)), list[str])
     assert_type(job.sync.cancel(), Literal["cancelled", "requested", "ended"])
     assert_type(app.sync.enqueue_many([cleanup.bind()]), list[Job[None]])
     with app.sync.transaction() as tx:

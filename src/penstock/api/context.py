@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import msgspec
+
+from penstock.errors import ResultUnavailable
+from penstock.model.message import Options, decode_options
+from penstock.model.retry import writable
 from penstock.ports.handler import Cancellation, Scope
 
 if TYPE_CHECKING:
@@ -13,6 +18,10 @@ if TYPE_CHECKING:
     State = typing_extensions.TypeVar("State", default=object)  # bare `Context` stays exact; needs no dependency at run time
 else:
     State = TypeVar("State")
+
+
+_LONGEST_NOTE = 500
+"""Characters."""
 
 
 class Context(Generic[State]):
@@ -26,7 +35,7 @@ class Context(Generic[State]):
             await ctx.state.client.charge(order_id, idempotency_key=ctx.job_id)
     """
 
-    __slots__ = ("_attempt", "_cancellation", "_headers", "_job_id", "_job_ids", "_state")
+    __slots__ = ("_attempt", "_cancellation", "_headers", "_job_id", "_job_ids", "_previous", "_report", "_state")
 
     def __init__(
         self,
@@ -37,13 +46,18 @@ class Context(Generic[State]):
         attempt: int = 1,
         headers: Mapping[str, str] | None = None,
         cancellation: Cancellation | None = None,
+        previous: Any = None,
+        report: Callable[[float, str], None] | None = None,
     ) -> None:
+        """`report` is told what `progress` is told."""
         self._state = state
         self._job_id = job_id
         self._job_ids = tuple(job_ids) or (job_id,)
         self._attempt = attempt
         self._headers = headers or {}
         self._cancellation = cancellation
+        self._previous = previous
+        self._report = report
 
     @property
     def state(self) -> State:
@@ -75,9 +89,51 @@ class Context(Generic[State]):
         """The job was cancelled, timed out, or its worker stops: a `def` handler should look now and then, and return."""
         return self._cancellation is not None and self._cancellation.is_set()
 
+    @property
+    def previous(self) -> Any:
+        """The result of the job before this one in its chain (`using(then=…)`), as plain JSON values; None without one.
+
+        Raises ResultUnavailable: it was done, and its result could not be kept.
+        """
+        previous = self._previous
+        return previous.value() if isinstance(previous, Previous) else previous
+
+    def progress(self, fraction: float, note: str = "") -> None:
+        """Say how far this run is: `fraction` from 0 to 1, and a few words (cut after 500 characters). On any thread; never waits.
+
+        Kept in the store at most once a second, the latest one then; seen by `job.progress()` and `penstock jobs show`. What is said in
+        the last second before the end may not be kept. Raises ValueError.
+        """
+        _check_progress(fraction, note)
+        if self._report is not None:
+            self._report(float(fraction), writable(note[:_LONGEST_NOTE]))
+
+
+def _check_progress(fraction: Any, note: Any) -> None:
+    if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0 <= fraction <= 1:
+        raise ValueError(f"ctx.progress({fraction!r}): a number from 0 to 1")
+    if not isinstance(note, str):
+        raise ValueError(f"ctx.progress(note={note!r}): a text")
+
+
+class Previous:
+    """A result that is decoded when it is asked for."""
+
+    __slots__ = ("_options",)
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+
+    def value(self) -> Any:
+        options = self._options
+        if options.missing is not None:
+            raise ResultUnavailable(f"ctx.previous: job {options.after} is done; its result was not kept: {options.missing}")
+        return msgspec.json.decode(options.previous) if options.previous else None
+
 
 def context_of(scope: Scope) -> Context[object]:
     delivery = scope.delivery
+    options = delivery.options
     return Context(
         scope.state,
         job_id=delivery.job_id,
@@ -85,4 +141,6 @@ def context_of(scope: Scope) -> Context[object]:
         attempt=delivery.attempt,
         headers=delivery.headers,
         cancellation=scope.cancellation,
+        previous=None if options is None else Previous(decode_options(options)),
+        report=scope.report,
     )

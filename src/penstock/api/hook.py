@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from penstock.api import place
 from penstock.api.letter import DeadLetter
 from penstock.errors import ConfigurationError
 
 End: TypeAlias = Coroutine[Any, Any, None] | None
+OnDead = TypeVar("OnDead", bound=Callable[[DeadLetter], End])
 
 
 class Hook:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -11,14 +12,14 @@ import msgspec
 from penstock.api.link import Link
 from penstock.errors import JobCancelled, JobFailed, NotFound, PayloadError, ResultExpired, ResultUnavailable
 from penstock.model.clock import Duration, seconds
-from penstock.model.job import ENDED, Cancelled, JobView, Status
+from penstock.model.job import ENDED, Cancelled, JobView, Progress, Status
 from penstock.ports.store import Store
 
 R_co = TypeVar("R_co", covariant=True)
 
-_FIRST_LOOK = 0.005
-_LONGEST_REST = 0.2
-"""Seconds between two looks at a job that somebody waits for."""
+_FIRST_REST = 0.02
+_LONGEST_REST = 1.0
+"""Seconds between two looks at a job that somebody waits for, in case that nobody tells him."""
 
 
 def plain(body: bytes | None) -> Any:
@@ -29,7 +30,8 @@ def plain(body: bytes | None) -> Any:
 class Job(Generic[R_co]):
     """A handle: cheap, without a connection of its own. `task.enqueue` returns one; `app.job(id)` makes one for a known id.
 
-    `created` is False when the id given with `using(id=…)` was known already: nothing was stored, and this is the first one.
+    `created` is False when the id given with `using(id=…)` was known already, or the name of `using(unique=…)` was held: nothing was
+    stored, and this is the job that is there.
 
         job = await build_report.enqueue("2024-01")
         path = await job.result(timeout=60)
@@ -72,18 +74,34 @@ class Job(Generic[R_co]):
         """`cancelled`: it will never run. `requested`: it runs, and was told. `ended`: too late. Raises NotFound."""
         return await self._link.run(lambda store: store.queue.cancel(self.id))
 
+    async def progress(self) -> Progress | None:
+        """What its handler said last by `ctx.progress`, at most a second ago while it runs; None: nothing. Raises NotFound.
+
+        After a failed attempt that is what the failed one said, until the next one says something.
+        """
+        return (await self._link.run(self._view)).progress
+
     async def _ended(self, store: Store) -> JobView:
-        rest = _FIRST_LOOK
-        seen = not self._uncommitted
-        while True:
-            view = await store.inspect.job(self.id)
-            if view is None:
-                raise ResultExpired(f"job {self.id} is no longer in the history") if seen else self._missing()
-            if view.status in ENDED:
-                return view
-            seen = True
-            await asyncio.sleep(rest)
-            rest = min(rest * 1.5, _LONGEST_REST)
+        view = await self._look(store, seen=not self._uncommitted)
+        if view.status in ENDED:
+            return view
+        async with store.follow.watch(self.id) as told:
+            rest = _FIRST_REST
+            while True:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(rest):
+                        await told.wait()
+                told.clear()
+                view = await self._look(store, seen=True)
+                if view.status in ENDED:
+                    return view
+                rest = min(rest * 2, _LONGEST_REST)
+
+    async def _look(self, store: Store, *, seen: bool) -> JobView:
+        view = await store.inspect.job(self.id)
+        if view is None:
+            raise ResultExpired(f"job {self.id} is no longer in the history") if seen else self._missing()
+        return view
 
     async def _view(self, store: Store) -> JobView:
         view = await store.inspect.job(self.id)
@@ -133,6 +151,11 @@ class SyncJob(Generic[R_co]):
                 return await job._ended(store)  # pyright: ignore[reportPrivateUsage]
 
         return job._outcome(job._link.call(wait, "await job.result()"))  # pyright: ignore[reportPrivateUsage]
+
+    def progress(self) -> Progress | None:
+        """As `Job.progress`."""
+        job = self._job
+        return job._link.call(job._view, "await job.progress()").progress  # pyright: ignore[reportPrivateUsage]
 
     def status(self) -> Status:
         """As `Job.status`."""

@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol, cast
 
 import msgspec
 
 from penstock.api.joining import AMBIENT, Connection
+from penstock.api.link import Link
 from penstock.errors import ConfigurationError, PayloadTooLarge
+from penstock.model.chain import Successor
 from penstock.model.clock import Clock, Duration, from_datetime, micros, seconds
 from penstock.model.ids import is_name
-from penstock.model.message import DEFAULT_PRIORITY, Options
+from penstock.model.message import DEFAULT_PRIORITY, Options, raw
 from penstock.model.retry import Retry
+from penstock.model.unique import Hold, Unique
 
 MAX_HEADERS = 16 * 1024
 """Bytes of a message's encoded headers."""
+
+
+class Bound(Protocol):
+    """A call that is enqueued when another job is done."""
+
+    @property
+    def link(self) -> Link: ...
+
+    @property
+    def links(self) -> int:
+        """Jobs in the chain that begins with it."""
+        ...
+
+    def successor(self, next_id: Callable[[], str]) -> Successor: ...
 
 
 _TASKS_OWN = Options()
@@ -39,14 +56,19 @@ class Using:
     tx: Connection | None = AMBIENT
     headers: bytes | None = None
     policy: Options = _TASKS_OWN
+    unique: Unique | None = None
+    then: Bound | None = None
 
     @property
     def timed(self) -> bool:
         return not (self.delay is None and self.at is None and self.lifetime is None and self.expires is None)
 
-    @property
-    def options(self) -> bytes | None:
-        return None if self.policy == _TASKS_OWN else msgspec.json.encode(self.policy)
+    def options(self, hold: Hold | None, then: Successor | None) -> bytes | None:
+        """As they are kept with the message."""
+        chosen = self.policy if hold is None else msgspec.structs.replace(self.policy, unique=hold)
+        if then is not None:
+            chosen = msgspec.structs.replace(chosen, then=raw(msgspec.json.encode(then)))
+        return None if chosen == _TASKS_OWN else msgspec.json.encode(chosen)
 
     def due(self, clock: Clock) -> int | None:
         return self.at if self.delay is None else clock.now() + self.delay
@@ -77,6 +99,11 @@ class Using:
         if key is not None:
             chosen = replace(chosen, key=named("using(key=…)", key))
         return chosen if id is None else replace(chosen, id=named("using(id=…)", id))
+
+    def named(self, unique: Unique | None, then: Bound | None) -> Using:
+        if unique is not None and not isinstance(cast(object, unique), Unique):
+            raise ConfigurationError(f"using(unique={unique!r}): pass a Unique, e.g. Unique('welcome:7')")
+        return replace(self, unique=unique or self.unique, then=then or self.then)
 
     def through(self, tx: Connection | None, headers: bytes | None) -> Using:
         return replace(self, tx=tx, headers=headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ from msgspec import Struct
 from penstock.api.joining import AMBIENT
 from penstock.api.link import Link
 from penstock.api.options import Using, named
-from penstock.api.task import BoundCall
+from penstock.api.plan import BoundCall
 from penstock.errors import ConfigurationError, PenstockError
 from penstock.model.clock import micros
 from penstock.model.schedule import POLICIES, Missed, Schedule, Template, Timing
@@ -71,11 +72,18 @@ def _check_options(where: str, using: Using) -> None:
         "id": using.id is not None,
         "tx": using.tx is not AMBIENT and using.tx is not None,
         "expires": using.expires is not None,
+        "then": using.then is not None,
     }
     for option, given in wrong.items():
         if given:
-            advice = "give it as a length of time" if option == "expires" else "its jobs are put when its slots come"
+            advice = _ADVICE.get(option, "its jobs are put when its slots come")
             raise ConfigurationError(f"{where}: the call has using({option}=…): {advice}")
+
+
+_ADVICE: Mapping[str, str] = {
+    "expires": "give it as a length of time",
+    "then": "a chain has ids of its own; begin it in the handler",
+}
 
 
 def _timing(where: str, cron: object, every: object, tz: object) -> Timing:

@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import overload
 
 from penstock.api import place
+from penstock.api.plan import BoundCall
 from penstock.api.schedule import declare
-from penstock.api.task import BoundCall
 from penstock.api.topicrouter import TopicRouter
 from penstock.model.schedule import Missed
 
@@ -39,7 +39,7 @@ class ScheduleRouter(TopicRouter):
         priority, headers, retry, timeout, and `expires` as a length of time.
 
         Raises ConfigurationError naming the place: for a bad cron, an unknown zone, `every` not above 0, a name that exists,
-        and a call with `delay`, `at`, `id` or `tx`.
+        and a call with `delay`, `at`, `id`, `tx` or `then`.
 
             app.schedule(cleanup.bind(), name="nightly-cleanup", cron="0 3 * * *", tz="Europe/Berlin", missed="once")
         """

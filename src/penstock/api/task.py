@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -10,116 +9,22 @@ from typing import Any, Generic, ParamSpec, TypeVar
 import msgspec
 
 from penstock.api.definition import Definition
-from penstock.api.hook import End, Hook
+from penstock.api.hook import Hook, OnDead
 from penstock.api.inject import Provider, provide
 from penstock.api.job import Job
 from penstock.api.joining import AMBIENT, Ambient, Connection, alone, joins, put, put_now
-from penstock.api.letter import DeadLetter
 from penstock.api.link import Link
 from penstock.api.options import Using, encoded_headers
+from penstock.api.plan import BoundCall, Deferred, Packed, Plan, following
 from penstock.errors import ConfigurationError, PayloadError
-from penstock.model.clock import Clock, Duration
-from penstock.model.message import Message, Placed
+from penstock.model.clock import Duration
+from penstock.model.message import Placed
 from penstock.model.retry import Retry
+from penstock.model.unique import Unique
 
 P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
-OnDead = TypeVar("OnDead", bound=Callable[[DeadLetter], End])
-
-
-class Plan:
-    """A task with the options of its calls, ready to make messages: everything that can be known before is known."""
-
-    __slots__ = (
-        "_fixed",
-        "_given",
-        "_headers",
-        "_key",
-        "_options",
-        "_priority",
-        "_queue",
-        "_task",
-        "_timed",
-        "link",
-        "pack",
-        "result",
-        "tx",
-        "using",
-    )
-
-    def __init__(self, definition: Definition, using: Using) -> None:
-        self.using = using
-        self.link: Link = definition.attached.link
-        self.pack = definition.codec.pack
-        self.result = definition.result
-        self.tx = using.tx
-        self._task = definition.wire
-        self._queue = definition.wire_queue
-        self._headers = using.headers
-        self._options = using.options
-        self._key = using.key
-        self._priority = using.priority
-        self._fixed = using.id
-        self._given = using.id is not None
-        self._timed = using.timed
-
-    def message(self, body: bytes, next_id: Callable[[], str], clock: Clock) -> Message:
-        due = self.using.due(clock) if self._timed else None
-        end = self.using.end(clock) if self._timed else None
-        id = self._fixed or next_id()
-        return Message(
-            id, self._queue, self._task, body, self._headers, self._options, self._key, self._priority, due, end, self._given
-        )  # fmt: skip
-
-
-class BoundCall(ABC, Generic[R_co]):
-    """A task with its arguments, checked and encoded, and its options; not yet enqueued. For `app.enqueue_many`, `app.schedule`.
-
-    Of a task whose router is in no app yet the arguments are checked when the call is used.
-    """
-
-    __slots__ = ()
-
-    @property
-    @abstractmethod
-    def chosen(self) -> Using: ...
-
-    @abstractmethod
-    def packed(self) -> Packed[R_co]:
-        """Checked and encoded. Errors as in `Task.enqueue`."""
-
-
-class Packed(BoundCall[R_co]):
-    __slots__ = ("body", "plan")
-
-    def __init__(self, plan: Plan, body: bytes) -> None:
-        self.plan = plan
-        self.body = body
-
-    @property
-    def chosen(self) -> Using:
-        return self.plan.using
-
-    def packed(self) -> Packed[R_co]:
-        return self
-
-
-class _Deferred(BoundCall[R_co]):
-    """Its router is in no app yet: nothing is known of names and limits."""
-
-    def __init__(self, definition: Definition, using: Using, pack: Callable[[Plan], bytes]) -> None:
-        self._definition = definition
-        self._using = using
-        self._pack = pack
-
-    @property
-    def chosen(self) -> Using:
-        return self._using
-
-    def packed(self) -> Packed[R_co]:
-        plan = Plan(self._definition, self._using)
-        return Packed(plan, self._pack(plan))
 
 
 class Task(Generic[P, R_co]):
@@ -192,7 +97,7 @@ class Task(Generic[P, R_co]):
         """Check and encode a call for later: `app.enqueue_many(task.bind(i) for i in …)`. Errors as in `enqueue`."""
         if (plan := self._plan) is None:
             if self._definition.owner.attachment() is None:
-                return _Deferred(self._definition, self._using, lambda later: later.pack(args, kwargs))
+                return Deferred(self._definition, self._using, lambda later: later.pack(args, kwargs))
             plan = self._prepare()
         return Packed(plan, plan.pack(args, kwargs))
 
@@ -219,6 +124,8 @@ class Task(Generic[P, R_co]):
         headers: Mapping[str, str] | None = None,
         retry: Retry | None = None,
         timeout: Duration | None = None,
+        unique: Unique | None = None,
+        then: BoundCall[Any] | None = None,
     ) -> Task[P, R_co]:
         """The same task with options for its calls; later options win over earlier ones.
 
@@ -226,9 +133,11 @@ class Task(Generic[P, R_co]):
         expired. `priority` 0 to 9, 9 first, 4 unless said. `key`: jobs of one key in one queue run one at a time, in order.
         `id`: a second enqueue of it is the first one, while ids are remembered. `tx`: the transaction to join (a Transaction, a
         sqlite3.Connection, a SQLAlchemy Session or AsyncSession); None: none, also inside a handler with `tx`. `headers`: strings
-        that travel with it. `retry` (without give_up), `timeout`: instead of the task's. Raises ConfigurationError.
+        that travel with it. `retry` (without give_up), `timeout`: instead of the task's. `unique`: while a job of this task holds
+        that name, `enqueue` returns it, with `created` False. `then`: a bound call that is enqueued when this one is done, in the
+        same transaction, and finds its result as `ctx.previous`; not if it ends otherwise. Raises ConfigurationError.
         """
-        using = self._using.when(delay, at).until(expires).placed(priority, key, id).tried(retry, timeout)
+        using = self._using.when(delay, at).until(expires).placed(priority, key, id).tried(retry, timeout).named(unique, following(then))
         raw = encoded_headers(headers)
         using = using.through(using.tx if isinstance(tx, Ambient) else tx, using.headers if raw is None else raw)
         return Task(self._definition, using.checked())

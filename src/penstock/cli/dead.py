@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import click
 import msgspec
 
+from penstock.cli import exits
 from penstock.cli.bundle import Decorator, bundled
 from penstock.cli.facts import letter_facts
 from penstock.cli.filters import hint_unknown, parse_where
 from penstock.cli.finding import Place, in_store
 from penstock.cli.groups import Commands
 from penstock.cli.jobs import show_job
+from penstock.cli.refused import held_back
 from penstock.cli.tables import Column, note, show_json, show_table
 from penstock.cli.words import count, relative, utc
 from penstock.errors import NotFound
@@ -139,19 +141,28 @@ class _Verb:
 def _move(place: Place, order: _Order, verb: _Verb) -> None:
     where = order.where()
 
-    async def work(store: Store) -> tuple[int, list[str]]:
+    async def work(store: Store) -> _Outcome:
         number = await store.inspect.count_letters(where)
         if not number:
             await hint_unknown(store, where)
         if order.dry_run or not number:
-            return number, []
+            return _Outcome(number, [], [])
         note(f"{count(number, 'dead letter')} to {verb.name}")
         if not (verb.sure or order.yes):
             _confirm(verb.name, number)
-        return number, await _apply(store, where, number, verb)
+        moved = await _apply(store, where, number, verb)
+        return _Outcome(number, moved, await held_back(store, where) if len(moved) < number else [])
 
-    number, moved = place.run(work)
-    _tell(place, order, verb, number, moved)
+    _tell(place, order, verb, place.run(work))
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    number: int
+    """Letters that matched."""
+    moved: Sequence[str]
+    held: Sequence[tuple[str, str]]
+    """Those whose unique names are others', and why."""
 
 
 def _confirm(verb: str, number: int) -> None:
@@ -174,15 +185,20 @@ async def _apply(store: Store, where: JobFilter, number: int, verb: _Verb) -> li
     return moved
 
 
-def _tell(place: Place, order: _Order, verb: _Verb, number: int, moved: Sequence[str]) -> None:
-    missing = [id for id in order.ids if id not in moved] if not order.dry_run else []
+def _tell(place: Place, order: _Order, verb: _Verb, outcome: _Outcome) -> None:
+    number, moved, held = outcome.number, outcome.moved, dict(outcome.held)
+    missing = [id for id in order.ids if id not in moved and id not in held] if not order.dry_run else []
     if place.as_json:
-        show_json({"matching": number, verb.done: list(moved), "dry_run": order.dry_run, "missing": missing})
+        show_json({"matching": number, verb.done: list(moved), "dry_run": order.dry_run, "missing": missing, "held_back": held})
     elif order.dry_run or not number:
         click.echo(f"{count(number, 'dead letter')} match" + ("es" if number == 1 else ""))
     else:
         for id in moved:
             click.echo(id)
         note(f"{verb.done} {count(len(moved), 'dead letter')}")
+    for id, why in held.items():
+        note(f"{id}: {why}")
     if missing:
         raise NotFound(f"not among the dead letters: {', '.join(missing)}")
+    if held:
+        raise click.exceptions.Exit(exits.FAILED)

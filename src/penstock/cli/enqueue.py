@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from penstock.api.job import Job
-from penstock.api.task import BoundCall, Task
+from penstock.api.plan import BoundCall
+from penstock.api.task import Task
 from penstock.app import App
 from penstock.cli import apps
 from penstock.cli.bundle import bundled

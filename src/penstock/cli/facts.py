@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from penstock.cli.words import iso, value
-from penstock.model.job import Attempt, DeadLetterView, JobView
+from penstock.model.job import Attempt, DeadLetterView, JobView, Progress
 from penstock.model.outcome import Failure
 
 
@@ -24,6 +24,10 @@ def job_facts(job: JobView) -> dict[str, Any]:
         "expires": iso(job.expires),
         "worker": job.worker,
         "cancel_requested": job.cancel_requested,
+        "progress": _progress(job.progress),
+        "unique": None if job.unique is None else {"name": job.unique.name, "until": job.unique.until, "holder": job.unique.holder},
+        "previous": job.previous,
+        "next": job.next,
         "arguments": value(job.body),
         "headers": value(job.headers),
     }
@@ -52,6 +56,10 @@ def letter_facts(letter: DeadLetterView) -> dict[str, Any]:
 
 def letter_history(letter: DeadLetterView) -> dict[str, Any]:
     return {"history": [_attempt(each) for each in letter.history]}
+
+
+def _progress(progress: Progress | None) -> dict[str, Any] | None:
+    return None if progress is None else {"fraction": progress.fraction, "note": progress.note, "at": iso(progress.told)}
 
 
 def _attempt(each: Attempt) -> dict[str, Any]:

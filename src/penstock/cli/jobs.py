@@ -15,6 +15,7 @@ from penstock.cli.filters import hint_unknown, known_tasks
 from penstock.cli.finding import Place, in_store
 from penstock.cli.groups import Commands
 from penstock.cli.page import job_page, unroutable
+from penstock.cli.refused import held_by_another
 from penstock.cli.tables import Column, note, show_json, show_table
 from penstock.cli.words import count, relative, utc
 from penstock.errors import NotFound
@@ -144,8 +145,9 @@ async def _retry(store: Store, id: str) -> _Told:
         case None:
             return _Told(id, "no such job", ok=False)
         case "dead" | "delayed" | "retrying":
-            moved = await store.queue.replay([id])
-            return _Told(id, "retried", ok=True) if moved else _Told(id, "somebody else moved it meanwhile", ok=False)
+            if await store.queue.replay([id]):
+                return _Told(id, "retried", ok=True)
+            return _Told(id, await held_by_another(store, id) or "somebody else moved it meanwhile", ok=False)
         case status:
             return _Told(id, f"{status}: only what is dead, delayed or waits for a retry can be run again", ok=False)
 

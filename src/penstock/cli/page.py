@@ -9,7 +9,7 @@ import click
 
 from penstock.cli.words import length, moment, near, relative, value
 from penstock.model.clock import SECOND
-from penstock.model.job import Attempt, DeadLetterView, JobView
+from penstock.model.job import Attempt, DeadLetterView, JobView, UniqueView
 from penstock.model.outcome import Failure
 
 _LABEL = 12
@@ -19,6 +19,7 @@ def job_page(job: JobView, letter: DeadLetterView | None, tasks: set[str], pause
     sections = [
         list(_identity(job, letter, tasks, paused, now)),
         list(_times(job, now)),
+        list(_ties(job)),
         list(_values("arguments", job.body)),
         list(_values("headers", job.headers)),
         list(_result(job)),
@@ -70,6 +71,25 @@ def _times(job: JobView, now: int) -> Iterator[str]:
         yield _line("running for", length((now - job.started) / SECOND))
     counted = f"{job.attempt}" + (f", and {job.deaths} workers died under it" if job.deaths else "")
     yield _line("attempts", counted)
+    if job.progress is not None:
+        note = f", {job.progress.note}" if job.progress.note else ""
+        yield _line("progress", f"{job.progress.fraction:.0%}{note} ({relative(job.progress.told, now)})")
+
+
+def _ties(job: JobView) -> Iterator[str]:
+    """What other jobs have to do with it."""
+    if job.unique is not None:
+        yield _line("unique", f"{job.unique.name}, until {job.unique.until}, {_holder(job.unique, job.id)}")
+    if job.previous is not None:
+        yield _line("previous", job.previous)
+    if job.next is not None:
+        yield _line("next", job.next + ("" if job.status == "done" else ", when this one is done"))
+
+
+def _holder(unique: UniqueView, job: str) -> str:
+    if unique.holder is None:
+        return "free now"
+    return "held by this job" if unique.holder == job else f"held by job {unique.holder}"
 
 
 def _values(title: str, body: bytes | None) -> Iterator[str]:

@@ -30,7 +30,7 @@ class Line:
         self._recall = Recall(duty, self._runner, table, self._workshop.stands)
         self._over = False
         scouts = [] if duty.options.queues else [Scout(store.leases, duty.incarnation, self._adopt, duty.ties)]
-        self._supervisor = Supervisor([self._settler, self._recall, self._claimer, *scouts])
+        self._supervisor = Supervisor([self._settler, self._workshop.reporter, self._recall, self._claimer, *scouts])
 
     @property
     def released(self) -> int:

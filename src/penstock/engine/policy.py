@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
 from msgspec import Struct
 
 from penstock.model.delivery import Delivery
-from penstock.model.message import Options
+from penstock.model.message import decode_options
 from penstock.model.retry import Retry
 from penstock.ports.handler import Route
-
-_options = msgspec.json.Decoder(Options)
 
 
 class Policy(Struct, frozen=True):
@@ -29,14 +26,14 @@ def policy_of(route: Route) -> Policy:
 
 
 def timeout_of(policy: Policy, delivery: Delivery) -> float | None:
-    own = _overrides(delivery).timeout
+    own = decode_options(delivery.options).timeout
     return policy.timeout if own is None else own
 
 
 def retry_of(policy: Policy, delivery: Delivery) -> Retry:
     if delivery.options is None:
         return policy.retry
-    own, task = _overrides(delivery), policy.retry
+    own, task = decode_options(delivery.options), policy.retry
     return Retry(
         attempts=task.attempts if own.attempts is None else own.attempts,
         first=task.first if own.first is None else own.first,
@@ -44,11 +41,3 @@ def retry_of(policy: Policy, delivery: Delivery) -> Retry:
         limit=task.limit if own.limit is None else own.limit,
         give_up=task.give_up,
     )
-
-
-def _overrides(delivery: Delivery) -> Options:
-    """Options were checked when they were written; if they cannot be read all the same, the task's own policy holds."""
-    try:
-        return _options.decode(delivery.options or b"{}")
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return Options()

@@ -28,6 +28,8 @@ class Workshop:
         self._places = Places(duty, self.table)
         self.stands = self._places.stands
         kit = kit_of(duty, self.table, settler)
+        self.reporter = kit.reporter
+        self._places.processes.told = kit.reporter.add
         who = carriers(duty.program, kit, self._places, Gather(duty.program.routes, loop))
         self.runner = Runner(who, kit, slots, min(slots, MOST_AHEAD))
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from penstock.model.clock import to_datetime
 from penstock.model.outcome import Failure
+from penstock.model.unique import Until
 
 Status: TypeAlias = Literal["waiting", "delayed", "retrying", "running", "done", "dead", "cancelled", "expired", "unroutable"]
 """`waiting` may start now or waits behind its key; `unroutable`: waiting, and no live worker knows its task."""
@@ -27,6 +30,28 @@ class Attempt(Struct, frozen=True):
     """µs."""
     worker: str | None = None
     error: Failure | None = None
+
+
+class Progress(Struct, frozen=True):
+    """How far a handler said it was: `fraction` from 0 to 1, and a few words."""
+
+    fraction: float
+    note: str
+    told: int
+    """µs of the store's clock."""
+
+    @property
+    def at(self) -> datetime:
+        """When it was written, an aware UTC datetime."""
+        return to_datetime(self.told)
+
+
+class UniqueView(Struct, frozen=True):
+    """The unique name of a job. `holder`: the job that holds it now; None: nobody, or nobody looked."""
+
+    name: str
+    until: Until
+    holder: str | None = None
 
 
 class JobView(Struct, frozen=True):
@@ -54,6 +79,12 @@ class JobView(Struct, frozen=True):
     result: bytes | None = None
     unavailable: str | None = None
     cancel_requested: bool = False
+    progress: Progress | None = None
+    unique: UniqueView | None = None
+    previous: str | None = None
+    """The job before it in its chain."""
+    next: str | None = None
+    """The job that begins when it is done."""
     history: tuple[Attempt, ...] = ()
     type: str | None = None
     """Of the event, in a subscription's delivery."""

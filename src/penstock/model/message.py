@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
+
+from penstock.model.unique import Hold
 
 MAX_BODY = 256 * 1024
 """Bytes of an encoded payload, unless the app says otherwise."""
@@ -13,16 +15,30 @@ MAX_BODY = 256 * 1024
 DEFAULT_PRIORITY = 4
 
 _headers = msgspec.json.Decoder(dict[str, str])
+NOTHING = Raw()
+"""An absent value: this very object is left out when it is encoded."""
 
 
 class Options(Struct, frozen=True, omit_defaults=True):
-    """Per-message overrides of the task's policy, kept with the message. Durations in seconds."""
+    """What a message has beyond its task, kept with it: overrides of the policy, its name, its chain. Durations in seconds.
+
+    A message that has none of it has no options at all, and costs nothing to look.
+    """
 
     attempts: int | None = None
     first: float | None = None
     factor: float | None = None
     limit: float | None = None
     timeout: float | None = None
+    unique: Hold | None = None
+    then: Raw = NOTHING
+    """A `Successor`; empty for none."""
+    after: str | None = None
+    """The job whose end enqueued this one."""
+    previous: Raw = NOTHING
+    """Its result; empty for None."""
+    missing: str | None = None
+    """Why its result was not kept."""
 
 
 class Message(Struct, frozen=True, gc=False):
@@ -45,13 +61,38 @@ class Message(Struct, frozen=True, gc=False):
     """Not started by then: ended as expired."""
     given: bool = False
     """The caller chose the id: a second put of it is the first one."""
+    unique: Hold | None = None
+    """A name that one job may hold: if another does, the put stores nothing. Stands in `options`, too."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether it is stored is known only by asking the store."""
+        return self.given or self.unique is not None
 
 
 class Placed(Struct, frozen=True, gc=False):
-    """What `put` did with one message. `created` is False when the id was known already: nothing was stored."""
+    """What `put` did with one message. `created` is False when its id was known, or its unique name held: nothing was stored, and
+    `id` is the job that is there."""
 
     id: str
     created: bool = True
+
+
+def raw(encoded: bytes | None) -> Raw:
+    """JSON inside of JSON, as it is; for none of it, nothing."""
+    return Raw(encoded) if encoded else NOTHING
+
+
+_options = msgspec.json.Decoder(Options)
+_PLAIN = Options()
+
+
+def decode_options(raw: bytes | None) -> Options:
+    """They were checked when they were written; if they cannot be read all the same, there are none."""
+    try:
+        return _options.decode(raw) if raw else _PLAIN
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _PLAIN
 
 
 def decode_headers(raw: bytes | None) -> Mapping[str, str]:

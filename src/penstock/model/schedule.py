@@ -15,7 +15,7 @@ from cronsim import CronSim, CronSimError
 from msgspec import Struct
 
 from penstock.model.clock import SECOND, from_datetime, to_datetime
-from penstock.model.message import DEFAULT_PRIORITY, Message, decode_headers
+from penstock.model.message import DEFAULT_PRIORITY, Message, decode_headers, decode_options
 
 Missed: TypeAlias = Literal["skip", "once", "all"]
 """What becomes of slots that passed while nothing ran."""
@@ -99,8 +99,9 @@ class Template(Struct, frozen=True, omit_defaults=True):
         """Known by its id: a second one is the first one."""
         raw = msgspec.json.encode({**decode_headers(self.headers), **headers})
         expires = None if self.lifetime is None else now + self.lifetime
+        unique = decode_options(self.options).unique
         return Message(
-            job_id, self.queue, self.task, self.body, raw, self.options, self.key, self.priority, None, expires, given=True
+            job_id, self.queue, self.task, self.body, raw, self.options, self.key, self.priority, None, expires, given=True, unique=unique
         )  # fmt: skip
 
 

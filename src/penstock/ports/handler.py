@@ -51,6 +51,11 @@ class Scope(Protocol):
     @property
     def transaction(self) -> OpenTransaction | None: ...
 
+    @property
+    def report(self) -> Callable[[float, str], None]:
+        """Progress: a fraction and a note. On any thread; never blocks."""
+        ...
+
 
 class Route(Protocol):
     """A task or a subscription as the engine sees it."""

@@ -8,6 +8,7 @@ from typing import Literal, Protocol, TypeAlias
 from msgspec import Struct
 
 from penstock.model.clock import Clock
+from penstock.ports.follow import Follow
 from penstock.ports.inspect import Inspect, Settings
 from penstock.ports.leases import Leases
 from penstock.ports.log import Log
@@ -54,6 +55,9 @@ class Store(Protocol):
 
     @property
     def settings(self) -> Settings: ...
+
+    @property
+    def follow(self) -> Follow: ...
 
     async def open(self, *, migrate: bool = True) -> None:
         """Open, and bring the schema up to date if allowed. Raises StoreError."""

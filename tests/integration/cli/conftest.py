@@ -10,7 +10,7 @@ SHOP = '''
 import asyncio, os
 from dataclasses import dataclass
 from pathlib import Path
-from penstock import App, Reject, Retry
+from penstock import App, Context, Reject, Retry
 
 app = App(name="shop")
 
@@ -39,6 +39,15 @@ orders = app.topic("orders", OrderPlaced, key=lambda event: event.order)
 @app.subscribe(orders, start="beginning")
 async def ship(event: OrderPlaced) -> None:
     print(f"shipped {event.order}")
+
+@app.task(queue="mail")
+async def half() -> str:
+    return "half"
+
+@app.task(queue="mail")
+async def render(ctx: Context) -> None:
+    ctx.progress(0.5, "rendering")
+    await asyncio.Event().wait()
 
 @app.task(queue="slow")
 async def hang(once: bool = False) -> None:

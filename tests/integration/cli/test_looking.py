@@ -78,6 +78,63 @@ def test_lists_and_shows_jobs(console: Console) -> None:
     assert all(text in page for text in (job, "shop.send", "user:7", "user_id  7", "delayed, runs in", "penstock jobs cancel"))
 
 
+def enqueue_by(console: Console, program: str) -> str:
+    """Ids, as a program of the user's prints them."""
+    imports = "from shop import *\nfrom penstock import Unique\nfrom penstock.errors import JobFailed\n"
+    (console.folder / "by.py").write_text(imports + program)
+    done = subprocess.run(
+        [sys.executable, "by.py"], cwd=console.folder, env=console.environment, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def test_shows_what_a_job_has_to_do_with_others(console: Console) -> None:
+    job = enqueue_by(
+        console,
+        "one = half.using(unique=Unique('half', until='start'), then=send.using(id='next-1').bind(7))\nprint(one.sync.enqueue().id)",
+    )
+    shown = console.json("jobs", "show", job)
+    assert shown["unique"] == {"name": "half", "until": "start", "holder": job}
+    assert (shown["previous"], shown["next"], shown["progress"]) == (None, "next-1", None)
+    page = console.ok("jobs", "show", job).out
+    assert "half, until start, held by this job" in page and "next-1, when this one is done" in page
+    with console.worker() as worker:
+        worker.until("sent 7")
+    page = console.ok("jobs", "show", job).out
+    assert "half, until start, free now" in page
+    following = console.json("jobs", "show", "next-1")
+    assert (following["previous"], following["next"], following["unique"]) == (job, None, None)
+    assert f"previous    {job}" in console.ok("jobs", "show", "next-1").out
+
+
+def test_shows_how_far_a_job_is(console: Console) -> None:
+    with console.worker():
+        job = enqueue_by(console, "job = render.sync.enqueue()\nwhile job.sync.progress() is None: pass\nprint(job.id)")
+        progress = console.json("jobs", "show", job)["progress"]
+        assert (progress["fraction"], progress["note"], progress["at"][-1]) == (0.5, "rendering", "Z")
+        [listed] = [one for one in console.json("jobs", "ls")["jobs"] if one["id"] == job]
+        assert listed["progress"] == progress
+        assert "progress    50%, rendering (" in console.ok("jobs", "show", job).out
+
+
+def test_a_letter_whose_name_is_anothers_is_not_replayed(console: Console) -> None:
+    program = "job = fail.using(unique=Unique('once')).sync.enqueue('no')\nprint(job.id)"
+    with console.worker() as worker:
+        letter = enqueue_by(console, f"{program}\ntry:\n    job.sync.result()\nexcept JobFailed:\n    pass")
+        assert worker.stop() == 0
+    holder = enqueue_by(console, program)
+    assert holder != letter
+    why = f"its unique name 'once' is held by job {holder}"
+    replayed = console.run("dead", "replay", letter)
+    assert (replayed.code, f"{letter}: {why}" in replayed.err) == (1, True)
+    replayed = console.run("dead", "replay", letter, "--json")
+    assert (replayed.code, replayed.data["held_back"], replayed.data["missing"]) == (1, {letter: why}, [])
+    retried = console.run("jobs", "retry", letter, "--json")
+    assert (retried.code, retried.data["jobs"][0]["outcome"]) == (1, why)
+    console.ok("jobs", "cancel", holder)
+    assert console.json("dead", "replay", letter)["replayed"] == [letter]
+
+
 def test_tables_keep_stdout_for_the_answer(console: Console) -> None:
     console.ok("enqueue", "shop:app", "send", "user_id=7")
     answer = console.ok("jobs", "ls")

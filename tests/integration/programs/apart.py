@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from penstock import App, Context, Delivery, Reject, Retry, RetryAfter, Snooze, inject
 
@@ -82,6 +82,15 @@ async def async_facts(ctx: Context[Resources], number: int, injected: int = inje
 def facts_of(ctx: Context[Resources], number: int, injected: int) -> Facts:
     main = threading.current_thread() is threading.main_thread()
     return Facts(os.getpid(), number, ctx.attempt, ctx.job_id, dict(ctx.headers), ctx.cancelled, ctx.state.pid, injected, main)
+
+
+@app.task(isolation="process", retry=ONCE)
+def render(ctx: Context[Resources], line: str, go: str) -> Any:
+    """Says how far it is, goes on when somebody writes to the second pipe, and returns what came before it."""
+    ctx.progress(0.5, f"in {os.getpid()}")
+    with begin(line), Path(go).open() as pipe:
+        pipe.read()
+    return ctx.previous
 
 
 @app.task(isolation="process", retry=ONCE)

@@ -6,9 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from penstock import App, Retry, Task
+from penstock import App, Retry, Task, Unique
 from penstock.errors import ConfigurationError, PayloadTooLarge
-from penstock.model.message import Message
+from penstock.model.chain import successor_of
+from penstock.model.message import Message, Options, decode_options
+from penstock.model.unique import Hold
 from tests.unit.api.scripted import NOW, ScriptedStore, attach
 
 SECOND = 1_000_000
@@ -142,3 +144,91 @@ def test_headers_have_a_limit(app: App) -> None:
 def test_an_unknown_option_is_a_type_error(app: App) -> None:
     with pytest.raises(TypeError, match="dealy"):
         a_task(app).using(dealy=5)  # type: ignore[call-arg]
+
+
+# -- unique names and chains
+
+
+async def test_a_unique_name_is_its_tasks_own(app: App) -> None:
+    message = await sent(app, a_task(app).using(unique=Unique("n", until="start", window=timedelta(minutes=1)), timeout=5))
+    assert message.unique == Hold("shop.send/n", "start", 60 * SECOND)
+    assert decode_options(message.options) == Options(timeout=5.0, unique=message.unique)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("no name!",), "Unique.*no name!.*1 to 128"),
+        ((7,), "Unique.*7"),
+        (("n", "started"), "'done' or 'start'"),
+        *[(("n", "done", window), "window=.*more than none") for window in (0, -1, "1h", float("nan"), float("inf"), timedelta(0))],
+    ],
+    ids=str,
+)
+def test_a_bad_unique_name_is_refused(arguments: tuple[Any, ...], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        Unique(*arguments)
+
+
+async def test_what_follows_travels_with_the_first(app: App) -> None:
+    task = a_task(app)
+    third = task.using(id="third", delay=5, headers={"x": "y"}).bind(3)
+    second = task.using(key="k", priority=9, expires=60, timeout=7, then=third).bind(2)
+    message = await sent(app, task.using(then=second))
+    then = successor_of(decode_options(message.options))
+    assert then is not None and len(then.id) == 36 and then.id != message.id
+    assert (then.task, then.queue, bytes(then.body), then.key, then.priority) == ("shop.send", "mail", b'{"a":2}', "k", 9)
+    assert (then.lifetime, then.given) == (60 * SECOND, False)
+    own = decode_options(bytes(then.options))
+    last = successor_of(own)
+    assert own.timeout == 7 and last is not None
+    assert (last.id, last.given, last.delay, bytes(last.headers)) == ("third", True, 5 * SECOND, b'{"x":"y"}')
+    assert successor_of(decode_options(bytes(last.options))) is None
+
+
+async def test_each_call_has_a_successor_of_its_own(app: App) -> None:
+    task = a_task(app)
+    chained = task.using(then=task.bind(2))
+    store = attach(app, ScriptedStore())
+    for _ in range(2):
+        await chained.enqueue(1)
+    followers = [successor_of(decode_options(message.options)) for message in store.messages]
+    assert len({each.id for each in followers if each is not None}) == 2
+
+
+def test_what_cannot_follow_is_refused(app: App) -> None:
+    task = a_task(app)
+    wrong: list[tuple[Any, str]] = [
+        (task, "a bound call"),
+        (task.using(tx=None).bind(1), "joins the transaction that ends the first"),
+        (task.using(unique=Unique("n")).bind(1), "must begin"),
+    ]
+    for then, said in wrong:
+        with pytest.raises(ConfigurationError, match=said):
+            task.using(then=then)
+    with pytest.raises(ConfigurationError, match="pass a Unique"):
+        task.using(unique="n")  # type: ignore[arg-type]
+
+
+def test_what_follows_is_of_the_same_app(app: App) -> None:
+    with pytest.raises(ConfigurationError, match="another app"):
+        a_task(app).using(then=a_task(App(name="other")).bind(1)).bind(1)
+
+
+def test_a_chain_ends_somewhere(app: App) -> None:
+    task = a_task(app)
+    call = task.bind(0)
+    for _ in range(99):
+        call = task.using(then=call).bind(0)
+    with pytest.raises(ConfigurationError, match="at most 100 jobs"):
+        task.using(then=call)
+
+
+def test_what_follows_has_a_limit_in_bytes() -> None:
+    app = App(name="shop", payload_limit=1024)
+
+    @app.task()
+    async def note(text: str) -> None: ...
+
+    with pytest.raises(PayloadTooLarge, match=r"shop\.note.*then.*limit is 1024"):
+        note.using(then=note.using(then=note.bind("x" * 600)).bind("y" * 600)).bind("z")

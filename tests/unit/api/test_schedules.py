@@ -115,6 +115,11 @@ def test_a_call_with_options_of_one_moment(options: dict[str, Any], named: str) 
     assert named in refused(lambda app, task: app.schedule(task.using(**options).bind(), name="x", **HOURLY))
 
 
+def test_a_call_that_another_follows() -> None:
+    said = refused(lambda app, task: app.schedule(task.using(then=task.bind()).bind(), name="x", **HOURLY))
+    assert "using(then=…): a chain has ids of its own" in said
+
+
 def test_a_name_that_is_none() -> None:
     assert "is not a name" in refused(lambda app, task: app.schedule(task.bind(), name="every night", **HOURLY))
 

@@ -24,6 +24,7 @@ from penstock.model.message import Options
 from penstock.model.outcome import Outcome
 from penstock.model.retry import Retry
 from penstock.observe.signals import Signals
+from penstock.ports.follow import Report
 from penstock.ports.handler import Batch
 from penstock.ports.leases import Enrolment, Rescued, Seen
 from penstock.ports.queue import Claim, Claimed
@@ -198,6 +199,19 @@ class ScriptedLeases:
         return self.astray
 
 
+class ScriptedFollow:
+    def __init__(self, watch: Watch) -> None:
+        self.writes: list[tuple[int, Sequence[Report]]] = []
+        self.errors: deque[Exception] = deque()
+        self._watch = watch
+
+    async def tell(self, owner: int, reports: Sequence[Report]) -> None:
+        if self.errors:
+            raise self.errors.popleft()
+        self.writes.append((owner, reports))
+        self._watch.tell()
+
+
 class ScriptedSettings:
     def __init__(self) -> None:
         self.stopped: frozenset[str] = frozenset()
@@ -269,6 +283,7 @@ class ScriptedStore:
         self.log = ScriptedLog(self.watch)
         self.settings = ScriptedSettings()
         self.schedules = ScriptedSchedules(self.watch.tell)
+        self.follow = ScriptedFollow(self.watch)
         self.transactions: list[ScriptedTransaction] = []
         self.commit_errors: deque[Exception] = deque()
         self.rollback_errors: deque[Exception] = deque()

@@ -22,6 +22,8 @@ ALIAS = re.compile(r"\bpenstock_(\w+)(?: (\w)\b)?")
 SMALL = {"meta", "clock", "counter", "worker", "setting", "suspect", "topic", "subscription", "sqlite_sequence", "limit", "bucket"}
 """A row a queue, a worker, a topic, a limit, a setting or a suspect: scanning them is as good as searching."""
 SCANS = {
+    "anybody_waits": {"watch"},  # one row
+    "forget_watches": {"watch"},  # as many as somebody waits for
     "free_all_keys": {"busy"},  # a rescue, now and then
     "any_schedule": {"schedule"},  # one row
     "changed_schedules": {"definition"},  # these four: when workers come or go
@@ -101,6 +103,10 @@ PARTS = {
     "events_of_key_backward": "SEARCH e USING INDEX penstock_event_version (topic=? AND key=? AND version>? AND version<?)",
     "known_events": "SEARCH e USING INDEX penstock_event_id (id=? AND topic=?)",
     "embody_fed": "SEARCH penstock_message USING INDEX penstock_message_id (id=?)",
+    "heard": "SEARCH penstock_watch USING PRIMARY KEY (seq=?)",
+    "free_unique": "SEARCH penstock_unique USING PRIMARY KEY (name=?)",
+    "forget_unique": "SEARCH penstock_unique USING PRIMARY KEY (name=?)",
+    "tell_progress": "SEARCH l USING PRIMARY KEY (owner=? AND seq=?)",
     "seqs_running": "SEARCH l USING PRIMARY KEY (owner=? AND seq<?)",
 }
 

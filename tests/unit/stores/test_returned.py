@@ -7,18 +7,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import pytest
 
 from penstock.model.delivery import Delivery, Settlement
-from penstock.model.message import Message
+from penstock.model.message import Message, Options, Placed
 from penstock.model.outcome import Dead, Done
 from penstock.model.statement import Program, Rows
+from penstock.model.unique import Hold
 from penstock.ports.leases import Enrolment, Rescued
 from penstock.ports.queue import Claim
 from penstock.stores.sql.executors import drive
 from penstock.stores.sql.library import Library
 from penstock.stores.sqlite import connection as connections
-from penstock.stores.sqlite import ends, leases, migrate
+from penstock.stores.sqlite import ends, leases, migrate, watching
 from penstock.stores.sqlite.claim import claim
 from penstock.stores.sqlite.put import put
 from penstock.stores.sqlite.settle import settle
@@ -124,3 +126,48 @@ def test_two_that_want_to_lead_are_not_both_told_so(beside: Beside) -> None:
 
     assert beside.during("lead", lambda: beside.drive(lead(2, 1)), lead(1, 1)) is False
     assert beside.drive(lead(1, 11)) is True
+
+
+def unique(name: str, hold: Hold) -> Message:
+    return Message(name, "mail", "send", b"{}", options=msgspec.json.encode(Options(unique=hold)), unique=hold)
+
+
+def test_who_comes_beside_the_taking_of_a_name_gets_its_holder(beside: Beside) -> None:
+    hold = Hold("send/n")
+    assert beside.during("last_seq", lambda: beside.drive(put([unique("b", hold)], 1)), put([unique("a", hold)], 1)) == [Placed("a")]
+    assert beside.drive(put([unique("c", hold)], 1)) == [Placed("a", created=False)]
+    assert [each.job_id for each in beside.claim()] == ["a"]
+
+
+def test_a_name_that_went_to_another_is_not_let_go(beside: Beside) -> None:
+    """Its holder was cancelled, and another job took it, while a settle of the old one is under way."""
+    hold = Hold("send/n", "start")
+    beside.drive(put([unique("a", hold)], 1))
+    held = beside.claim()
+    beside.drive(put([unique("b", hold)], 1))
+    beside.end(held, Done())
+    assert beside.drive(put([unique("c", hold)], 1)) == [Placed("b", created=False)]
+
+
+def test_a_replay_beside_a_put_gives_the_name_to_one(beside: Beside) -> None:
+    hold = Hold("send/n")
+    beside.drive(put([unique("a", hold)], 1))
+    beside.end(beside.claim(), Dead("rejected"))
+    taken: list[Placed] = []
+    assert beside.during("keep_unique", lambda: taken.extend(beside.drive(put([unique("b", hold)], 1))), ends.replay(["a"], 1)) == []
+    assert taken == [Placed("b")]
+    assert beside.drive(ends.replay(["a"], 1)) == []
+    beside.end(beside.claim(), Done())
+    assert beside.drive(ends.replay(["a"], 1)) == ["a"]
+
+
+def test_an_end_beside_somebody_who_begins_to_wait_is_not_missed(beside: Beside) -> None:
+    """Either the settle finds his row, or he finds the end."""
+    beside.put("a")
+    held = beside.claim()
+    settlements = [Settlement(each, Done()) for each in held]
+    assert beside.drive(watching.watch("a", "ear-1"))
+    beside.end(held, Done())
+    assert [tuple(row) for row in beside.drive(watching.hear(settlements))] == [("a", "ear-1")]
+    assert beside.drive(watching.hear(settlements)) == ()
+    assert beside.drive(watching.watch("a", "ear-2")) is False

@@ -69,7 +69,7 @@ class Inside:
 
     async def _run(self, route: Route, delivery: Delivery) -> Returned:
         self._asynchronous = route.asynchronous
-        scope = Surroundings(delivery, self._flag, self._state, None)
+        scope = Surroundings(delivery, self._flag, self._state, None, self.progress)
         call = partial(route.call, route.decode(delivery), scope, await route.inject())
         value = await call() if route.asynchronous else await self._threads.submit(call)
         ended = Returned() if value is None else done(route, value)

@@ -26,6 +26,8 @@ Call: TypeAlias = Callable[[Any, Scope | None, Mapping[str, object]], Awaitable[
 Remote: TypeAlias = Callable[[Delivery], Awaitable[Done]]
 """All of it, in another process."""
 
+Told: TypeAlias = Callable[[int, float, str], None]
+
 DONE = Done()
 NOTHING: Mapping[str, object] = MappingProxyType({})
 
@@ -37,6 +39,11 @@ class Surroundings(Struct, frozen=True):
     cancellation: Flag
     state: Any
     transaction: OpenTransaction | None
+    told: Told
+    """Progress: seq, fraction, note."""
+
+    def report(self, fraction: float, note: str) -> None:
+        self.told(self.delivery.seq, fraction, note)
 
 
 class Invoking:
@@ -46,6 +53,7 @@ class Invoking:
         self._judge = kit.judge
         self._table = kit.table
         self._state = kit.state
+        self._told = kit.reporter.add
 
     def handler(self, route: Route, call: Call) -> Handler:
         return self._bare(route, call) if route.bare and not route.transactional else self._surrounded(route, call)
@@ -75,7 +83,7 @@ class Invoking:
             except Exception as error:
                 return judge.undecodable(delivery, error)
             try:
-                scope = Surroundings(delivery, flag_of(self._table, delivery), self._state, transaction_of(route))
+                scope = Surroundings(delivery, flag_of(self._table, delivery), self._state, transaction_of(route), self._told)
                 value = await call(arguments, scope, await route.inject())
             except FAILURES as error:
                 return judge(delivery, error)

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from penstock.engine.duty import Duty
 from penstock.engine.hooks import Hooks
+from penstock.engine.reporter import Reporter
 from penstock.engine.settler import Settler
 from penstock.engine.stages.verdict import Judge
 from penstock.engine.table import Table
@@ -22,10 +23,12 @@ class Kit(Struct, frozen=True):
     table: Table
     judge: Judge
     hooks: Hooks
+    reporter: Reporter
     ties: Ties
 
 
 def kit_of(duty: Duty, table: Table, settler: Settler) -> Kit:
     judge = Judge(table, duty.store.clock, duty.ties.random)
+    reporter = Reporter(duty.store.follow, duty.incarnation, duty.ties)
     hooks = Hooks(duty.program.on_error, duty.ties)
-    return Kit(duty.store, duty.program.state, settler, table, judge, hooks, duty.ties)
+    return Kit(duty.store, duty.program.state, settler, table, judge, hooks, reporter, duty.ties)

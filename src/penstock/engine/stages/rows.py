@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from penstock.engine.stages.invoke import DONE, NOTHING, Call, Surroundings, flag_of, transaction_of
@@ -22,6 +23,7 @@ class Batching:
         self._judge = kit.judge
         self._table = kit.table
         self._state = kit.state
+        self._told = kit.reporter.add
 
     def handler(self, route: Route, call: Call) -> Handler:
         judge, bare = self._judge, route.bare and not route.transactional
@@ -48,4 +50,10 @@ class Batching:
             return self._judge.undecodable_rows(delivery, decode)
 
     def _scope(self, route: Route, delivery: Delivery) -> Scope:
-        return Surroundings(delivery, flag_of(self._table, delivery), self._state, transaction_of(route))
+        told = partial(self._tell, delivery.rows)
+        return Surroundings(delivery, flag_of(self._table, delivery), self._state, transaction_of(route), told)
+
+    def _tell(self, rows: Sequence[Delivery], _: int, fraction: float, note: str) -> None:
+        """A batch is as far as each of its rows."""
+        for row in rows:
+            self._told(row.seq, fraction, note)

@@ -11,9 +11,12 @@ from penstock.model.job import Cancelled
 from penstock.model.statement import Program, Row, Statement
 from penstock.stores.sqlite import keys
 from penstock.stores.sqlite.history import finished, note, remembered
+from penstock.stores.sqlite.letters import WIDTH as LETTER_WIDTH
 from penstock.stores.sqlite.tally import Count, Tally
+from penstock.stores.sqlite.uniques import held_until_done, let_go, refused_again
 
-SEQ, QUEUE, TASK, KEY, RANK, DUE, FAILURES, DEATHS = range(8)
+SEQ, QUEUE, TASK, KEY, RANK, DUE, FAILURES, DEATHS, ID, OPTIONS = range(10)
+LETTER_ID, LETTER_QUEUE, LETTER_OPTIONS, LETTER = range(1, 5)
 _LOOKS = 3
 """How often what moves is looked for. SQLite has one writer: there the first look is enough."""
 _FRESH = 0
@@ -67,6 +70,7 @@ def _end(row: Row, how: Count, now: int, tally: Tally) -> Program[bool]:
         yield finished((row[SEQ], row[QUEUE], how, now, row[FAILURES], None, None, None))
         tally.move(row[QUEUE], was, how)
         tally.add(row[QUEUE], "kept")
+        yield from let_go([(row[ID], row[OPTIONS])], now)
     if seized and (was is not None or seized[0][0] == _FRESH):
         yield Statement("vacate", name)
         yield from keys.wake([(row[QUEUE], row[KEY])])
@@ -88,11 +92,12 @@ def _take(row: Row) -> Program[Count | None]:
 
 def replay(ids: Sequence[str], now: int) -> Program[list[str]]:
     """Back to their queues under the same ids, at the end of their keys, in their old order; in its place what holds its key. What
-    waits for its time runs now."""
+    waits for its time runs now. One whose unique name is another's by now stays where it is."""
     early = yield from _hasten(ids)
-    letters = yield from _unbury(ids)
+    letters = yield from _with_their_names((yield from _unbury(ids)), now)
     if not letters:
         return early
+    yield Statement("forget_progress", {"seqs": _seqs(letters)})
     holding = {row[0] for row in (yield Statement("held_letters", {"seqs": _seqs(letters)}))}
     again = yield from _renumber([row for row in letters if row[SEQ] not in holding])
     if holding:
@@ -101,17 +106,17 @@ def replay(ids: Sequence[str], now: int) -> Program[list[str]]:
     yield remembered([value for seq in again for value in note(seq, 0, "replayed", now, None)])
     yield Statement("back_to_ready", {"seqs": str(again)})
     tally = Tally()
-    for _, _, queue in letters:
-        tally.move(queue, "dead", "waiting")
+    for letter in letters:
+        tally.move(letter[LETTER_QUEUE], "dead", "waiting")
     yield from tally.write()
-    return [*early, *(row[1] for row in letters)]
+    return [*early, *(letter[LETTER_ID] for letter in letters)]
 
 
 def _renumber(letters: Sequence[Row]) -> Program[list[int]]:
     """New places at the ends of their keys."""
     if not letters:
         return []
-    old = {job_id: seq for seq, job_id, _ in letters}
+    old = {letter[LETTER_ID]: letter[SEQ] for letter in letters}
     moved = yield Statement("renumber", {"seqs": _seqs(letters)})
     yield Statement("renumber_attempts", values=[seq for job_id, new in moved for seq in (old[job_id], new)], width=2)
     return [new for _, new in moved]
@@ -133,10 +138,19 @@ def _hasten(ids: Sequence[str]) -> Program[list[str]]:
 
 
 def _unbury(ids: Sequence[str]) -> Program[list[Row]]:
-    """The letters that went just now: seq, id, queue. Somebody else may have replayed or discarded those that were found."""
+    """The letters that went just now. Somebody else may have replayed or discarded those that were found."""
     found = yield Statement("find_letters", {"ids": _once(ids)})
-    gone = {row[0] for row in (yield Statement("unbury", {"seqs": _seqs(found)}))} if found else ()
-    return [row for row in found if row[SEQ] in gone]
+    gone = {row[SEQ]: row for row in (yield Statement("unbury", {"seqs": _seqs(found)}))} if found else {}
+    return [(*row, gone[row[SEQ]]) for row in found if row[SEQ] in gone]
+
+
+def _with_their_names(letters: Sequence[Row], now: int) -> Program[Sequence[Row]]:
+    """Those that need none, or have it again. The others are buried as they were."""
+    named = [(hold, letter[LETTER_ID]) for letter in letters if (hold := held_until_done(letter[LETTER_OPTIONS])) is not None]
+    refused = (yield from refused_again(named, now)) if named else set()
+    if stay := [value for letter in letters if letter[LETTER_ID] in refused for value in letter[LETTER]]:
+        yield Statement("bury", values=stay, width=LETTER_WIDTH)
+    return [letter for letter in letters if letter[LETTER_ID] not in refused]
 
 
 def discard(ids: Sequence[str], now: int) -> Program[list[str]]:
@@ -145,7 +159,7 @@ def discard(ids: Sequence[str], now: int) -> Program[list[str]]:
     freed = (yield Statement("held_letters", {"seqs": _seqs(letters)})) if letters else ()
     tally = Tally()
     ends: list[object] = []
-    for seq, _, queue in letters:
+    for seq, _, queue, *_ in letters:
         ends += (seq, queue, "cancelled", now, 0, None, None, "discarded from the dead letters")
         tally.move(queue, "dead", "cancelled")
         tally.add(queue, "kept")
@@ -155,7 +169,7 @@ def discard(ids: Sequence[str], now: int) -> Program[list[str]]:
         yield Statement("vacate", {"queue": queue, "key": key})
     yield from keys.wake([(queue, key) for _, queue, key in freed])
     yield from tally.write()
-    return [row[1] for row in letters]
+    return [letter[LETTER_ID] for letter in letters]
 
 
 class Pruning:
@@ -182,9 +196,11 @@ class Pruning:
                 tally.add(queue, "kept", -1)
         if gone:
             seqs = {"seqs": str(gone)}
-            for statement in ("forget_finished", "forget_attempts", "forget_messages"):
+            for statement in ("forget_finished", "forget_attempts", "forget_progress", "forget_messages"):
                 yield Statement(statement, seqs)
         yield from tally.write()
+        yield Statement("forget_unique", {"now": now, "limit": limit})
+        yield Statement("forget_watches")
         self._after = rows[-1][0] if len(rows) == limit and (gone or crowded) else 0
         return len(gone)
 

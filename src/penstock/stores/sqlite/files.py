@@ -6,6 +6,7 @@ so nothing here opens it. What Penstock locks are other files, by `flock`, in `<
 - `write.lock`     a kernel queue in front of SQLite's write lock (`writelock`): waiters sleep and wake at once instead of polling
 - `worker-….lock`  held while a worker lives; whoever can lock it knows that the worker is dead
 - `bell-…`         the doorbell sockets
+- `ear-…`          the sockets of processes that wait for the end of a job
 """
 
 from __future__ import annotations

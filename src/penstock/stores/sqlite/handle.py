@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any, Literal
 
 from penstock.errors import LeaseLost, StoreUnavailable, TransactionClosed
+from penstock.model.chain import brings_work
 from penstock.model.delivery import Settlement
 from penstock.model.log import Append, Event, TopicSpec
 from penstock.model.message import Message, Placed
@@ -18,8 +19,8 @@ from penstock.stores.sqlite.access import Access
 from penstock.stores.sqlite.kept import Kept
 from penstock.stores.sqlite.publishing import agreed, append_one
 from penstock.stores.sqlite.reply import Reply
-from penstock.stores.sqlite.settle import settle
 from penstock.stores.sqlite.transaction import Request, Transaction, TransactionThread
+from penstock.stores.sqlite.watching import Settled, settle_and_hear
 
 Work = Callable[[sqlite3.Connection], Any]
 
@@ -178,10 +179,12 @@ class Handle:
         if ending is None:
             return
         owner, settlements = ending
-        if lost := self._program(lambda now: settle(owner, settlements, now))(connection):
-            jobs = ", ".join(each.delivery.job_id for each in settlements if each.delivery.seq in lost)
+        settled: Settled = self._program(lambda now: settle_and_hear(owner, settlements, now))(connection)
+        if settled.lost:
+            jobs = ", ".join(each.delivery.job_id for each in settlements if each.delivery.seq in settled.lost)
             raise LeaseLost(f"job {jobs}: another worker has it now; this run was rolled back")
-        self._inner.rings |= any(each.delivery.key is not None or each.delivery.limited for each in settlements)
+        self._inner.rings |= any(brings_work(each.delivery) for each in settlements)
+        self._inner.heard = settled.heard
 
 
 class Savepoint(Handle):

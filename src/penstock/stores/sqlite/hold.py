@@ -20,6 +20,7 @@ import sqlite3
 import time
 
 from penstock.errors import PenstockError, PublishUnknown, StoreError, StoreUnavailable
+from penstock.model.statement import Row, Rows
 from penstock.stores.sqlite.access import Access
 from penstock.stores.sqlite.failures import name_of, translate, translated
 from penstock.stores.sqlite.fairness import HOLD, Fairness
@@ -42,6 +43,7 @@ class Hold:
         self._served: list[tuple[Reply, object]] = []
         """What is written and waits for the commit."""
         self._rings = False
+        self._heard: list[Row] = []
         self._shared = False
         self._committed = False
         self._changes = 0
@@ -77,11 +79,12 @@ class Hold:
                 raise translated(error, "begin a transaction") from error
             raise
 
-    def keep(self, reply: Reply, value: object, *, rings: bool) -> None:
+    def keep(self, reply: Reply, value: object, *, rings: bool, heard: Rows) -> None:
         """All of the one who runs is written, and it is answered when that is committed. Raises; then it has to be undone."""
         self._execute("release penstock_member")
         self._served.append((reply, value))
         self._rings |= rings
+        self._heard += heard
 
     def undo(self) -> None:
         """What the one who runs has written is undone. Never raises: if it cannot be undone alone, all of them are."""
@@ -144,14 +147,17 @@ class Hold:
         """Of the lock first; then the answers, and the bells last."""
         served, self._served = self._served, []
         rings, self._rings = self._rings, False
+        heard, self._heard = self._heard, []
         try:
             self._clean_up()
         finally:
             self.open = self._shared = False
             self._access.lock.release()
             send([(reply, None if error else value, error) for reply, value in served])
-        if rings and error is None:
-            self._access.committed()
+        if error is None:
+            self._access.bells.tell(heard)
+            if rings:
+                self._access.bells.ring()
 
     def _clean_up(self) -> None:
         try:

@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
-from penstock.model.job import Attempt, DeadLetterView, JobFilter, JobList, JobView, QueueView, WorkerView
+from penstock.model.clock import Clock
+from penstock.model.job import Attempt, DeadLetterView, JobFilter, JobList, JobView, QueueView, UniqueView, WorkerView
 from penstock.model.log import SubscriptionView, TopicView
+from penstock.model.message import decode_options
+from penstock.model.unique import Hold
 from penstock.ports.inspect import DEPTH
 from penstock.stores.sqlite.listing import ALL, Page, known_tasks, letters, list_jobs, matching_letters
 from penstock.stores.sqlite.reader import Reader
@@ -18,15 +22,18 @@ from penstock.stores.sqlite.views import attempt_of, job_of, letter_of, queue_of
 class SqliteInspect:
     """Implements `ports.inspect.Inspect`."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, clock: Clock) -> None:
         self._reader = reader
+        self._clock = clock
 
     async def job(self, job_id: str) -> JobView | None:
         rows = await self._reader.rows("job", {"id": job_id})
         if not rows:
             return None
         known = await self._reader.drive(known_tasks())
-        return job_of(rows[0], known, await self._history(rows[0][0]))
+        job = job_of(rows[0], known, await self._history(rows[0][0]))
+        hold = decode_options(rows[0][-1]).unique
+        return job if hold is None else replace(job, unique=await self._holding(hold))
 
     async def jobs(self, where: JobFilter, *, limit: int, before: int | None = None, depth: int = DEPTH) -> JobList:
         if where.ids is not None:
@@ -66,6 +73,10 @@ class SqliteInspect:
 
     async def subscriptions(self) -> Sequence[SubscriptionView]:
         return [subscription_of(row) for row in await self._reader.rows("subscriptions", {})]
+
+    async def _holding(self, hold: Hold) -> UniqueView:
+        rows = await self._reader.rows("who_holds", {"name": hold.name, "now": self._clock.now()})
+        return UniqueView(hold.own_name, hold.until, rows[0][0] if rows else None)
 
     async def _history(self, seq: int) -> tuple[Attempt, ...]:
         return tuple(attempt_of(row) for row in await self._reader.rows("attempts", {"seq": seq}))

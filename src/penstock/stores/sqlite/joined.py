@@ -101,7 +101,7 @@ class Joiner:
 
     def join(self, connection: object, durability: Durability) -> Joined:
         access = self._access
-        return Joined(Host(access.path, access.library, access.clock, durability, access.committed, self.janitor), as_foreign(connection))
+        return Joined(Host(access.path, access.library, access.clock, durability, access.bells.ring, self.janitor), as_foreign(connection))
 
 
 class Joined:

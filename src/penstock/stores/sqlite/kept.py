@@ -26,8 +26,8 @@ class Kept:
         return bool(self._messages or self._events)
 
     def put(self, messages: Sequence[Message]) -> list[Placed] | Write:
-        """Keep them; or, where an id is given, the write that says whether it is known."""
-        if any(message.given for message in messages):
+        """Keep them; or, where an id is given or a unique name wanted, the write that says whether it is free."""
+        if any(message.asks for message in messages):
             return lambda now: put(messages, now)
         self._messages += messages
         return [Placed(message.id) for message in messages]

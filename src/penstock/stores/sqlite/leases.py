@@ -24,8 +24,9 @@ from penstock.stores.sqlite.history import finished, note, remembered
 from penstock.stores.sqlite.letters import Put, bury
 from penstock.stores.sqlite.limits import register
 from penstock.stores.sqlite.tally import Tally
+from penstock.stores.sqlite.uniques import let_go
 
-SEQ, ID, QUEUE, TASK, KEY, FAILURES, DEATHS = range(7)
+SEQ, ID, QUEUE, TASK, KEY, FAILURES, DEATHS, OPTIONS = range(8)
 
 
 def enrol(worker: Enrolment, now: int) -> Program[None]:
@@ -87,6 +88,7 @@ def _take_back(owner: int, now: int, put: Put, *, death: bool) -> Program[tuple[
     tally = Tally()
     yield from _end(owner, ended, now, tally)
     yield from _poison(poisoned, now, tally, put)
+    yield from let_go([(row[ID], row[OPTIONS]) for row in (*ended, *poisoned)], now)
     yield from _put_back(owner, back, tally)
     yield from tally.write()
     return len(back), len(poisoned)

@@ -16,7 +16,7 @@ from penstock.stores.sqlite.history import described
 Put: TypeAlias = Callable[[Sequence[Message], int], Program[list[Placed]]]
 """The dialect's own way to put messages in."""
 
-_WIDTH = 9
+WIDTH = 9
 
 
 def bury(dead: Sequence[tuple[Delivery, Dead, int]], now: int, put: Put) -> Program[list[Delivery]]:
@@ -24,7 +24,7 @@ def bury(dead: Sequence[tuple[Delivery, Dead, int]], now: int, put: Put) -> Prog
     letters: list[object] = []
     for delivery, outcome, attempts in dead:
         letters += (delivery.seq, delivery.queue, delivery.task, outcome.reason, now, attempts, *described(outcome.error))
-    yield Statement("bury", values=letters, width=_WIDTH)
+    yield Statement("bury", values=letters, width=WIDTH)
     yield Statement("embody", {"seqs": str([delivery.seq for delivery, _, _ in dead])})
     tasks = msgspec.json.encode(sorted({delivery.task for delivery, _, _ in dead})).decode()
     hooked = {row[0] for row in (yield Statement("hooked", {"tasks": tasks}))}

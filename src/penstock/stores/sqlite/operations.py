@@ -8,13 +8,14 @@ from typing import Any, TypeAlias, cast
 from msgspec import Struct
 
 from penstock.model import log
+from penstock.model.chain import brings_work
 from penstock.model.delivery import Settlement
 from penstock.model.message import Message, Placed
 from penstock.model.outcome import Dead, Done
-from penstock.model.statement import Program
+from penstock.model.statement import Program, Row
 from penstock.stores.sqlite.publishing import append, publish
 from penstock.stores.sqlite.put import put
-from penstock.stores.sqlite.settle import settle
+from penstock.stores.sqlite.watching import settle_and_hear
 
 
 class Put(Struct, frozen=True, gc=False):
@@ -94,9 +95,8 @@ class Settle(Struct, frozen=True, gc=False):
 
     @property
     def rings(self) -> bool:
-        return any(
-            each.delivery.key is not None or each.delivery.limited or not isinstance(each.outcome, Done) for each in self.settlements
-        )
+        """A key or a slot is freed, a retry is due, a successor comes."""
+        return any(brings_work(each.delivery) or not isinstance(each.outcome, Done) for each in self.settlements)
 
 
 class Run(Struct, frozen=True):
@@ -138,6 +138,8 @@ class Group:
         self.durable = any(member.durable for member in told)
         self.rings = any(member.rings for member in told)
         self.points = {member.point for member in told if member.point is not None}
+        self.heard: list[Row] = []
+        """(job, bell): who waits for what this group ends. Complete when all parts have run."""
 
     @property
     def doing(self) -> str:
@@ -145,10 +147,10 @@ class Group:
 
     def parts(self, now: int) -> Iterator[Part]:
         for lane in self._lanes:
-            yield lane, _merged([self._members[index] for index in lane], now)
+            yield lane, _merged([self._members[index] for index in lane], now, self.heard)
 
 
-def _merged(members: Sequence[Any], now: int) -> Program[Sequence[Any]]:
+def _merged(members: Sequence[Any], now: int, heard: list[Row]) -> Program[Sequence[Any]]:
     match members[0]:
         case Put():
             return _put(cast("Sequence[Put]", members), now)
@@ -157,7 +159,7 @@ def _merged(members: Sequence[Any], now: int) -> Program[Sequence[Any]]:
         case Append():
             return _append(cast("Sequence[Append]", members), now)
         case Settle():
-            return _settle(cast("Sequence[Settle]", members), now)
+            return _settle(cast("Sequence[Settle]", members), now, heard)
         case run:
             return _run(run, now)
 
@@ -176,9 +178,12 @@ def _append(members: Sequence[Append], now: int) -> Program[Sequence[Any]]:
     return (yield from append(members[0].append.topic, [member.append for member in members], now))
 
 
-def _settle(members: Sequence[Settle], now: int) -> Program[Sequence[Any]]:
+def _settle(members: Sequence[Settle], now: int, heard: list[Row]) -> Program[Sequence[Any]]:
     parts = [member.settlements for member in members]
-    lost = set((yield from settle(members[0].owner, [each for part in parts for each in part], now)))
+    every = [each for part in parts for each in part]
+    settled = yield from settle_and_hear(members[0].owner, every, now)
+    heard += settled.heard
+    lost = set(settled.lost)
     return [[each.delivery.seq for each in part if each.delivery.seq in lost] if lost else [] for part in parts]
 
 

@@ -3,34 +3,61 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from penstock.model.message import Message, Placed
 from penstock.model.statement import Program, Statement
+from penstock.model.unique import Hold
 from penstock.stores.sqlite.tally import Tally
+from penstock.stores.sqlite.uniques import take
 
 _WIDTH = 12
 """Columns that a put writes."""
 
 
 def put(messages: Sequence[Message], now: int) -> Program[list[Placed]]:
-    """Keep all that are new. An id that the caller chose and that is known already is left as it was."""
-    given = [message.id for message in messages if message.given]
-    if not given:
+    """Keep all that are new. Where an id that the caller chose is known, or a unique name held, what is there stays as it is."""
+    asking = [message for message in messages if message.given or message.unique is not None]
+    if not asking:
         yield from _insert(messages, now)
         return [Placed(message.id) for message in messages]
-    known = {row[0] for row in (yield Statement("known_ids", {"ids": msgspec.json.encode(given).decode()}))}
-    fresh: dict[str, Message] = {}
+    unknown = yield from _unknown(messages)
+    holders = yield from take(_asked(messages, unknown), now)
+    placed = _place(messages, unknown, holders)
+    if fresh := [message for message, one in zip(messages, placed, strict=True) if one.created]:
+        yield from _insert(fresh, now)
+    return placed
+
+
+def _unknown(messages: Sequence[Message]) -> Program[set[str]]:
+    """The ids that the store does not have."""
+    given = [message.id for message in messages if message.given]
+    known = (yield Statement("known_ids", {"ids": msgspec.json.encode(given).decode()})) if given else ()
+    return {message.id for message in messages} - {row[0] for row in known}
+
+
+def _asked(messages: Sequence[Message], unknown: set[str]) -> list[tuple[Hold, str]]:
+    """Each name once, for the first message that wants it."""
+    asked: dict[str, tuple[Hold, str]] = {}
+    for message in messages:
+        if message.unique is not None and message.id in unknown:
+            asked.setdefault(message.unique.name, (message.unique, message.id))
+    return list(asked.values())
+
+
+def _place(messages: Sequence[Message], unknown: set[str], holders: Mapping[str, tuple[str, bool]]) -> list[Placed]:
+    """What becomes of each: stored, or it is the one with its id, or the one with its name."""
+    free = set(unknown)
     placed: list[Placed] = []
     for message in messages:
-        created = message.id not in known and message.id not in fresh
+        hold = message.unique
+        holder, held = (message.id, True) if hold is None or message.id not in free else holders[hold.name]
+        created = holder == message.id and held and message.id in free
         if created:
-            fresh[message.id] = message
-        placed.append(Placed(message.id, created))
-    if fresh:
-        yield from _insert(list(fresh.values()), now)
+            free.discard(message.id)
+        placed.append(Placed(holder, created))
     return placed
 
 

@@ -1,7 +1,8 @@
 """Writing the ends of deliveries, a batch in one transaction, fenced by the lease row of (owner, seq).
 
 What is not leased to `owner` any more is not written at all: rescue gave it to another. Ends of keyed messages come in the
-order of their run; the last one frees the key, a failed one holds it (see `keys`).
+order of their run; the last one frees the key, a failed one holds it (see `keys`). What has options may hold a unique name, which goes
+with its end, and a successor, which `Done` enqueues.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from penstock.model.chain import successor_of
 from penstock.model.delivery import Delivery, Settlement
+from penstock.model.message import Message, decode_options
 from penstock.model.outcome import Committed, Dead, Done, Failed, Outcome, Released, Snoozed
 from penstock.model.statement import Program, Statement
 from penstock.stores.sqlite import keys
@@ -17,6 +20,7 @@ from penstock.stores.sqlite.history import finished, note, remembered
 from penstock.stores.sqlite.letters import Put, bury
 from penstock.stores.sqlite.put import put
 from penstock.stores.sqlite.tally import Tally
+from penstock.stores.sqlite.uniques import let_go
 
 
 def settle(owner: int, settlements: Sequence[Settlement], now: int, put: Put = put) -> Program[list[int]]:
@@ -53,6 +57,8 @@ class _Ends:
         self._keyed: set[int] = set()
         self._held: dict[tuple[str, str], int] = {}
         """Keys that wait for a retry or an operator, and for which message."""
+        self._named: list[tuple[str, bytes | None]] = []
+        self._next: list[Message] = []
 
     def add(self, delivery: Delivery, outcome: Outcome, stopped: bool) -> None:
         if delivery.key is not None:
@@ -74,6 +80,8 @@ class _Ends:
                 self._tally.move(delivery.queue, "running", "dead")
                 self._notes += note(delivery.seq, delivery.attempt, "dead", self._now, self._worker, outcome.error)
                 self._dead.append((delivery, outcome, delivery.attempt))
+                if delivery.options is not None:
+                    self._named.append((delivery.job_id, delivery.options))
             case Released():
                 self._tally.move(delivery.queue, "running", "waiting")
                 (self._ready if delivery.key is None else self._aside).append(delivery.seq)
@@ -86,6 +94,11 @@ class _Ends:
         else:
             self._tally.move(delivery.queue, "running", "cancelled")
             self._tally.add(delivery.queue, "kept")
+        if delivery.options is not None:
+            self._named.append((delivery.job_id, delivery.options))
+            if how == "done" and (successor := successor_of(decode_options(delivery.options))):
+                end = outcome if isinstance(outcome, Done) else Done()
+                self._next.append(successor.message(delivery.job_id, end, self._now))
 
     def _postpone(self, delivery: Delivery, due: int, failures: int) -> None:
         self._postponed += (delivery.seq, due, failures)
@@ -111,6 +124,10 @@ class _Ends:
             yield Statement("count_failure", values=failures, width=2)
             for delivery in (yield from bury(self._dead, self._now, put)):
                 self._hold(delivery)
+        if self._named:
+            yield from let_go(self._named, self._now)
+        if self._next:
+            yield from put(self._next, self._now)
         if self._ready:
             yield Statement("back_to_ready", {"seqs": str(self._ready)})
         if self._aside:

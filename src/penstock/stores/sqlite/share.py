@@ -12,6 +12,7 @@ from penstock.ports.queue import Claim
 from penstock.stores.sqlite.history import finished
 from penstock.stores.sqlite.limits import Gate
 from penstock.stores.sqlite.tally import Tally
+from penstock.stores.sqlite.uniques import let_go
 
 SEQ, ID, TASK, KEY, FAILURES, DEATHS, EXPIRES, ENQUEUED, HEADERS, OPTIONS, BODY, TYPE, RANK = range(13)
 """What a claim reads of a message. In a run of a key `PLACE` stands instead of `RANK`."""
@@ -106,10 +107,13 @@ class Share:
         yield finished((row[SEQ], self.queue, "expired", self.now, row[FAILURES], None, None, None))
         self.tally.move(self.queue, "waiting", "expired")
         self.tally.add(self.queue, "kept")
+        yield from let_go([(row[ID], row[OPTIONS])], self.now)
 
     def lease(self, runs: Sequence[Sequence[Row]]) -> Program[None]:
         seqs = [row[SEQ] for run in runs for row in run]
         yield Statement("lease", {"owner": self.owner, "now": self.now, "seqs": as_json(seqs)})
+        if optioned := [(row[ID], row[OPTIONS]) for run in runs for row in run if row[OPTIONS] is not None]:
+            yield from let_go(optioned, self.now, "start")
         self.runs += [[self._delivery(row) for row in run] for run in runs]
         self._leased += len(seqs)
         self.tally.move(self.queue, "waiting", "running", len(seqs))

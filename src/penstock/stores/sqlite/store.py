@@ -8,10 +8,11 @@ from penstock.errors import StoreUnavailable
 from penstock.ports.signals import Signals
 from penstock.ports.store import Durability
 from penstock.stores.sql.library import Library
-from penstock.stores.sqlite.access import Access
+from penstock.stores.sqlite.access import Access, Bells
 from penstock.stores.sqlite.checkpoint import Checkpointer
 from penstock.stores.sqlite.clock import StoreClock
 from penstock.stores.sqlite.files import Folder
+from penstock.stores.sqlite.follow import SqliteFollow
 from penstock.stores.sqlite.handle import Handle
 from penstock.stores.sqlite.inspect import SqliteInspect
 from penstock.stores.sqlite.joined import Joined
@@ -41,6 +42,7 @@ class SqliteStore:
     schedules: SqliteSchedules
     inspect: SqliteInspect
     settings: SqliteSettings
+    follow: SqliteFollow
 
     def __init__(
         self,
@@ -75,6 +77,7 @@ class SqliteStore:
         if threads is not None:
             await in_a_thread(threads.close)
             self.leases.close()
+            self.follow.close()
 
     def transaction(self, *, shared: bool = False) -> Handle:
         return self._opened().transaction(shared=shared)
@@ -91,18 +94,19 @@ class SqliteStore:
 
         checkpointer = Checkpointer()
 
-        def access(committed: Callable[[], None]) -> Access:
+        def access(bells: Bells) -> Access:
             power = self._durability != "process"
             lock = WriteLock(self._folder.path / "write.lock", self._tx_limit + _GRACE)
-            return Access(self._folder.database, library, self.clock, self._signals, lock, power, checkpointer, committed)
+            return Access(self._folder.database, library, self.clock, self._signals, lock, power, checkpointer, bells)
 
         self._threads = threads = Threads(self._folder, access, self._tx_limit)
         self.queue = SqliteQueue(threads.writer, threads.reader, self._limits, self._patience)
         self.log = SqliteLog(threads.writer, threads.reader)
         self.leases = SqliteLeases(threads.writer, threads.reader, self.clock, self._folder)
         self.schedules = SqliteSchedules(threads.writer, threads.reader, self.clock)
-        self.inspect = SqliteInspect(threads.reader)
+        self.inspect = SqliteInspect(threads.reader, self.clock)
         self.settings = SqliteSettings(threads.writer, threads.reader)
+        self.follow = SqliteFollow(threads.writer, self._folder.bells)
 
     def _opened(self) -> Threads:
         if self._threads is None:

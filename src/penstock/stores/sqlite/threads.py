@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 from penstock.ports.store import Durability
-from penstock.stores.sqlite.access import Access
+from penstock.stores.sqlite.access import Access, Bells
 from penstock.stores.sqlite.doorbell import Ringer, Watch
 from penstock.stores.sqlite.files import Folder
 from penstock.stores.sqlite.handle import Handle
@@ -19,12 +19,12 @@ from penstock.stores.sqlite.writer import Writer
 class Threads:
     """Writer and reader start at once, the transaction thread at the first transaction."""
 
-    def __init__(self, folder: Folder, make_access: Callable[[Callable[[], None]], Access], tx_limit: float) -> None:
+    def __init__(self, folder: Folder, make_access: Callable[[Bells], Access], tx_limit: float) -> None:
         self._folder = folder
         self._ringer = Ringer(folder.bells)
         self._make_access = make_access
         self._tx_limit = tx_limit
-        self.access = make_access(self._ringer.ring)
+        self.access = make_access(self._ringer)
         self.writer = Writer(self.access)
         self.joiner = Joiner(self.access, self.writer)
         self.reader = Reader(folder.database, self.access.library)
@@ -38,7 +38,7 @@ class Threads:
         return Handle(self.access, thread, Transaction(shared=shared))
 
     def _start_transactions(self) -> TransactionThread:
-        access = self._make_access(self._ringer.ring)
+        access = self._make_access(self._ringer)
         try:
             self._transactions = TransactionThread(access, self._tx_limit)
         except BaseException:

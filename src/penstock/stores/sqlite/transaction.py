@@ -25,6 +25,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from penstock.errors import StoreUnavailable, TransactionClosed
+from penstock.model.statement import Rows
 from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite.access import Access
 from penstock.stores.sqlite.failures import name_of, translate
@@ -58,6 +59,8 @@ class Transaction:
         """It could not begin, for the store's reasons."""
         self.over: str | None = None
         self.last = ""
+        self.heard: Rows = ()
+        """Who waits for what it ends."""
         self.rings = False
         """Its commit may bring work."""
 
@@ -195,7 +198,7 @@ class TransactionThread:
                 value = request.work(connection)
             self._check_open(request.owner)
             if request.ends == "commit":
-                self._hold.keep(request.reply, value, rings=request.owner.rings)
+                self._hold.keep(request.reply, value, rings=request.owner.rings, heard=request.owner.heard)
         except BaseException as failure:
             self._fail(request, failure)
         else:

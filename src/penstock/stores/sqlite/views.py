@@ -7,15 +7,20 @@ from typing import Any
 
 import msgspec
 
-from penstock.model.job import Attempt, DeadLetterView, JobView, QueueView, Status, WorkerView
+from penstock.model.chain import successor_of
+from penstock.model.job import Attempt, DeadLetterView, JobView, Progress, QueueView, Status, UniqueView, WorkerView
 from penstock.model.log import SubscriptionView, TopicView
+from penstock.model.message import decode_options
 from penstock.model.outcome import Failure
 from penstock.model.statement import Row
 
 
 def job_of(row: Row, known: frozenset[str], history: tuple[Attempt, ...]) -> JobView:
     (seq, job_id, queue, task, rank, key, due, expires, enqueued, failures, deaths, headers, body, *rest) = row
-    outcome, ended, attempt, owner, result, note, died, _, holder, claimed, worker, cancel, later, kind = rest
+    outcome, ended, attempt, owner, result, note, died, _, holder, claimed, worker, cancel, later, kind, *more = rest
+    fraction, words, told, raw = more
+    options = decode_options(raw)
+    successor = successor_of(options)
     status = _status(outcome, died, holder, later, failures)
     if status == "waiting" and task not in known:
         status = "unroutable"
@@ -42,6 +47,10 @@ def job_of(row: Row, known: frozenset[str], history: tuple[Attempt, ...]) -> Job
         result=result,
         unavailable=note,
         cancel_requested=cancel is not None,
+        progress=None if fraction is None else Progress(fraction, words, told),
+        unique=None if options.unique is None else UniqueView(options.unique.own_name, options.unique.until),
+        previous=options.after,
+        next=None if successor is None else successor.id,
         history=history,
         type=kind,
     )

@@ -28,7 +28,7 @@ from typing import Any
 from msgspec import Struct
 
 from penstock.errors import PublishUnknown, SchemaOutdated, StoreCorrupt, StoreFull, StoreReadOnly, StoreUnavailable
-from penstock.model.statement import Program
+from penstock.model.statement import Program, Rows
 from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite.access import Access
 from penstock.stores.sqlite.checkpoint import Checkpointer
@@ -63,6 +63,7 @@ class Writer:
         self._closed = False
         self._many = False
         self._rings = False
+        self._heard: Rows = ()
         self._committed = False
         """What is written must not be written again, whatever fails after it."""
         self.waiting = 0
@@ -160,13 +161,15 @@ class Writer:
                     self._write([ticket])
                 return
         send(answers)
-        if self._rings:  # whoever waits for its answer first
-            self._access.committed()
+        self._access.bells.tell(self._heard)  # whoever waits for its answer first
+        if self._rings:
+            self._access.bells.ring()
         self._fairness.leave(more=not self._inbox.empty())
 
     def _group(self, tickets: Sequence[Ticket]) -> list[Answer]:
         access = self._access
         self._committed = self._rings = False
+        self._heard = ()
         group = Group([ticket.operation for ticket in tickets])
         access.lock.acquire()
         try:
@@ -175,6 +178,7 @@ class Writer:
         finally:
             access.lock.release()
         self._rings = group.rings
+        self._heard = group.heard
         return answers
 
     def _transact(self, group: Group, tickets: Sequence[Ticket]) -> list[Answer]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from penstock.errors import NotFound
+from penstock.model.message import Options
 from penstock.model.schedule import LATE, MOST, Timing
+from penstock.model.unique import Hold
 from penstock.testing.conformance.calendar import APP, Calendar, every
-from penstock.testing.conformance.ground import Ground
+from penstock.testing.conformance.ground import TASK, Ground
 
 
 class SchedulingConformance:
@@ -23,6 +26,23 @@ class SchedulingConformance:
         assert (delivery.task, delivery.body) == ("send", b'{"n":1}')
         view = await calendar.view()
         assert (view.job, view.fired, view.slot, view.next) == (delivery.job_id, store.now(), store.now(), store.after(10))
+
+    async def test_a_slot_whose_unique_name_is_held_puts_no_job(self, store: Ground) -> None:
+        """So runs of a schedule never overlap: its next slot is the next chance."""
+        hold = Hold(f"{TASK}/one")
+        schedule = every(60)
+        template = replace(schedule.template, options=msgspec.json.encode(Options(unique=hold)))
+        calendar = Calendar(store)
+        worker = await calendar.worker(replace(schedule, template=template))
+        store.advance(60)
+        assert await calendar.tick() == [60]
+        first = await worker.claim_one()
+        store.advance(60)
+        assert await calendar.tick() == []
+        assert await calendar.next() == 180
+        await worker.done(first)
+        store.advance(60)
+        assert await calendar.tick() == [180]
 
     async def test_two_leaders_fire_a_slot_once(self, store: Ground) -> None:
         """Both have seen it before either fires."""

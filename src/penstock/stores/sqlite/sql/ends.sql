@@ -1,7 +1,7 @@
 -- Ends that come from outside: cancellation, expiry, dead letters, forgetting.
 
 -- name: find_message
-select m.seq, m.queue, m.task, m.key, m.rank, m.due, m.failures, m.deaths
+select m.seq, m.queue, m.task, m.key, m.rank, m.due, m.failures, m.deaths, m.id, m.options
 from penstock_message m
 where m.id = :id
 
@@ -44,7 +44,7 @@ where seq = :seq
 returning seq
 
 -- name: expired
-select m.seq, m.queue, m.task, m.key, m.rank, m.due, m.failures, m.deaths
+select m.seq, m.queue, m.task, m.key, m.rank, m.due, m.failures, m.deaths, m.id, m.options
 from penstock_message m
 where m.expires <= :now
     and not exists (
@@ -62,7 +62,7 @@ set expires = null
 where seq in (select value from json_each(:seqs))
 
 -- name: find_letters
-select m.seq, m.id, m.queue
+select m.seq, m.id, m.queue, m.options
 from json_each(:ids) s
 join penstock_message m on m.id = s.value
 join penstock_dead d on d.seq = m.seq
@@ -86,7 +86,7 @@ returning seq
 -- name: unbury
 delete from penstock_dead
 where seq in (select value from json_each(:seqs))
-returning seq
+returning seq, queue, task, reason, died, attempts, error, message, traceback
 
 -- name: renumber
 insert or replace into penstock_message (id, queue, task, rank, key, enqueued, given, headers, options, body, type)

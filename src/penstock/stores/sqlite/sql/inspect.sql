@@ -4,7 +4,7 @@
 select m.seq, m.id, m.queue, m.task, m.rank, m.key, m.due, m.expires, m.enqueued, m.failures, m.deaths,
     coalesce(e.headers, m.headers), coalesce(e.body, m.body),
     f.outcome, f.ended, f.attempt, f.owner, f.result, f.note, d.died, d.attempts,
-    l.owner, l.claimed, w.name, c.seq, t.seq, m.type
+    l.owner, l.claimed, w.name, c.seq, t.seq, m.type, p.fraction, p.note, p.at, m.options
 from penstock_message m
 left join penstock_event e on e.place = m.ref
 left join penstock_finished f on f.seq = m.seq
@@ -19,13 +19,14 @@ left join (
 left join penstock_worker w on w.incarnation = l.owner
 left join penstock_cancel c on c.owner = l.owner and c.seq = m.seq
 left join penstock_later t on t.queue = m.queue and t.due = m.due and t.seq = m.seq
+left join penstock_progress p on p.seq = m.seq
 where m.id = :id
 
 -- name: jobs
 select m.seq, m.id, m.queue, m.task, m.rank, m.key, m.due, m.expires, m.enqueued, m.failures, m.deaths,
     coalesce(e.headers, m.headers), coalesce(e.body, m.body),
     f.outcome, f.ended, f.attempt, f.owner, f.result, f.note, d.died, d.attempts,
-    l.owner, l.claimed, w.name, c.seq, t.seq, m.type
+    l.owner, l.claimed, w.name, c.seq, t.seq, m.type, p.fraction, p.note, p.at, m.options
 from penstock_message m
 left join penstock_event e on e.place = m.ref
 left join penstock_finished f on f.seq = m.seq
@@ -34,6 +35,7 @@ left join penstock_worker w on exists (select 1 from penstock_leased h where h.o
 left join penstock_leased l on l.owner = w.incarnation and l.seq = m.seq
 left join penstock_cancel c on c.owner = l.owner and c.seq = m.seq
 left join penstock_later t on t.queue = m.queue and t.due = m.due and t.seq = m.seq
+left join penstock_progress p on p.seq = m.seq
 where m.seq in (select value from json_each(:seqs))
     and (:queue is null or m.queue = :queue)
     and (:task is null or m.task = :task)
