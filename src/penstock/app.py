@@ -95,7 +95,7 @@ class App(Router):
         self._limits: dict[str, int] = {}
         self._stages: list[Stage] = []
         self._error_hooks: list[Callable[[Delivery, Exception], End]] = []
-        self._link = Link(self._open, connect.foreign)
+        self._link = Link(lambda: self.open_store(connect.make_store), connect.foreign)
         self._attachment = Attachment(lambda: self.name, self._link, payload_limit)
         self._signals = Signals()
         self.source: connect.Source | None = None
@@ -267,8 +267,9 @@ class App(Router):
 
     # -- parts
 
-    async def _open(self) -> Store:
-        store = connect.make_store(self.found.url, durability=self._durability, signals=self._signals, limits=self._limits)
+    async def open_store(self, make: connect.MakeStore) -> Store:
+        """Open a store that `make` makes, with this app's settings, on the running loop."""
+        store = make(self.found.url, durability=self._durability, signals=self._signals, limits=self._limits)
         try:
             await store.open(migrate=self._migrate)
         except BaseException:
@@ -276,7 +277,8 @@ class App(Router):
             raise
         return store
 
-    def _assemble(self, store: Store, options: WorkerOptions, state: object) -> Worker:
+    def program(self, state: object) -> Program:
+        """What a worker runs; `state` is what the lifespan yielded. Raises ConfigurationError as `worker` does."""
         routes = self.routes()
         for route in routes.values():
             if isinstance(route, HandlerRoute):
@@ -285,9 +287,11 @@ class App(Router):
         topics = tuple(topic.spec for topic in self.topics().values())
         hooks = tuple(cast("list[Hook]", self._error_hooks))
         nursery = connect.nursery(self, routes, self.source, self.found.url)
-        program = Program(routes, tuple(self._stages), hooks, state, subscriptions, topics, self.schedules(), nursery)
+        return Program(routes, tuple(self._stages), hooks, state, subscriptions, topics, self.schedules(), nursery)
+
+    def _assemble(self, store: Store, options: WorkerOptions, state: object) -> Worker:
         options = msgspec.structs.replace(options, app=options.app or self.name)
-        return connect.make_worker(store, program, options, self._signals)
+        return connect.make_worker(store, self.program(state), options, self._signals)
 
     @asynccontextmanager
     async def resources(self) -> AsyncGenerator[object, None]:

@@ -1,0 +1,66 @@
+"""A worker's work without a worker: claim, carry, settle, one job after the other, all of it in the test's transaction.
+
+The stages, the judgement of errors, the settler and the SQL are the engine's own. What is missing is what a transaction that
+nobody commits cannot have: several jobs at once, threads that beat, other workers, and crashes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+
+from penstock.engine.delivery import Courier
+from penstock.engine.duty import Duty
+from penstock.engine.running import Running
+from penstock.engine.settler import Settler
+from penstock.engine.stages.chain import compile_chains
+from penstock.engine.stages.kit import kit_of
+from penstock.engine.table import Table
+from penstock.model.delivery import Delivery
+from penstock.ports.queue import Claim
+from penstock.testing.borrowed.desk import Desk
+
+
+async def work_off(duty: Duty, desk: Desk) -> None:
+    """Until nothing is left that could run now."""
+    errands = Errands(duty, desk)
+    await duty.store.leases.enrol(duty.enrolment())
+    try:
+        await errands.run()
+    finally:
+        await duty.store.leases.leave(duty.incarnation)
+
+
+def incarnation() -> int:
+    return int.from_bytes(os.urandom(8), "big") >> 1
+
+
+class Errands:
+    def __init__(self, duty: Duty, desk: Desk) -> None:
+        table = Table(duty.program.routes, asyncio.get_running_loop(), duty.ties.signals)
+        self._settler = Settler(duty.store.queue, duty.incarnation, duty.ties)
+        self._threads = desk.threads(1)
+        kit = kit_of(duty, table, self._settler)
+        self._courier = Courier(compile_chains(duty.program, kit, self._threads), kit)
+        self._queue = duty.store.queue
+        self._ask = Claim(duty.incarnation, [(queue, 1) for queue, _ in duty.queues], frozenset(duty.program.routes))
+
+    async def run(self) -> None:
+        self._settler.start()
+        try:
+            more = True
+            while more:
+                claimed = await self._queue.claim(self._ask)
+                more = bool(claimed.runs) or claimed.more
+                for run in claimed.runs:
+                    await self._carry(run)
+        finally:
+            await self._settler.stop()
+            self._threads.close()
+
+    async def _carry(self, run: Sequence[Delivery]) -> None:
+        running = Running(run, run[0])
+        running.task = asyncio.get_running_loop().create_task(self._courier.carry(running))
+        await running.task
+        await self._settler.flush()

@@ -1,0 +1,52 @@
+"""A store in which what was enqueued has run when `enqueue` returns: through the file, the codec and a worker, like any other time."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+from penstock.model.delivery import Settlement
+from penstock.model.message import Message, Placed
+from penstock.stores.sqlite.handle import Handle
+from penstock.stores.sqlite.queue import SqliteQueue
+from penstock.stores.sqlite.store import SqliteStore
+from penstock.stores.sqlite.threads import Threads
+
+Follow: TypeAlias = Callable[[], Awaitable[None]]
+
+
+class InlineStore(SqliteStore):
+    """What joins a connection of the user's runs with the next enqueue or drain: only the user knows when that has committed."""
+
+    follow: Follow
+
+    def transaction(self, *, shared: bool = False) -> Handle:
+        return InlineHandle(super().transaction(shared=shared), self.follow)
+
+    def _make_queue(self, threads: Threads) -> SqliteQueue:
+        return InlineQueue(super()._make_queue(threads), self.follow)
+
+
+class InlineQueue(SqliteQueue):
+    def __init__(self, queue: SqliteQueue, follow: Follow) -> None:
+        super().__init__(queue._writer, queue._reader, {})
+        self._room = queue._room
+        self._follow = follow
+
+    async def put(self, messages: Sequence[Message]) -> list[Placed]:
+        placed = await super().put(messages)
+        await self._follow()
+        return placed
+
+
+class InlineHandle(Handle):
+    """Its commit runs what it put."""
+
+    def __init__(self, handle: Handle, follow: Follow) -> None:
+        super().__init__(handle._access, handle._thread, handle._inner)
+        self._follow = follow
+
+    async def commit(self, settle: tuple[int, Settlement] | None = None) -> None:
+        await super().commit(settle)
+        if settle is None:
+            await self._follow()
