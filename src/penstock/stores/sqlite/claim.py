@@ -45,6 +45,7 @@ def claim(ask: Claim, now: int) -> Program[Claimed]:
         due = (yield Statement("next_due", {"queue": queue}))[0][0]
         if due is not None:
             dues.append(due)
+    more |= ask.suspects and suspects and not runs  # set apart just now: this worker could have had it
     return Claimed(runs, more, min(dues, default=None), suspects)
 
 
