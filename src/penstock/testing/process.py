@@ -124,12 +124,9 @@ async def _rescue(store: Store) -> None:
 
 
 async def _unfinished(store: Store, patience: float) -> str:
-    running = (await store.inspect.jobs(JobFilter(status="running"), limit=5)).jobs
-    waiting = (await store.inspect.jobs(JobFilter(status="waiting"), limit=5)).jobs
-    shown = (
-        ", ".join(f"{view.task} {view.body.decode(errors='replace')[:100]}" for view in [*running, *waiting])
-        or "nothing that the store knows"
-    )
+    """The worker has given back what it held, and left."""
+    left = (await store.inspect.jobs(JobFilter(status="unroutable"), limit=5)).jobs
+    shown = ", ".join(f"{view.task} {view.body.decode(errors='replace')[:100]}" for view in left) or "nothing that the store knows"
     return (
         f"the jobs did not come to an end within {patience:g} s: {shown}. Jobs that enqueue themselves without a delay never do; "
         "a handler's own sleeps take real time"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import TypeVar
 
 from penstock.errors import ConfigurationError
@@ -9,9 +10,12 @@ from penstock.model.statement import Program, Rows
 from penstock.ports.transaction import LentConnection
 from penstock.stores.sql.executors import drive, drive_async
 from penstock.stores.sql.library import Library
+from penstock.stores.sqlite.failures import translated
 from penstock.stores.sqlite.joined import as_foreign
 
 T = TypeVar("T")
+
+_DOING = "run jobs in the test's transaction"
 
 
 class Borrowed:
@@ -30,8 +34,10 @@ class Borrowed:
         run(self._library["open_step"], ())
         try:
             return drive(program, self._library, run)
-        except BaseException:
+        except BaseException as error:
             run(self._library["undo_step"], ())
+            if isinstance(error, sqlite3.Error):
+                raise translated(error, _DOING) from error
             raise
         finally:
             run(self._library["keep_step"], ())
@@ -47,8 +53,10 @@ class Borrowed:
         await run(self._library["open_step"], ())
         try:
             return await drive_async(program, self._library, run)
-        except BaseException:
+        except BaseException as error:
             await run(self._library["undo_step"], ())
+            if isinstance(error, sqlite3.Error):
+                raise translated(error, _DOING) from error
             raise
         finally:
             await run(self._library["keep_step"], ())
