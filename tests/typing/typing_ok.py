@@ -296,6 +296,7 @@ async def in_a_test(session: object) -> None:
         assert_type(await kit.dead(build_report), list[DeadLetter])
         assert_type(kit.now, datetime)
         kit.crash_at("claimed", times=3)
+        kit.skip("1h")
 
 
 def in_a_sync_test() -> None:

@@ -88,6 +88,10 @@ class Kit:
         goal = self._clock.now() + length(by)
         return await self._play(until(goal, self._clock), raise_errors, timeout)
 
+    def skip(self, by: Length) -> None:
+        """Move the store's time and run nothing, as if no worker had been up: what became due meanwhile is late, or has expired."""
+        self._clock.move_to(self._clock.now() + length(by))
+
     def crash_at(self, point: str, *, times: int = 1) -> None:
         """Let the worker of the next `drain` or `advance` crash when it reaches this point of `penstock.ports.signals.POINTS`.
 
