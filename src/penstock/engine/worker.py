@@ -68,6 +68,7 @@ class Worker:
             if current is not None:
                 current.lose()
                 await current.abort()
+                self._signals.emit(WorkerStopped(current.number, current.released))
 
     async def run(self, stop: asyncio.Event) -> None:
         """From start to stop; the caller sets `stop`, and may call `stop(now=True)` after that."""

@@ -119,6 +119,17 @@ async def test_expiry_and_history_follow_the_time_of_the_kit(app: App, kit: Kit)
         await done.status()
 
 
+async def test_time_passes_without_a_worker(app: App, kit: Kit) -> None:
+    @app.task()
+    async def work(name: str) -> None: ...
+
+    await work.using(delay=60).enqueue("late")
+    await work.using(delay=60, expires=3600).enqueue("too late")
+    kit.skip("2h")
+    report = await kit.drain()
+    assert [(run.arguments, run.at) for run in report.runs] == [('{"name":"late"}', MONDAY + timedelta(hours=2))]
+
+
 # -- errors
 
 
