@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -23,6 +22,7 @@ _UNITS: Mapping[str, int] = {
     "s": SECOND,
     "ms": SECOND // 1000,
 }
+_BOOT = "test"
 _PART = r"(\d+(?:\.\d+)?)\s*(ms|[wdhms])"
 
 
@@ -31,24 +31,23 @@ class VirtualClock:
 
     def __init__(self, start: int | None = None) -> None:
         """`start` in µs since the epoch; None: the time it is now."""
-        self._start = WallClock().now() if start is None else start
-        self._passed = 0
-        self._boot = f"test-{os.urandom(6).hex()}"
+        self.given = start is not None
+        self._now = WallClock().now() if start is None else start
 
     def now(self) -> int:
         """µs since the epoch."""
-        return self._start + self._passed
+        return self._now
 
     def move_to(self, instant: int) -> None:
         """Never back."""
-        self._passed = max(self._passed, instant - self._start)
+        self._now = max(self._now, instant)
 
     def advance(self, seconds: float) -> None:
-        self._passed += micros(seconds)
+        self._now += micros(seconds)
 
     def store_clock(self) -> StoreClock:
-        """For one handle, as if all were programs of one boot of one machine."""
-        return StoreClock(self.now, lambda: self._passed, self._boot)
+        """For one handle. All are of one boot, that of every test, so that a file which has served a test needs no new anchor."""
+        return StoreClock(self.now, self.now, _BOOT)
 
 
 def started(start: datetime | None) -> VirtualClock:

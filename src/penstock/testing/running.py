@@ -20,7 +20,7 @@ from penstock.testing.clock import VirtualClock, started
 from penstock.testing.inline import InlineStore
 from penstock.testing.kit import Kit
 from penstock.testing.process import Stage
-from penstock.testing.storage import fast_folder
+from penstock.testing.storage import fast_folder, prepare
 
 
 def run(
@@ -30,7 +30,7 @@ def run(
     path: str | os.PathLike[str] | None = None,
     start: datetime | None = None,
     inline: bool = False,
-    concurrency: int = 100,
+    concurrency: int = 1,
     seed: int = 0,
 ) -> Running:
     """Put an app on a fresh store for the length of a `with` or `async with` block, which gets its `Kit`.
@@ -38,8 +38,9 @@ def run(
     Its tasks, routers and transactions use that store from any module, loop and thread; its own store is not touched, and is
     used again after the block. `path`: the SQLite file to use, e.g. the test database that your own tables are in; unless given,
     an empty file in tmpfs (/dev/shm, else the folder for temporary files), removed after the block. `start`: what time it is
-    (aware); unless given, now. `inline`: `enqueue` returns when the job and its follow-ups have run. `concurrency`: jobs at once.
-    `seed`: of the random waits before retries. Raises ConfigurationError.
+    (aware); unless given, now. `inline`: `enqueue` returns when the job and its follow-ups have run. `concurrency`: jobs at once;
+    unless given, one after the other, so that they run in the same order each time. `seed`: of the random waits before retries.
+    Entering the block makes Penstock's tables in the file, if they are not there. Raises ConfigurationError, and StoreError.
 
         async with testing.run(app) as kit:
             await sign_up("Sam")
@@ -62,6 +63,7 @@ class Facility:
         self._handles: list[SqliteStore] = []
 
     def kit(self, path: str) -> Kit:
+        prepare(path, self._clock)
         self._path = path
         self._kit = Kit(self.stage, self._clock, path)
         return self._kit
@@ -90,14 +92,15 @@ class Running:
     def __init__(self, path: str | os.PathLike[str] | None, facility: Facility) -> None:
         self._path = path
         self._facility = facility
-        self._stack = ExitStack()
 
     def __enter__(self) -> Kit:
-        stack, facility = self._stack, self._facility
-        path = stack.enter_context(fast_folder()) / "test.db" if self._path is None else Path(self._path)
-        stack.callback(facility.close)
-        kit = facility.kit(os.path.realpath(path))
-        stack.callback(facility.stage.link.divert(facility.open))
+        facility = self._facility
+        with ExitStack() as stack:
+            path = stack.enter_context(fast_folder()) / "test.db" if self._path is None else Path(self._path)
+            kit = facility.kit(os.path.realpath(path))
+            stack.callback(facility.close)
+            stack.callback(facility.stage.link.divert(facility.open))
+            self._stack = stack.pop_all()
         return kit
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

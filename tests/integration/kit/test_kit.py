@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -212,6 +214,34 @@ async def test_a_test_database_of_ones_own(fast: Path) -> None:
             await kit.advance("1d")
             assert kit.now > before
     assert rows(fast / "test.db", "select n from sold") == [(1,), (2,)]
+
+
+async def test_a_test_database_that_was_used_later(fast: Path) -> None:
+    late, early = datetime(2040, 1, 2, tzinfo=UTC), datetime(2040, 1, 1, tzinfo=UTC)
+    with testing.run(app, path=fast / "test.db", start=late) as kit:
+        assert kit.now == late
+    with (
+        pytest.raises(ConfigurationError, match=r"used by a test at 2040-01-02 .* never goes back"),
+        testing.run(app, path=fast / "test.db", start=early),
+    ):
+        raise AssertionError
+    with testing.run(app, path=fast / "test.db") as kit:
+        assert kit.now == late
+
+
+def test_a_database_whose_test_has_a_transaction_open(fast: Path) -> None:
+    """As in Django: the kit of a test begins inside it. The tables are there from before."""
+    with testing.run(app, path=fast / "test.db"):
+        pass
+    with closing(sqlite3.connect(fast / "test.db")) as connection:
+        connection.execute("pragma wal_autocheckpoint = 0")
+        connection.execute("create table mine (n)")
+        connection.commit()
+        connection.execute("insert into mine values (1)")
+        with testing.run(app, path=fast / "test.db") as kit:
+            chain.using(tx=connection).sync.enqueue(7)
+            assert len(kit.sync.drain(tx=connection).done) == 2
+        connection.rollback()
 
 
 async def test_a_lifespan_is_entered_for_each_worker() -> None:

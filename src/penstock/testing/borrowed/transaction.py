@@ -18,6 +18,9 @@ from penstock.testing.borrowed.desk import Desk
 class BorrowedTransaction:
     """Implements `ports.transaction.OpenTransaction`. Begins, as a savepoint, at its first statement."""
 
+    refused = False
+    """The test's transaction is open: a savepoint of it can always begin."""
+
     def __init__(self, desk: Desk, clock: Clock, connection: object, *, around: bool = False) -> None:
         """`around`: the test's transaction itself, that has begun and is not ours to end."""
         self.connection: Any = connection
