@@ -73,7 +73,7 @@ class Kit:
             await self._lend(tx).drain(timeout)
         return self._report(raise_errors)
 
-    def drain_now(self, tx: object, raise_errors: bool, timeout: float) -> Report:
+    def _drain_now(self, tx: object, raise_errors: bool, timeout: float) -> Report:
         """As `drain(tx=…)`, on the calling thread, which the connection belongs to."""
         self._link.opened_now(_AWAIT_DRAIN)
         self._lend(tx).drain_now(timeout, _AWAIT_DRAIN)
@@ -101,7 +101,7 @@ class Kit:
         """
         self._stage.faults.arm(point, times)
 
-    async def follow(self) -> None:
+    async def _follow(self) -> None:
         """Inline: whatever was just put has run when this returns. In a handler, what runs it takes it along."""
         if not inside.get():
             await self.drain()
@@ -113,6 +113,7 @@ class Kit:
 
     async def _in_turn(self, plan: Plan, raise_errors: bool, timeout: float) -> Report:
         async with self._turn:
+            self._stage.recorder.take()  # of a drain that did not come to its end
             await play(self._stage, plan, timeout)
             return self._report(raise_errors)
 
@@ -166,7 +167,7 @@ class SyncKit:
     def drain(self, *, tx: object = None, raise_errors: bool = True, timeout: float = PATIENCE) -> Report:
         """As `Kit.drain`. With `tx`, `def` handlers run on the calling thread."""
         if tx is not None:
-            return self._kit.drain_now(tx, raise_errors, timeout)
+            return self._kit._drain_now(tx, raise_errors, timeout)
         return self._link.call(lambda _: self._kit.drain(raise_errors=raise_errors, timeout=timeout), _AWAIT_DRAIN)
 
     def advance(self, by: Length, *, raise_errors: bool = True, timeout: float = PATIENCE) -> Report:

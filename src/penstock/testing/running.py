@@ -81,7 +81,7 @@ class Facility:
         self.stage.wire = wire = self.stage.new_wire()
         store = kind(self._path, signals=wire, durability=durability, limits=limits, clock=self._clock.store_clock())
         if isinstance(store, InlineStore):
-            store.follow = self._kit.follow
+            store.follow = self._kit._follow
         self._handles.append(store)
         return store
 

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from penstock import App, Context, DeadLetter, Reject, Retry, Transaction, testing
-from penstock.errors import ConfigurationError
+from penstock.errors import ConfigurationError, TransactionClosed
 from penstock.integrations.sqlalchemy import prepare
 from penstock.testing import HandlerRaised, Kit
 
@@ -74,6 +74,17 @@ async def tell(letter: DeadLetter) -> None:
 @app.task()
 def asks(job_id: str) -> None:
     app.job(job_id).sync.status()
+
+
+@app.task(retry=Retry(attempts=1))
+def raises(error: str) -> None:
+    raise {"StopIteration": StopIteration, "SystemExit": SystemExit, "KeyError": KeyError}[error]("told")
+
+
+@app.task()
+def keeps(tx: Transaction) -> None:
+    tx.sync.fetch("select 1")
+    seen.append(tx)
 
 
 @pytest.fixture
@@ -151,6 +162,27 @@ def test_a_def_handler_does_not_wait_for_the_app(kit: Kit) -> None:
         asks.using(tx=connection).sync.enqueue(job.id)
         with pytest.raises(HandlerRaised, match="there it can enqueue and use its tx"):
             kit.sync.drain(tx=connection)
+
+
+def test_whatever_a_def_handler_raises_is_told(kit: Kit) -> None:
+    with open_transaction(kit) as connection:
+        for error in ("StopIteration", "SystemExit", "KeyError"):
+            raises.using(tx=connection).sync.enqueue(error)
+        report = kit.sync.drain(tx=connection, raise_errors=False)
+        assert [run.how for run in report.runs] == ["dead"] * 3
+        assert ["StopIteration" in str(report.errors[0]), "SystemExit" in str(report.errors[1])] == [True, True]
+
+
+def test_what_a_handler_left_behind_is_refused_afterwards(kit: Kit) -> None:
+    with open_transaction(kit) as connection:
+        keeps.using(tx=connection).sync.enqueue()
+        kit.sync.drain(tx=connection)
+        kept = seen[0]
+        assert isinstance(kept, Transaction)
+        with pytest.raises(TransactionClosed):
+            kept.sync.fetch("select 1")
+        orders_before = orders(connection)
+    assert orders_before == [0]
 
 
 def test_the_kit_goes_on_with_its_own_store(kit: Kit) -> None:

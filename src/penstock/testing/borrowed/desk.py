@@ -18,12 +18,14 @@ from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
 
-from penstock.engine.executors.thread import Threads
-from penstock.errors import ConfigurationError
+from penstock.engine.executors.thread import Threads, presentable
+from penstock.errors import ConfigurationError, TransactionClosed
 from penstock.model.statement import Program, Rows
 from penstock.testing.borrowed.connection import Borrowed
 
 T = TypeVar("T")
+
+_OVER = "the drain has ended, and the connection is the test's own again; nothing more can join it"
 
 
 class Desk(Protocol):
@@ -99,18 +101,25 @@ class ThreadDesk:
         self._thread = threading.get_ident()
         self._errands: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
         self._handling = False
+        self._closed = False
 
     def serve(self) -> None:
         """Until `close`. The thread is blocked in here."""
-        while (errand := self._errands.get()) is not None:
-            future, work = errand
-            try:
-                future.set_result(work())
-            except BaseException as error:  # told to whoever asked
-                future.set_exception(error)
+        try:
+            while (errand := self._errands.get()) is not None:
+                _serve(*errand)
+        finally:
+            self._closed = True
+            self._refuse_late_ones()
 
     def close(self) -> None:
         self._errands.put(None)
+
+    def _refuse_late_ones(self) -> None:
+        """Of threads and tasks that a handler left behind."""
+        while not self._errands.empty():
+            if (errand := self._errands.get()) is not None:
+                errand[0].set_exception(TransactionClosed(_OVER))
 
     async def drive(self, program: Program[T]) -> T:
         return await asyncio.wrap_future(self._ask(lambda: self._borrowed.drive(program)))
@@ -157,9 +166,21 @@ class ThreadDesk:
         return self._put(work)
 
     def _put(self, work: Callable[[], T]) -> Future[T]:
+        if self._closed:
+            raise TransactionClosed(_OVER)
         future: Future[T] = Future()
         self._errands.put((future, work))
         return future
+
+
+def _serve(future: Future[T], work: Callable[[], T]) -> None:
+    """What it raises is told to whoever asked; a Ctrl-C is the test's own."""
+    try:
+        future.set_result(work())
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        future.set_exception(presentable(error))
 
 
 class HereThreads(Threads):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 
 from msgspec.structs import replace
@@ -39,8 +40,8 @@ class Lending:
     def drain_now(self, patience: float, instead: str) -> None:
         """On the caller's thread, which the connection belongs to."""
         desk = ThreadDesk(self._borrowed)
-        with self._lent(desk) as store, ThreadPoolExecutor(1, thread_name_prefix="penstock-kit") as pool:
-            work = pool.submit(self._stage.link.call, lambda _: self._work(store, desk, patience), instead)
+        with self._lent(desk) as store:
+            work = _on_a_thread(lambda: self._stage.link.call(lambda _: self._work(store, desk, patience), instead))
             work.add_done_callback(lambda _: desk.close())
             desk.serve()
             work.result()
@@ -70,6 +71,22 @@ class Lending:
                 await work_off(Duty(store, stage.program(state, store.joined), options, ties, incarnation()), desk)
         finally:
             inside.reset(token)
+
+
+def _on_a_thread(run: Callable[[], None]) -> Future[None]:
+    """A daemon: a Ctrl-C in the test waits for nobody."""
+    done: Future[None] = Future()
+
+    def work() -> None:
+        try:
+            run()
+        except BaseException as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    threading.Thread(target=work, name="penstock-kit", daemon=True).start()
+    return done
 
 
 def _nothing() -> None:
