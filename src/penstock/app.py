@@ -26,6 +26,7 @@ from penstock.api.transaction import SyncTransaction, SyncTransactionBlock, Tran
 from penstock.engine.program import Hook, Program, WorkerOptions
 from penstock.errors import ConfigurationError, NotFound
 from penstock.model.delivery import Delivery
+from penstock.model.log import SubscriptionSpec, TopicSpec
 from penstock.model.message import MAX_BODY
 from penstock.model.outcome import Outcome
 from penstock.model.schedule import Schedule
@@ -283,11 +284,15 @@ class App(Router):
         for route in routes.values():
             if isinstance(route, HandlerRoute):
                 route.check_state(state)
-        subscriptions = tuple(each.spec() for each in self._unique() if isinstance(each, SubscriptionDefinition))
-        topics = tuple(topic.spec for topic in self.topics().values())
+        subscriptions, topics = self.feeds()
         hooks = tuple(cast("list[Hook]", self._error_hooks))
         nursery = connect.nursery(self, routes, self.source, self.found.url)
         return Program(routes, tuple(self._stages), hooks, state, subscriptions, topics, self.schedules(), nursery)
+
+    def feeds(self) -> tuple[tuple[SubscriptionSpec, ...], tuple[TopicSpec, ...]]:
+        """The subscriptions and topics, as a store is told of them."""
+        subscriptions = tuple(each.spec() for each in self._unique() if isinstance(each, SubscriptionDefinition))
+        return subscriptions, tuple(topic.spec for topic in self.topics().values())
 
     def _assemble(self, store: Store, options: WorkerOptions, state: object) -> Worker:
         options = msgspec.structs.replace(options, app=options.app or self.name)

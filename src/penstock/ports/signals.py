@@ -13,12 +13,20 @@ POINTS: Final = (
     "settle.after_commit",
     "put.before_commit",
     "put.after_commit",
+    "publish.before_commit",
+    "publish.after_commit",
+    "append.before_commit",
+    "append.after_commit",
+    "feed.before_commit",
+    "feed.after_commit",
+    "fed",
     "write.begun",
     "tx.begun",
     "tx.before_commit",
     "tx.after_commit",
 )
-"""Of the code, by name: after a claim's commit; around the writing of ends, of messages, of anything; around a handler's `tx`."""
+"""Of the code, by name: after a claim's commit; around the writing of ends, messages, events, feeds, of anything; around a
+handler's `tx`."""
 
 
 class Signals(Protocol):

@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 from penstock.model.delivery import Settlement
+from penstock.model.log import Append, Event, TopicSpec
 from penstock.model.message import Message, Placed
 from penstock.stores.sqlite.handle import Handle
+from penstock.stores.sqlite.log import SqliteLog
 from penstock.stores.sqlite.queue import SqliteQueue
 from penstock.stores.sqlite.store import SqliteStore
 from penstock.stores.sqlite.threads import Threads
@@ -23,6 +25,9 @@ class InlineStore(SqliteStore):
     def transaction(self, *, shared: bool = False) -> Handle:
         return InlineHandle(super().transaction(shared=shared), self.follow)
 
+    def _make_log(self, threads: Threads) -> SqliteLog:
+        return InlineLog(threads, self.follow)
+
     def _make_queue(self, threads: Threads) -> SqliteQueue:
         return InlineQueue(super()._make_queue(threads), self.follow)
 
@@ -37,6 +42,22 @@ class InlineQueue(SqliteQueue):
         placed = await super().put(messages)
         await self._follow()
         return placed
+
+
+class InlineLog(SqliteLog):
+    def __init__(self, threads: Threads, follow: Follow) -> None:
+        super().__init__(threads.writer, threads.reader)
+        self._follow = follow
+
+    async def publish(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
+        placed = await super().publish(topic, events)
+        await self._follow()
+        return placed
+
+    async def append(self, append: Append) -> int:
+        version = await super().append(append)
+        await self._follow()
+        return version
 
 
 class InlineHandle(Handle):

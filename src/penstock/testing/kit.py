@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from typing import Any
 
-from penstock.api.letter import DeadLetter
-from penstock.api.task import Task
 from penstock.errors import ConfigurationError
 from penstock.model.clock import to_datetime
 from penstock.testing.borrowed.lending import Lending
 from penstock.testing.clock import Length, VirtualClock, length
+from penstock.testing.looking import Looking, SyncLooking
 from penstock.testing.process import Plan, Stage, inside, play
 from penstock.testing.report import HandlerRaised, Report
 from penstock.testing.timeline import at_once, until
-from penstock.testing.waiting import Enqueued, Waiting, described, listed
 
 _IN_A_HANDLER = "drain and advance inside a handler would wait for the handler itself; call them in the test"
 _AWAIT_DRAIN = "await kit.drain(…)"
@@ -23,7 +20,7 @@ PATIENCE = 30.0
 """Real seconds that handlers may take."""
 
 
-class Kit:
+class Kit(Looking):
     """An app on a store of its own, whose time stands still until the test moves it. Made by `testing.run`.
 
     Between the calls of this kit nothing runs: what was enqueued waits. `drain` and `advance` start a worker, the very one that
@@ -33,10 +30,9 @@ class Kit:
     def __init__(self, stage: Stage, clock: VirtualClock, path: str) -> None:
         self.path = path
         """Of the store's file, for your own tables and connections."""
+        super().__init__(stage.app)
         self._stage = stage
-        self._link = stage.link
         self._clock = clock
-        self._waiting = Waiting(stage.app)
         self._turn = asyncio.Lock()
 
     @property
@@ -129,40 +125,13 @@ class Kit:
             raise HandlerRaised(report) from failed[0].error
         return report
 
-    # -- looking
 
-    async def enqueued(self, task: Task[..., Any] | None = None, /, **arguments: object) -> list[Enqueued]:
-        """The jobs that wait, are delayed or wait for a retry, in the order of enqueueing; of one task, with these arguments.
-
-        Arguments that are not named may be anything. Raises TypeError for one that the task does not take.
-        """
-        return await self._link.run(lambda store: self._waiting.find(store, task, arguments))
-
-    async def assert_enqueued(self, task: Task[..., Any], /, **arguments: object) -> Enqueued:
-        """The first job that waits and matches. Raises AssertionError that lists what waits instead."""
-        found = await self.enqueued(task, **arguments)
-        if found:
-            return found[0]
-        raise AssertionError(f"not enqueued: {described(task, arguments)}; what waits:{listed(await self.enqueued()) or ' nothing'}")
-
-    async def refute_enqueued(self, task: Task[..., Any], /, **arguments: object) -> None:
-        """Raises AssertionError if a job waits that matches."""
-        if found := await self.enqueued(task, **arguments):
-            raise AssertionError(f"enqueued, but should not be: {described(task, arguments)}:{listed(found)}")
-
-    async def dead(self, task: Task[..., Any] | None = None, /) -> list[DeadLetter]:
-        """The dead letters, the oldest first; of one task."""
-        return await self._link.run(lambda store: self._waiting.dead(store, self._link, task))
-
-
-class SyncKit:
+class SyncKit(SyncLooking):
     """A `Kit` for tests without an event loop. Blocks the calling thread; on the thread of the app's loop it raises ConfigurationError."""
 
-    __slots__ = ("_kit", "_link")
-
     def __init__(self, kit: Kit) -> None:
+        super().__init__(kit)
         self._kit = kit
-        self._link = kit._link
 
     def drain(self, *, tx: object = None, raise_errors: bool = True, timeout: float = PATIENCE) -> Report:
         """As `Kit.drain`. With `tx`, `def` handlers run on the calling thread."""
@@ -173,19 +142,3 @@ class SyncKit:
     def advance(self, by: Length, *, raise_errors: bool = True, timeout: float = PATIENCE) -> Report:
         """As `Kit.advance`."""
         return self._link.call(lambda _: self._kit.advance(by, raise_errors=raise_errors, timeout=timeout), "await kit.advance(…)")
-
-    def enqueued(self, task: Task[..., Any] | None = None, /, **arguments: object) -> list[Enqueued]:
-        """As `Kit.enqueued`."""
-        return self._link.call(lambda _: self._kit.enqueued(task, **arguments), "await kit.enqueued(…)")
-
-    def assert_enqueued(self, task: Task[..., Any], /, **arguments: object) -> Enqueued:
-        """As `Kit.assert_enqueued`."""
-        return self._link.call(lambda _: self._kit.assert_enqueued(task, **arguments), "await kit.assert_enqueued(…)")
-
-    def refute_enqueued(self, task: Task[..., Any], /, **arguments: object) -> None:
-        """As `Kit.refute_enqueued`."""
-        self._link.call(lambda _: self._kit.refute_enqueued(task, **arguments), "await kit.refute_enqueued(…)")
-
-    def dead(self, task: Task[..., Any] | None = None, /) -> list[DeadLetter]:
-        """As `Kit.dead`."""
-        return self._link.call(lambda _: self._kit.dead(task), "await kit.dead()")

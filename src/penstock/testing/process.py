@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from random import Random
 from typing import TypeAlias
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from penstock.api.link import Link
@@ -22,7 +23,17 @@ from penstock.ports.store import Store
 from penstock.testing.faults import Crashed, Faults, Wire
 from penstock.testing.report import Recorder
 
-Plan: TypeAlias = Callable[[Worker, Store], Awaitable[None]]
+
+class Life(Struct, frozen=True):
+    """Of one process."""
+
+    worker: Worker
+    store: Store
+    wire: Wire
+    subscriptions: tuple[str, ...]
+
+
+Plan: TypeAlias = Callable[[Life], Awaitable[None]]
 """What is done while the worker runs. After a crash it is done again, from where the store stands."""
 
 inside: ContextVar[bool] = ContextVar("penstock_kit_runs", default=False)
@@ -46,9 +57,21 @@ class Stage:
         return Wire(self.app.signals, self.recorder.note, self.faults)
 
     def program(self, state: object, *around: Middleware) -> Program:
-        """The app's, watched, with `around` outside of its own middleware."""
+        """The app's, watched, with `around` outside of its own middleware; without feeders, since the kit feeds when it is time."""
         program = self.app.program(state)
-        return replace(program, stages=(*around, *program.stages), on_error=(self.recorder.note_error, *program.on_error))
+        stages, hooks = (*around, *program.stages), (self.recorder.note_error, *program.on_error)
+        return replace(program, stages=stages, on_error=hooks, subscriptions=(), topics=())
+
+    async def declare(self, store: Store) -> tuple[str, ...]:
+        """Topics and subscriptions that the store does not know yet. All of this app's subscriptions."""
+        subscriptions, topics = self.app.feeds()
+        if not topics:
+            return ()
+        names = tuple(each.name for each in subscriptions)
+        known = {each.name for each in await store.inspect.subscriptions()} | {each.name for each in await store.inspect.topics()}
+        if not known.issuperset((*names, *(topic.name for topic in topics))):
+            await store.log.declare(subscriptions, topics)
+        return names
 
 
 async def play(stage: Stage, plan: Plan, patience: float) -> None:
@@ -76,8 +99,8 @@ async def _crashes(stage: Stage, plan: Plan) -> bool:
     wire = stage.wire
     crashed = _told(wire)
     async with stage.app.resources() as state:
-        worker = Worker(store, stage.program(state), stage.options, wire, stage.random)
-        await _until_crash(worker, crashed, lambda: plan(worker, store))
+        life = Life(Worker(store, stage.program(state), stage.options, wire, stage.random), store, wire, await stage.declare(store))
+        await _until_crash(life.worker, crashed, lambda: plan(life))
     return wire.dead
 
 

@@ -69,7 +69,10 @@ class Facility:
         return self._kit
 
     async def open(self) -> Store:
-        return await self.stage.app.open_store(self._make)
+        """A subscription of code that runs in production is there before the first event; so it is here."""
+        store = await self.stage.app.open_store(self._make)
+        await self.stage.declare(store)
+        return store
 
     def close(self) -> None:
         for handle in self._handles:

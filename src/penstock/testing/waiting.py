@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from msgspec import Struct
 
-from penstock.api.definition import Definition
+from penstock.api.definition import Handled
 from penstock.api.letter import DeadLetter
 from penstock.api.link import Link
 from penstock.api.task import Task
 from penstock.app import App
 from penstock.errors import ConfigurationError, UndecodablePayload, UnknownArgument
 from penstock.model.clock import to_datetime
-from penstock.model.job import JobFilter, JobView, Status
+from penstock.model.delivery import Delivery
+from penstock.model.job import DeadLetterView, JobFilter, JobView, Status
 from penstock.model.message import decode_headers
 from penstock.ports.store import Store
 
@@ -68,11 +68,11 @@ class Waiting:
         """The oldest first, with their histories."""
         letters = await store.inspect.letters(JobFilter(task=None if task is None else task.name), limit=_ALL)
         full = [await store.inspect.letter(letter.id) for letter in letters]
-        return [DeadLetter(view, link, partial(self._arguments, view.task)) for view in full if view is not None]
+        return [DeadLetter(view, link, self._arguments) for view in full if view is not None]
 
-    def _arguments(self, task: str, body: bytes) -> Mapping[str, Any]:
-        definition = self._definition(task)
-        return {"body": body} if definition is None else definition.codec.named(definition.codec.unpack(body))
+    def _arguments(self, view: DeadLetterView) -> Mapping[str, Any]:
+        definition = self._definition(view.task)
+        return {"body": view.body} if definition is None else definition.coding.named(definition.coding.decode(delivery_of(view)))
 
     def _enqueued(self, view: JobView) -> Enqueued:
         task, arguments = self._decoded(view)
@@ -86,12 +86,12 @@ class Waiting:
         if definition is None:
             return view.task, {"body": view.body}
         try:
-            given = definition.codec.named(definition.codec.unpack(view.body))
+            given = definition.coding.named(definition.coding.decode(delivery_of(view)))
         except (UndecodablePayload, UnknownArgument):
             given = {"body": view.body}
         return definition.wire, {**_defaults(definition), **given}
 
-    def _definition(self, task: str) -> Definition | None:
+    def _definition(self, task: str) -> Handled | None:
         for definition in self._app.definitions().values():
             if task == definition.wire or task in map(definition.attached.wire, definition.aliases):
                 return definition
@@ -107,9 +107,14 @@ class Waiting:
                 raise TypeError(f"{task.name} has no argument {name!r}; it has {', '.join(known) or 'none'}")
 
 
-def _defaults(definition: Definition) -> dict[str, Any]:
+def _defaults(definition: Handled) -> dict[str, Any]:
     carried = definition.signature.parameters
     return {parameter.name: parameter.default for parameter in carried if parameter.default is not parameter.empty}
+
+
+def delivery_of(view: JobView | DeadLetterView) -> Delivery:
+    """What a worker would be given to decode."""
+    return Delivery(0, view.id, view.queue, view.task, 1, view.body, view.key, view.headers, type=view.type)
 
 
 def matches(job: Enqueued, arguments: Mapping[str, Any]) -> bool:

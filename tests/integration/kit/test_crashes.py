@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import pytest
 
@@ -31,6 +32,26 @@ async def effect(tx: Transaction, n: int) -> None:
     await plain.enqueue(n)
 
 
+@dataclass
+class Happened:
+    n: int
+
+
+facts = app.topic("facts", Happened)
+accounts = app.topic("accounts", Happened, versioned=True)
+
+
+@app.task()
+async def tell(n: int) -> None:
+    await facts.publish(Happened(n))
+    await accounts.append(f"a-{n}", [Happened(n)], expected=None)
+
+
+@app.subscribe(facts)
+async def hear(event: Happened) -> None:
+    ran.append(event.n)
+
+
 @pytest.fixture
 async def kit() -> AsyncIterator[Kit]:
     ran.clear()
@@ -48,10 +69,11 @@ async def effects() -> list[int]:
 @pytest.mark.parametrize("point", POINTS)
 async def test_nothing_is_lost_and_effects_happen_once(kit: Kit, point: str) -> None:
     kit.crash_at(point)
-    jobs = [await plain.enqueue(1), await relay.enqueue(2), await effect.enqueue(3)]
+    jobs = [await plain.enqueue(1), await relay.enqueue(2), await effect.enqueue(3), await tell.enqueue(4)]
     await kit.drain()
-    assert [await job.status() for job in jobs] == ["done"] * 3
-    assert set(ran) == {1, 2, 3}
+    assert [await job.status() for job in jobs] == ["done"] * 4
+    assert set(ran) == {1, 2, 3, 4}
+    assert Happened(4) in await kit.published(facts) and Happened(4) in await kit.published(accounts, key="a-4")
     assert await effects() == [3]
     assert await kit.enqueued() == await kit.dead() == []
 

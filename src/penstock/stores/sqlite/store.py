@@ -105,11 +105,14 @@ class SqliteStore:
 
         self._threads = threads = Threads(self._folder, access, self._tx_limit)
         self.queue = self._make_queue(threads)
-        self.log = SqliteLog(threads.writer, threads.reader)
+        self.log = self._make_log(threads)
         self.leases = SqliteLeases(threads.writer, threads.reader, self.clock, self._folder)
         self.schedules = SqliteSchedules(threads.writer, threads.reader, self.clock)
         self.inspect = SqliteInspect(threads.reader)
         self.settings = SqliteSettings(threads.writer, threads.reader)
+
+    def _make_log(self, threads: Threads) -> SqliteLog:
+        return SqliteLog(threads.writer, threads.reader)
 
     def _make_queue(self, threads: Threads) -> SqliteQueue:
         return SqliteQueue(threads.writer, threads.reader, self._limits, self._patience)

@@ -21,10 +21,13 @@ from penstock.model.delivery import Delivery
 from penstock.ports.queue import Claim
 from penstock.testing.borrowed.desk import Desk
 
+_BATCH = 1_000
+"""Events in a feed."""
 
-async def work_off(duty: Duty, desk: Desk) -> None:
-    """Until nothing is left that could run now."""
-    errands = Errands(duty, desk)
+
+async def work_off(duty: Duty, desk: Desk, subscriptions: Sequence[str]) -> None:
+    """Until nothing is left that could run now, and nothing is left to feed."""
+    errands = Errands(duty, desk, subscriptions)
     await duty.store.leases.enrol(duty.enrolment())
     try:
         await errands.run()
@@ -37,27 +40,35 @@ def incarnation() -> int:
 
 
 class Errands:
-    def __init__(self, duty: Duty, desk: Desk) -> None:
+    def __init__(self, duty: Duty, desk: Desk, subscriptions: Sequence[str]) -> None:
         table = Table(duty.program.routes, asyncio.get_running_loop(), duty.ties.signals)
         self._settler = Settler(duty.store.queue, duty.incarnation, duty.ties)
         self._threads = desk.threads(1)
         kit = kit_of(duty, table, self._settler)
         self._courier = Courier(compile_chains(duty.program, kit, self._threads), kit)
-        self._queue = duty.store.queue
+        self._queue, self._log = duty.store.queue, duty.store.log
+        self._subscriptions = subscriptions
         self._ask = Claim(duty.incarnation, [(queue, 1) for queue, _ in duty.queues], frozenset(duty.program.routes))
 
     async def run(self) -> None:
         self._settler.start()
         try:
-            more = True
-            while more:
-                claimed = await self._queue.claim(self._ask)
-                more = bool(claimed.runs) or claimed.more
-                for run in claimed.runs:
-                    await self._carry(run)
+            while await self._feed() + await self._work():
+                pass
         finally:
             await self._settler.stop()
             self._threads.close()
+
+    async def _feed(self) -> int:
+        """How much was published, and is now to be done."""
+        return sum([(await self._log.feed(subscription, _BATCH)).count for subscription in self._subscriptions])
+
+    async def _work(self) -> int:
+        """What was claimed, and what is worth another look."""
+        claimed = await self._queue.claim(self._ask)
+        for run in claimed.runs:
+            await self._carry(run)
+        return len(claimed.runs) + claimed.more
 
     async def _carry(self, run: Sequence[Delivery]) -> None:
         running = Running(run, run[0])

@@ -68,7 +68,8 @@ class Lending:
             async with asyncio.timeout(patience), stage.app.resources() as state:
                 ties = Ties(stage.new_wire(), stage.random, _nothing)
                 options = replace(stage.options, concurrency=1)
-                await work_off(Duty(store, stage.program(state, store.joined), options, ties, incarnation()), desk)
+                duty = Duty(store, stage.program(state, store.joined), options, ties, incarnation())
+                await work_off(duty, desk, await stage.declare(store))
         finally:
             inside.reset(token)
 

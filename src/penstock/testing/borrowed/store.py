@@ -15,6 +15,7 @@ from penstock.stores.sqlite.clock import StoreClock
 from penstock.stores.sqlite.files import Folder
 from penstock.stores.sqlite.inspect import SqliteInspect
 from penstock.stores.sqlite.joined import same_file
+from penstock.stores.sqlite.log import SqliteLog
 from penstock.stores.sqlite.operations import Group, Operation
 from penstock.stores.sqlite.queue import SqliteQueue
 from penstock.stores.sqlite.registry import SqliteLeases
@@ -35,6 +36,7 @@ class BorrowedStore:
         self.clock = clock
         self._path = folder.database
         self.queue = SqliteQueue(writing, reading, {})
+        self.log = SqliteLog(writing, reading)
         self.leases = SqliteLeases(writing, reading, clock, folder)
         self.inspect = SqliteInspect(reading)
         self.settings = SqliteSettings(writing, reading)

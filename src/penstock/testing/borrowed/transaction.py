@@ -8,8 +8,10 @@ from typing import Any
 from penstock.errors import LeaseLost, TransactionClosed
 from penstock.model.clock import Clock
 from penstock.model.delivery import Settlement
+from penstock.model.log import Append, Event, TopicSpec
 from penstock.model.message import Message, Placed
 from penstock.stores.sql.endings import refuse_ending
+from penstock.stores.sqlite.publishing import agreed, append_one, publish
 from penstock.stores.sqlite.put import put
 from penstock.stores.sqlite.settle import settle
 from penstock.testing.borrowed.desk import Desk
@@ -47,6 +49,22 @@ class BorrowedTransaction:
     def fetch_now(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
         self._begin_now(sql)
         return self._desk.named_now(sql, params)
+
+    async def publish(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
+        await self._begin()
+        return await self._desk.drive(publish(topic, events, self._clock.now()))
+
+    def publish_now(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
+        self._begin_now()
+        return self._desk.drive_now(publish(topic, events, self._clock.now()))
+
+    async def append(self, append: Append) -> int:
+        await self._begin()
+        return agreed(append, await self._desk.drive(append_one(append, self._clock.now())))
+
+    def append_now(self, append: Append) -> int:
+        self._begin_now()
+        return agreed(append, self._desk.drive_now(append_one(append, self._clock.now())))
 
     async def put(self, messages: Sequence[Message]) -> list[Placed]:
         await self._begin()
