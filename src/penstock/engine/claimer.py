@@ -122,9 +122,16 @@ class Claimer(Service):
             self._news = True
             raise
         self._take(claimed, suspects)
+        self._answer(looks, bool(claimed.runs) or claimed.more or self._suspects)
+
+    def _answer(self, looks: list[asyncio.Future[bool]], found: bool) -> None:
+        """Nothing is known while there are queues that were not asked: there was no room to ask them all at once."""
+        if not found and self._rotation.unfinished:
+            self._looks += looks
+            return
         for answer in looks:
             if not answer.done():
-                answer.set_result(bool(claimed.runs) or claimed.more or self._suspects)
+                answer.set_result(found)
 
     def _take(self, claimed: Claimed, asked_for_suspects: bool) -> None:
         now = self._time()

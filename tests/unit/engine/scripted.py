@@ -113,7 +113,7 @@ class ScriptedQueue:
             else:
                 left.append(run)
         self.ready = left
-        return Claimed(runs, bool(left), None, bool(self.suspects))
+        return Claimed(runs, any(run[0].queue in rooms for run in left), None, bool(self.suspects))
 
     async def settle(self, owner: int, settlements: Sequence[Settlement]) -> list[int]:
         if self.gate is not None:
