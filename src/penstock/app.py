@@ -20,13 +20,11 @@ from penstock.api.link import Link
 from penstock.api.options import Using, named
 from penstock.api.route import HandlerRoute, HookRoute
 from penstock.api.router import Router
-from penstock.api.subscription import SubscriptionDefinition
 from penstock.api.task import BoundCall, Task, enqueue_many, enqueue_now
 from penstock.api.transaction import SyncTransaction, SyncTransactionBlock, Transaction, TransactionBlock
 from penstock.engine.program import Hook, Program, WorkerOptions
 from penstock.errors import ConfigurationError, NotFound
 from penstock.model.delivery import Delivery
-from penstock.model.log import SubscriptionSpec, TopicSpec
 from penstock.model.message import MAX_BODY
 from penstock.model.outcome import Outcome
 from penstock.model.schedule import Schedule
@@ -288,11 +286,6 @@ class App(Router):
         hooks = tuple(cast("list[Hook]", self._error_hooks))
         nursery = connect.nursery(self, routes, self.source, self.found.url)
         return Program(routes, tuple(self._stages), hooks, state, subscriptions, topics, self.schedules(), nursery)
-
-    def feeds(self) -> tuple[tuple[SubscriptionSpec, ...], tuple[TopicSpec, ...]]:
-        """The subscriptions and topics, as a store is told of them."""
-        subscriptions = tuple(each.spec() for each in self._unique() if isinstance(each, SubscriptionDefinition))
-        return subscriptions, tuple(topic.spec for topic in self.topics().values())
 
     def _assemble(self, store: Store, options: WorkerOptions, state: object) -> Worker:
         options = msgspec.structs.replace(options, app=options.app or self.name)

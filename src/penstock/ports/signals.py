@@ -20,13 +20,15 @@ POINTS: Final = (
     "feed.before_commit",
     "feed.after_commit",
     "fed",
+    "schedule.before_commit",
+    "schedule.after_commit",
     "write.begun",
     "tx.begun",
     "tx.before_commit",
     "tx.after_commit",
 )
-"""Of the code, by name: after a claim's commit; around the writing of ends, messages, events, feeds, of anything; around a
-handler's `tx`."""
+"""Of the code, by name: after a claim's commit; around the writing of ends, messages, events, feeds, slots, of
+anything; around a handler's `tx`."""
 
 
 class Signals(Protocol):

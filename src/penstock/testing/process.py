@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from penstock.api.link import Link
 from penstock.app import App
 from penstock.engine.program import Program, WorkerOptions
+from penstock.engine.ties import Ties
 from penstock.engine.worker import Worker
 from penstock.model.clock import Clock
 from penstock.model.job import JobFilter
@@ -29,7 +30,8 @@ class Life(Struct, frozen=True):
 
     worker: Worker
     store: Store
-    wire: Wire
+    ties: Ties
+    recorder: Recorder
     subscriptions: tuple[str, ...]
 
 
@@ -99,8 +101,9 @@ async def _crashes(stage: Stage, plan: Plan) -> bool:
     wire = stage.wire
     crashed = _told(wire)
     async with stage.app.resources() as state:
-        life = Life(Worker(store, stage.program(state), stage.options, wire, stage.random), store, wire, await stage.declare(store))
-        await _until_crash(life.worker, crashed, lambda: plan(life))
+        worker = Worker(store, stage.program(state), stage.options, wire, stage.random)
+        life = Life(worker, store, Ties(wire, stage.random, lambda: None), stage.recorder, await stage.declare(store))
+        await _until_crash(worker, crashed, lambda: plan(life))
     return wire.dead
 
 

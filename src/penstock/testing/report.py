@@ -101,6 +101,11 @@ class Recorder:
         self._clock = clock
         self._runs: list[Ran] = []
 
+    @property
+    def count(self) -> int:
+        """Attempts noted since the last report."""
+        return len(self._runs)
+
     def note(self, event: Event) -> None:
         if isinstance(event, Ended):
             self._runs.append(self._ran(event.delivery, how(event.outcome)))

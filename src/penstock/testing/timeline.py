@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import math
+
 from penstock.engine.feeder import BATCH
+from penstock.engine.leader import Leader
 from penstock.engine.pruner import AGE, KEEP, SLICE
+from penstock.engine.scheduler import Scheduler
 from penstock.ports.store import Store
 from penstock.testing.clock import VirtualClock
 from penstock.testing.process import Life, Plan
 
 
 async def at_once(life: Life) -> None:
-    """Time stands still."""
-    await life.worker.idle()
-    while await _feed(life):
+    """Time stands still. The worker's own scheduler may have fired what is due, just now: so it ends with a round in which nothing ran."""
+    ran = -1
+    while ran < life.recorder.count:
         await life.worker.idle()
+        ran = life.recorder.count
+        while await _fire(life) or await _feed(life):
+            pass
+        await life.worker.idle()
+
+
+async def _fire(life: Life) -> bool:
+    """The slots of schedules that have come, by the scheduler of whoever leads. True: there were some."""
+    leader = Leader(life.store.leases, 0, math.inf, life.ties)
+    leader.leading = True
+    scheduler = Scheduler(life.store.schedules, life.store.clock, leader, life.ties)
+    fired = False
+    while await scheduler.tick() == 0:
+        fired = True
+    return fired
 
 
 async def _feed(life: Life) -> bool:
@@ -21,7 +40,7 @@ async def _feed(life: Life) -> bool:
     fed = 0
     for subscription in life.subscriptions:
         while count := (await life.store.log.feed(subscription, BATCH)).count:
-            life.wire.reach("fed")
+            life.ties.signals.reach("fed")
             fed += count
     return fed > 0
 
@@ -31,14 +50,20 @@ def until(goal: int, clock: VirtualClock) -> Plan:
 
     async def live(life: Life) -> None:
         await at_once(life)
-        while (due := await life.store.inspect.next_due(clock.now())) is not None and due <= goal:
-            clock.move_to(due)
+        while (due := await _next(life.store, clock.now())) <= goal:
+            clock.move_to(int(due))
             await at_once(life)
         clock.move_to(goal)
         await _keep_house(life.store)
         await at_once(life)
 
     return live
+
+
+async def _next(store: Store, now: int) -> float:
+    """The next instant at which something is due; `inf` if nothing is. A slot that has come and cannot be fired is none."""
+    dues = await store.inspect.next_due(now), (await store.schedules.look()).next
+    return min((due for due in dues if due is not None and due > now), default=math.inf)
 
 
 async def _keep_house(store: Store) -> None:

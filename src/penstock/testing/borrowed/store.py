@@ -20,6 +20,7 @@ from penstock.stores.sqlite.operations import Group, Operation
 from penstock.stores.sqlite.queue import SqliteQueue
 from penstock.stores.sqlite.registry import SqliteLeases
 from penstock.stores.sqlite.settings import SqliteSettings
+from penstock.stores.sqlite.timetable import SqliteSchedules
 from penstock.testing.borrowed.desk import Desk
 from penstock.testing.borrowed.transaction import BorrowedTransaction
 
@@ -37,6 +38,7 @@ class BorrowedStore:
         self._path = folder.database
         self.queue = SqliteQueue(writing, reading, {})
         self.log = SqliteLog(writing, reading)
+        self.schedules = SqliteSchedules(writing, reading, clock)
         self.leases = SqliteLeases(writing, reading, clock, folder)
         self.inspect = SqliteInspect(reading)
         self.settings = SqliteSettings(writing, reading)
