@@ -59,10 +59,10 @@ class Stage:
         return Wire(self.app.signals, self.recorder.note, self.faults)
 
     def program(self, state: object, *around: Middleware) -> Program:
-        """The app's, watched, with `around` outside of its own middleware; without feeders, since the kit feeds when it is time."""
+        """The app's, watched, with `around` outside of its own middleware."""
         program = self.app.program(state)
         stages, hooks = (*around, *program.stages), (self.recorder.note_error, *program.on_error)
-        return replace(program, stages=stages, on_error=hooks, subscriptions=(), topics=())
+        return replace(program, stages=stages, on_error=hooks)
 
     async def declare(self, store: Store) -> tuple[str, ...]:
         """Topics and subscriptions that the store does not know yet. All of this app's subscriptions."""

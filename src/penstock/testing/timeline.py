@@ -14,7 +14,7 @@ from penstock.testing.process import Life, Plan
 
 
 async def at_once(life: Life) -> None:
-    """Time stands still. The worker's own scheduler may have fired what is due, just now: so it ends with a round in which nothing ran."""
+    """Time stands still. The worker's own scheduler and feeders may have been faster: so it ends with a round in which nothing ran."""
     ran = -1
     while ran < life.recorder.count:
         await life.worker.idle()

@@ -115,3 +115,19 @@ async def test_a_job_of_the_history_and_an_event_are_not_the_same() -> None:
         with pytest.raises(NotFound):
             await app.job(event).status()
         await kit.drain()
+
+
+async def test_a_subscription_that_holds_its_key_does_so_in_a_test() -> None:
+    shop = App("sqlite:////nowhere/shop.db", name="holding")
+    topic = shop.topic("orders", Placed, key=lambda event: event.order)
+
+    @shop.subscribe(topic, retry=Retry(attempts=1), on_dead="hold")
+    async def once(event: Placed) -> None:
+        seen.append(event.order)
+        raise LookupError
+
+    async with testing.run(shop) as kit:
+        await topic.publish_many([Placed("o-1"), Placed("o-1"), Placed("o-2")])
+        await kit.drain(raise_errors=False)
+        assert sorted(seen) == ["o-1", "o-2"]
+        assert len(await kit.dead()) == 2 and len(await kit.enqueued()) == 1

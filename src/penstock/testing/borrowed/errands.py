@@ -45,7 +45,8 @@ class Errands:
         self._settler = Settler(duty.store.queue, duty.incarnation, duty.ties)
         self._threads = desk.threads(1)
         kit = kit_of(duty, table, self._settler)
-        self._courier = Courier(compile_chains(duty.program, kit, self._threads), kit)
+        holding = frozenset(each.name for each in duty.program.subscriptions if each.hold)
+        self._courier = Courier(compile_chains(duty.program, kit, self._threads), kit, holding)
         self._queue, self._log = duty.store.queue, duty.store.log
         self._subscriptions = subscriptions
         self._ask = Claim(duty.incarnation, [(queue, 1) for queue, _ in duty.queues], frozenset(duty.program.routes))
