@@ -230,7 +230,9 @@ class App(Router):
         """
         store = await self._link.settle_here()
         async with self.resources() as state:
-            worker = self._assemble(store, options or WorkerOptions(), state)
+            chosen = options or WorkerOptions()
+            chosen = msgspec.structs.replace(chosen, app=chosen.app or self.name)
+            worker = connect.make_worker(store, self.program(state), chosen, self._signals)
             await worker.start()
             try:
                 yield worker
@@ -276,20 +278,16 @@ class App(Router):
             raise
         return store
 
-    def program(self, state: object) -> Program:
-        """What a worker runs; `state` is what the lifespan yielded. Raises ConfigurationError as `worker` does."""
+    def program(self, state: object, url: str | None = None) -> Program:
+        """What a worker runs; `state` is what the lifespan yielded, `url` another store than its own. Raises ConfigurationError."""
         routes = self.routes()
         for route in routes.values():
             if isinstance(route, HandlerRoute):
                 route.check_state(state)
         subscriptions, topics = self.feeds()
         hooks = tuple(cast("list[Hook]", self._error_hooks))
-        nursery = connect.nursery(self, routes, self.source, self.found.url)
+        nursery = connect.nursery(self, routes, self.source, url or self.found.url)
         return Program(routes, tuple(self._stages), hooks, state, subscriptions, topics, self.schedules(), nursery)
-
-    def _assemble(self, store: Store, options: WorkerOptions, state: object) -> Worker:
-        options = msgspec.structs.replace(options, app=options.app or self.name)
-        return connect.make_worker(store, self.program(state), options, self._signals)
 
     @asynccontextmanager
     async def resources(self) -> AsyncGenerator[object, None]:

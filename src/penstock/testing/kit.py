@@ -32,6 +32,7 @@ class Kit(Looking):
         """Of the store's file, for your own tables and connections."""
         super().__init__(stage.app)
         self._stage = stage
+        stage.url = self.url
         self._clock = clock
         self._turn = asyncio.Lock()
 

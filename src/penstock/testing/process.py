@@ -50,6 +50,8 @@ class Stage:
         self.link: Link = app.attachment().link
         self.options = options
         self.random = random
+        self.url = ""
+        """Of the kit's store: child processes are told."""
         self.faults = Faults()
         self.recorder = Recorder(clock)
         self.wire = self.new_wire()
@@ -60,7 +62,7 @@ class Stage:
 
     def program(self, state: object, *around: Middleware) -> Program:
         """The app's, watched, with `around` outside of its own middleware."""
-        program = self.app.program(state)
+        program = self.app.program(state, self.url)
         stages, hooks = (*around, *program.stages), (self.recorder.note_error, *program.on_error)
         return replace(program, stages=stages, on_error=hooks)
 

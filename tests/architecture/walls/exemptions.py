@@ -17,6 +17,7 @@ MANY_IMPORTS = {
     SRC + "cli/": "a shell",
     SRC + "stores/sqlite/reaping.py": "the whole of a rescue in one page, for a process that has no store open",
     SRC + "stores/sqlite/store.py": "puts the parts of a store together",
+    SRC + "testing/borrowed/errands.py": "the whole of a worker's work on one page, for a transaction that has no worker",
     SRC + "testing/borrowed/store.py": "puts the parts of a store together",
 }
 WALL_CLOCK = {

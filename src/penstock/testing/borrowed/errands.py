@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from penstock.engine.delivery import Courier
 from penstock.engine.duty import Duty
+from penstock.engine.executors.places import Places
 from penstock.engine.running import Running
 from penstock.engine.settler import Settler
 from penstock.engine.stages.chain import compile_chains
@@ -43,10 +44,11 @@ class Errands:
     def __init__(self, duty: Duty, desk: Desk, subscriptions: Sequence[str]) -> None:
         table = Table(duty.program.routes, asyncio.get_running_loop(), duty.ties.signals)
         self._settler = Settler(duty.store.queue, duty.incarnation, duty.ties)
-        self._threads = desk.threads(1)
+        self._places = Places(duty, table)
+        self._places.threads = desk.threads(1)
         kit = kit_of(duty, table, self._settler)
         holding = frozenset(each.name for each in duty.program.subscriptions if each.hold)
-        self._courier = Courier(compile_chains(duty.program, kit, self._threads), kit, holding)
+        self._courier = Courier(compile_chains(duty.program, kit, self._places), kit, holding)
         self._queue, self._log = duty.store.queue, duty.store.log
         self._subscriptions = subscriptions
         self._ask = Claim(duty.incarnation, [(queue, 1) for queue, _ in duty.queues], frozenset(duty.program.routes))
@@ -58,7 +60,7 @@ class Errands:
                 pass
         finally:
             await self._settler.stop()
-            self._threads.close()
+            await self._places.close()
 
     async def _feed(self) -> int:
         """How much was published, and is now to be done."""
