@@ -46,6 +46,8 @@ class Claimer(Service):
         self._suspects = False
         self._turn_ends = 0.0
         self._looks: list[asyncio.Future[bool]] = []
+        self._seen: frozenset[str] = frozenset()
+        """Queues that were asked since the last look began."""
         self._runner.hungry = self.nudge
         self._settler.settled = self.nudge
 
@@ -68,6 +70,7 @@ class Claimer(Service):
         """Ask the store once more, from now on. True: there was something, or there is more."""
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._looks.append(answer)
+        self._seen = frozenset()
         self.ring()
         return await answer
 
@@ -126,8 +129,10 @@ class Claimer(Service):
 
     def _answer(self, looks: list[asyncio.Future[bool]], found: bool) -> None:
         """Nothing is known while there are queues that were not asked: there was no room to ask them all at once."""
-        if not found and self._rotation.unfinished:
+        self._seen |= self._rotation.asked
+        if looks and not found and not self._rotation.all <= self._seen:
             self._looks += looks
+            self._news = True
             return
         for answer in looks:
             if not answer.done():
