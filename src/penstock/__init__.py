@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from penstock.model.job import Status
     from penstock.model.log import Recorded
     from penstock.model.outcome import Committed, Dead, Done, Failed, Failure, Outcome, Released, Snoozed
-    from penstock.model.retry import Reject, Retry, RetryAfter, Snooze
+    from penstock.model.retry import PartialFailure, Reject, Retry, RetryAfter, Snooze
 else:
     # Type checkers do not see this part, so that they refuse a name that does not exist.
     from collections.abc import Mapping
@@ -47,7 +47,7 @@ else:
         "model.job": "Status",
         "model.log": "Recorded",
         "model.outcome": "Committed Dead Done Failed Failure Outcome Released Snoozed",
-        "model.retry": "Reject Retry RetryAfter Snooze",
+        "model.retry": "PartialFailure Reject Retry RetryAfter Snooze",
     }
 
     def __getattr__(name):
@@ -77,6 +77,7 @@ __all__ = [
     "Job",
     "Next",
     "Outcome",
+    "PartialFailure",
     "Record",
     "Recorded",
     "Reject",

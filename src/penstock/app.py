@@ -14,8 +14,10 @@ import msgspec
 
 from penstock import config, connect
 from penstock.api import place
+from penstock.api.batchroute import route_of
 from penstock.api.definition import Attachment, Definition, Handled
 from penstock.api.job import Job, plain
+from penstock.api.limits import QueueLimits
 from penstock.api.link import Link
 from penstock.api.options import Using, named
 from penstock.api.route import HandlerRoute, HookRoute
@@ -91,7 +93,7 @@ class App(Router):
         self._lifespan = lifespan
         self._durability: Durability = durability
         self._migrate = migrate
-        self._limits: dict[str, int] = {}
+        self._queues = QueueLimits()
         self._stages: list[Stage] = []
         self._error_hooks: list[Callable[[Delivery, Exception], End]] = []
         self._link = Link(lambda: self.open_store(connect.make_store), connect.foreign)
@@ -170,14 +172,12 @@ class App(Router):
 
     # -- what surrounds handlers
 
-    def queue(self, name: str, /, *, max_waiting: int) -> None:
-        """`max_waiting`: while so many wait in this queue, `enqueue` waits up to 5 s for room and then raises QueueFull.
-
-        Over all programs of the store; what an operator sets at run time wins.
+    def queue(self, name: str, /, *, concurrency: int | None = None, rate: str | None = None, max_waiting: int | None = None) -> None:
+        """Limits over all workers of the store, by the worker that started last; an operator's win. Raises ConfigurationError.
+        `concurrency`: so many jobs run at once. `rate`: how many start: `100/s`, `5/min`, `1000/h`, `10/d`; burst: a tenth of a second's,
+        at least 1. `max_waiting`: while so many wait, `enqueue` waits up to 5 s, then raises QueueFull.
         """
-        if isinstance(max_waiting, bool) or max_waiting < 1:
-            raise ConfigurationError(f"{place.caller()}: queue(max_waiting={max_waiting!r}): a number of jobs, at least 1")
-        self._limits[named(f"{place.caller()}: queue", name)] = max_waiting
+        self._queues.say(f"{place.caller()}: queue", name, concurrency, rate, max_waiting)
 
     def use(self, stage: Stage, /) -> None:
         """Middleware around every handler, the first one outermost; takes effect when a worker starts.
@@ -207,7 +207,7 @@ class App(Router):
         """
         routes: dict[str, Route] = {}
         for definition in self._unique():
-            served: list[Route] = [HandlerRoute(definition)]
+            served: list[Route] = [route_of(definition)]
             if definition.hook is not None:
                 served.append(HookRoute(definition, definition.hook))
             for route in served:
@@ -270,7 +270,7 @@ class App(Router):
 
     async def open_store(self, make: connect.MakeStore) -> Store:
         """Open a store that `make` makes, with this app's settings, on the running loop."""
-        store = make(self.found.url, durability=self._durability, signals=self._signals, limits=self._limits)
+        store = make(self.found.url, durability=self._durability, signals=self._signals, limits=self._queues.max_waiting)
         try:
             await store.open(migrate=self._migrate)
         except BaseException:
@@ -287,7 +287,7 @@ class App(Router):
         subscriptions, topics = self.feeds()
         hooks = tuple(cast("list[Hook]", self._error_hooks))
         nursery = connect.nursery(self, routes, self.source, url or self.found.url)
-        return Program(routes, tuple(self._stages), hooks, state, subscriptions, topics, self.schedules(), nursery)
+        return Program(routes, tuple(self._stages), hooks, state, subscriptions, topics, self.schedules(), nursery, self._queues.limits)
 
     @asynccontextmanager
     async def resources(self) -> AsyncGenerator[object, None]:

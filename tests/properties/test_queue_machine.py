@@ -246,7 +246,7 @@ class QueueMachine(RuleBasedStateMachine):
         tx = worker.store.transaction()
         name = f"m{len(self.entries):04}"
         await tx.put([self.ground.message(name, delivery.key)])
-        await tx.commit((worker.incarnation, Settlement(delivery, Done())))
+        await tx.commit((worker.incarnation, [Settlement(delivery, Done())]))
         self.entries[name] = Entry(name, delivery.key, TASK, None, None)
         self.order.append(self.entries[name])
 

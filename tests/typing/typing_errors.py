@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from typing_ok import (
     Client,
+    Row,
     app,
     build_report,
     charge,
@@ -50,7 +51,8 @@ async def wrong_options() -> None:
     app.task(isolation="process", memory=512)  # type: ignore[arg-type]
     app.task(retry=3)  # type: ignore[arg-type]
     app.task(unique=True)  # type: ignore[call-arg]
-    app.queue("mail")  # type: ignore[call-arg]
+    app.queue("mail", rate=100)  # type: ignore[arg-type]
+    app.queue("mail", concurrency="50")  # type: ignore[arg-type]
     app.schedule(cleanup, name="x", cron="0 3 * * *")  # type: ignore[call-overload]
     app.schedule(cleanup.bind(), cron="0 3 * * *")  # type: ignore[call-overload]
     app.schedule(cleanup.bind(), name="x")  # type: ignore[call-overload]
@@ -88,6 +90,23 @@ async def stateful(ctx: Context, a: int) -> None:
 
 @app.task()
 async def injected(a: int, client: Client = inject(get_limit)) -> None: ...  # type: ignore[assignment]
+
+
+@app.batch_task(size=10)  # type: ignore[arg-type]
+async def not_a_list(row: Row) -> None: ...
+
+
+@app.batch_task()  # type: ignore[call-arg]
+async def no_size(rows: list[Row]) -> None: ...
+
+
+@app.batch_task(size=10)
+async def indexed(rows: list[Row]) -> None: ...
+
+
+async def wrong_rows() -> None:
+    await indexed.enqueue([Row("mug")])  # type: ignore[arg-type]
+    await indexed.enqueue()  # type: ignore[call-arg]
 
 
 # -- hooks -------------------------------------------------------------------------------------------------

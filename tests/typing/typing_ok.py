@@ -22,6 +22,7 @@ from penstock import (
     Failed,
     Job,
     Outcome,
+    PartialFailure,
     Reject,
     Released,
     Retry,
@@ -174,6 +175,24 @@ async def receive_webhook(ctx: Context, payload: dict[str, Any]) -> bool:
     return True
 
 
+@app.batch_task(size=100, wait=0.05)
+async def index(rows: list[Row]) -> None:
+    raise PartialFailure({0: ValueError()})
+
+
+@app.batch_task(size=100, queue="index", timeout=timedelta(seconds=30), retry=Retry(attempts=3))
+def index_rows(ctx: Context, tx: Transaction, rows: list[Row]) -> None: ...
+
+
+@mail.batch_task(size=10, name="shop_index", aliases=["old_index"])
+async def index_in_tx(tx: Transaction, rows: list[Row]) -> None: ...
+
+
+@app.batch_task(size=10)
+async def index_with_client(ctx: Context[Resources], rows: list[int], client: Client = inject(get_client)) -> None:
+    assert_type(ctx.job_ids, tuple[str, ...])
+
+
 async def jobs(user_ids: list[int]) -> None:
     job = await send_welcome_email.enqueue(7, address="sam@example.com")
     assert_type(job, Job[None])
@@ -191,6 +210,10 @@ async def jobs(user_ids: list[int]) -> None:
     assert_type(await ship.enqueue("o-1"), Job[list[str]])
     assert_type(await sync_prices.enqueue("shop"), Job[float | None])
     assert_type(await cleanup.enqueue(), Job[None])
+    assert_type(await index.enqueue(Row("mug")), Job[None])
+    assert_type(await index_rows.enqueue(Row("mug")), Job[None])
+    assert_type(await index_in_tx.using(key="mug").enqueue(Row("mug")), Job[None])
+    assert_type(await index_with_client.enqueue(7), Job[None])
     assert_type(await resize.enqueue("a.png", width=50), Job[bytes])
     assert_type(await refund.enqueue("o-1"), Job[int])
     assert_type(await restock_item.enqueue("a"), Job[int])
@@ -209,6 +232,7 @@ async def jobs(user_ids: list[int]) -> None:
     assert_type(await app.enqueue_many(send_welcome_email.bind(i, address="a") for i in user_ids), list[Job[None]])
     await app.enqueue_many([build_report.bind("2024-01"), charge.bind("o-1", cents=1)])
     app.queue("mail", max_waiting=1_000_000)
+    app.queue("mail", concurrency=50, rate="100/s", max_waiting=1_000_000)
     app.schedule(later.bind("2024-01"), name="monthly", cron="0 3 1 * *", tz="Europe/Berlin", missed="once")
     mail.schedule(build_report.bind("2024-01"), name="often", every=timedelta(minutes=5), missed="skip")
     assert_type(await app.job("r-1").result(), Any)

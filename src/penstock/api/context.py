@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from penstock.ports.handler import Cancellation, Scope
@@ -26,19 +26,21 @@ class Context(Generic[State]):
             await ctx.state.client.charge(order_id, idempotency_key=ctx.job_id)
     """
 
-    __slots__ = ("_attempt", "_cancellation", "_headers", "_job_id", "_state")
+    __slots__ = ("_attempt", "_cancellation", "_headers", "_job_id", "_job_ids", "_state")
 
     def __init__(
         self,
         state: State,
         *,
         job_id: str = "",
+        job_ids: Sequence[str] = (),
         attempt: int = 1,
         headers: Mapping[str, str] | None = None,
         cancellation: Cancellation | None = None,
     ) -> None:
         self._state = state
         self._job_id = job_id
+        self._job_ids = tuple(job_ids) or (job_id,)
         self._attempt = attempt
         self._headers = headers or {}
         self._cancellation = cancellation
@@ -52,6 +54,11 @@ class Context(Generic[State]):
     def job_id(self) -> str:
         """The same in every attempt: fit as an idempotency key for others' APIs."""
         return self._job_id
+
+    @property
+    def job_ids(self) -> tuple[str, ...]:
+        """In a batch, of each row in their order; `job_id`, `attempt` and `headers` are those of its first row."""
+        return self._job_ids
 
     @property
     def attempt(self) -> int:
@@ -74,6 +81,7 @@ def context_of(scope: Scope) -> Context[object]:
     return Context(
         scope.state,
         job_id=delivery.job_id,
+        job_ids=[row.job_id for row in delivery.rows],
         attempt=delivery.attempt,
         headers=delivery.headers,
         cancellation=scope.cancellation,

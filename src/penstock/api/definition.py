@@ -15,7 +15,7 @@ from penstock.errors import ConfigurationError
 from penstock.model.delivery import Delivery
 from penstock.model.ids import is_name
 from penstock.model.retry import Retry
-from penstock.ports.handler import Isolation
+from penstock.ports.handler import Batch, Isolation
 
 ON_DEAD = ".on_dead"
 """What the name of a task's hook ends in."""
@@ -141,10 +141,12 @@ class Definition(Handled):
         memory: int | None = None,
         retry: Retry,
         timeout: float | None,
+        batch: Batch | None = None,
     ) -> None:
         super().__init__(owner, signature, name=name, aliases=aliases, isolation=isolation, retry=retry, timeout=timeout)
         self.queue = queue
         self.memory = memory
+        self.batch = batch
 
     @property
     def wire_queue(self) -> str:

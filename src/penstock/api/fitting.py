@@ -15,6 +15,7 @@ from penstock.api.route import DEFAULT_TIMEOUT
 from penstock.api.signature import Signature
 from penstock.errors import ConfigurationError
 from penstock.model.clock import Duration
+from penstock.model.retry import Retry
 from penstock.ports.handler import Isolation
 
 _UNITS: Mapping[str, int] = MappingProxyType({"kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30})
@@ -33,6 +34,13 @@ def locals_of(function: Callable[..., Any]) -> Mapping[str, Any]:
         return {}
     frame = place.outside()
     return dict(frame.f_locals) if frame is not None else {}
+
+
+def checked_retry(what: str, retry: object) -> Retry:
+    """The default policy for None. Raises ConfigurationError."""
+    if retry is not None and not isinstance(retry, Retry):
+        raise ConfigurationError(f"{place.caller()}: {what}(retry={retry!r}): pass a Retry, e.g. Retry(attempts=3)")
+    return retry or Retry()
 
 
 def isolation_of(signature: Signature, wanted: str | None) -> Isolation:

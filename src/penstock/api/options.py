@@ -113,6 +113,14 @@ def positive(what: str, duration: Any) -> float:
     return length
 
 
+def seconds_from_none(what: str, duration: Any) -> float:
+    """Raises ConfigurationError unless 0 or more, and finite."""
+    length = _seconds(what, duration)
+    if not 0 <= length < math.inf:
+        raise ConfigurationError(f"{what}: {duration!r} is not a length of time from 0 on")
+    return length
+
+
 def encoded_headers(headers: Mapping[str, str] | None) -> bytes | None:
     if not headers:
         return None

@@ -20,7 +20,7 @@ from penstock.errors import ConfigurationError, UndecodablePayload
 from penstock.model.delivery import Delivery
 from penstock.model.job import DeadLetterView
 from penstock.model.retry import Retry
-from penstock.ports.handler import Isolation, Scope
+from penstock.ports.handler import Batch, Isolation, Scope
 
 
 class HandlerRoute:
@@ -37,6 +37,7 @@ class HandlerRoute:
         self.retry = definition.retry
         self.timeout = definition.timeout
         self.transactional = signature.transactional
+        self.batch: Batch | None = None
         self.hook = definition.hook is not None
         self.bare = not (signature.transactional or signature.context is not None or signature.providers)
         self._contextual = signature.context is not None
@@ -55,7 +56,9 @@ class HandlerRoute:
 
     def call(self, arguments: Any, scope: Scope | None, injected: Mapping[str, object]) -> Any:
         given = () if scope is None else self._given(scope)
-        value = self._coding.call(self._function, given, arguments, injected)
+        return self._checked(self._coding.call(self._function, given, arguments, injected))
+
+    def _checked(self, value: Any) -> Any:
         if not self.asynchronous and inspect.iscoroutine(value):
             value.close()
             raise ConfigurationError(f"{self._definition.kind} {self.name!r} is a def that returned a coroutine: make it an async def")
@@ -93,6 +96,7 @@ class HookRoute:
         self.retry = Retry()
         self.timeout: float | None = DEFAULT_TIMEOUT
         self.transactional = False
+        self.batch: Batch | None = None
         self.hook = False
         self.bare = True
         self._hook = hook

@@ -6,20 +6,19 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal, cast
 
-from penstock.api import place
+from penstock.api.batchrouter import BatchRouter
 from penstock.api.decorator import TaskDecorator
 from penstock.api.definition import Definition
-from penstock.api.fitting import isolation_of, locals_of, memory_of, name_of, timeout_of
+from penstock.api.fitting import checked_retry, isolation_of, locals_of, memory_of, name_of, timeout_of
 from penstock.api.options import Using, named
 from penstock.api.schedulerouter import ScheduleRouter
 from penstock.api.signature import read
 from penstock.api.task import Task
-from penstock.errors import ConfigurationError
 from penstock.model.clock import Duration
 from penstock.model.retry import Retry
 
 
-class Router(ScheduleRouter):
+class Router(BatchRouter, ScheduleRouter):
     """A set of tasks that is declared apart from the app, so that modules need not import it.
 
     mail = Router()
@@ -61,10 +60,9 @@ class Router(ScheduleRouter):
         Raises ConfigurationError, naming file and line: for `*args`, `**kwargs` and positional-only parameters, injected
         parameters that do not come first in the order ctx, tx, `tx` in a process, and duplicate names.
         """
-        if retry is not None and not isinstance(cast(object, retry), Retry):
-            raise ConfigurationError(f"{place.caller()}: task(retry={retry!r}): pass a Retry, e.g. Retry(attempts=3)")
+        policy = checked_retry("task", retry)
 
-        facts = partial(self._define, name=name, aliases=tuple(aliases), queue=queue, retry=retry or Retry())
+        facts = partial(self._define, name=name, aliases=tuple(aliases), queue=queue, retry=policy)
         return cast(TaskDecorator, partial(facts, isolation=isolation, memory=memory, timeout=timeout))
 
     def _define(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import click
 
@@ -15,6 +15,7 @@ from penstock.cli.tables import Column, note, show_json, show_table
 from penstock.cli.words import did_you_mean, iso, relative
 from penstock.errors import NotFound
 from penstock.model.job import QueueView
+from penstock.model.limit import parse_rate
 from penstock.ports.store import Store
 
 _new = click.option("--new", is_flag=True, help="Also a queue that nobody knows yet.")
@@ -58,7 +59,7 @@ def _table(found: Sequence[QueueView], served: list[str], now: int) -> None:
             numbers("DONE", [queue.done for queue in found], drop=1),
             numbers("FAILED", [queue.failed for queue in found], drop=4),
             Column("OLDEST", [relative(queue.oldest, now) for queue in found], right=True, drop=2),
-            Column("LIMIT", [f"{queue.max_waiting:,}" if queue.max_waiting else "" for queue in found], right=True, drop=5),
+            Column("LIMITS", [_limits(queue) for queue in found], drop=5),
         ]
     )
 
@@ -67,6 +68,12 @@ def _state(queue: QueueView, workers: int) -> str:
     if queue.paused:
         return "paused"
     return f"{workers} worker{'' if workers == 1 else 's'}" if workers else "no worker"
+
+
+def _limits(queue: QueueView) -> str:
+    running = f"{queue.concurrency:,} at once" if queue.concurrency else ""
+    waiting = f"{queue.max_waiting:,} waiting" if queue.max_waiting else ""
+    return ", ".join(filter(None, (running, queue.rate, waiting)))
 
 
 def _facts(queue: QueueView, workers: int) -> dict[str, object]:
@@ -84,6 +91,8 @@ def _facts(queue: QueueView, workers: int) -> dict[str, object]:
         "expired": queue.expired,
         "oldest": iso(queue.oldest),
         "max_waiting": queue.max_waiting,
+        "concurrency": queue.concurrency,
+        "rate": queue.rate,
     }
 
 
@@ -109,25 +118,45 @@ def resume(place: Place, queue: str, new: bool) -> None:
 
 @queues.command("set")
 @click.argument("queue")
-@click.argument("settings", nargs=-1, required=True, metavar="NAME=VALUE...")
+@click.argument("settings", nargs=-1, metavar="[NAME=VALUE]...")
+@click.option("--concurrency", metavar="N", help="So many of its jobs run at once, over all workers.")
+@click.option("--rate", metavar="N/UNIT", help="How many may start: 100/s, 5/min, 1000/h, 10/d.")
+@click.option("--max-waiting", metavar="N", help="While so many wait, enqueue waits, then fails.")
 @_new
 @in_store
-def set_(place: Place, queue: str, settings: tuple[str, ...], new: bool) -> None:
-    """max_waiting=N: enqueue waits, then fails, while N jobs wait in QUEUE. max_waiting=none: as the code says again."""
-    wanted = dict(_setting(pair) for pair in settings)
+def set_(place: Place, queue: str, settings: tuple[str, ...], new: bool, **options: str | None) -> None:
+    """Limit QUEUE while it runs; `none` as a value: as the code says again. NAME=VALUE says the same as an option."""
+    pairs = [*settings, *(f"{name}={text}" for name, text in options.items() if text is not None)]
+    if not pairs:
+        raise click.UsageError(f"nothing to set: {', '.join(_SETTINGS)}")
+    wanted = dict(_setting(pair) for pair in pairs)
     _write(place, queue, new, {name: None if value is None else json.dumps(value) for name, value in wanted.items()})
     _done(place, queue, wanted, ", ".join(f"{name}={'none' if value is None else value}" for name, value in wanted.items()))
 
 
-def _setting(pair: str) -> tuple[str, int | None]:
+def _setting(pair: str) -> tuple[str, int | str | None]:
     name, equals, text = pair.partition("=")
-    if name != "max_waiting" or not equals:
-        raise click.UsageError(f"{pair!r}: a queue has max_waiting=N{did_you_mean(name, ['max_waiting'])}")
-    if text == "none":
-        return name, None
-    if not text.isdecimal() or int(text) < 1:
+    if name not in _SETTINGS or not equals:
+        raise click.UsageError(f"{pair!r}: a queue has {', '.join(_SETTINGS)}{did_you_mean(name, _SETTINGS)}")
+    return name, None if text == "none" else _SETTINGS[name](pair, text)
+
+
+def _number(pair: str, text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) < _MOST:
         raise click.UsageError(f"{pair!r}: a number of jobs from 1, or none")
-    return name, int(text)
+    return int(text)
+
+
+def _rate(pair: str, text: str) -> str:
+    try:
+        parse_rate(text)
+    except ValueError as error:
+        raise click.UsageError(f"{error}; or none") from None
+    return text
+
+
+_MOST = 1 << 62
+_SETTINGS: Mapping[str, Callable[[str, str], int | str]] = {"concurrency": _number, "rate": _rate, "max_waiting": _number}
 
 
 def _write(place: Place, queue: str, new: bool, settings: dict[str, str | None]) -> None:

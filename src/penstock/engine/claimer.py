@@ -9,13 +9,17 @@ Suspects. A message under which two workers died runs alone, so that the third d
 nothing and everything is settled, it lets a claim bring a suspect; while one is held, nothing is claimed. If suspects wait while
 there is ordinary work, the worker takes turns: after a turn of about a second it lets what it holds run dry, and takes one. The
 turn's length is random, so that not all workers run dry at the same time.
+
+Queues with limits. A claim says how many slots are free, and gets no more of them than that. If they would give more and no slot is
+free, one is saved for them (`Runner.save_slot`), and a claim of its own fetches what starts there. What their limits keep back is no
+reason to ask: the claim says when a rate lets the next one start, and the settle that lets another one run rings.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from penstock.engine.rotation import Rotation
 from penstock.engine.runner import Runner
@@ -45,6 +49,7 @@ class Claimer(Service):
         self._alone = False
         self._suspects = False
         self._turn_ends = 0.0
+        self._starved: Sequence[str] = ()
         self._looks: list[asyncio.Future[bool]] = []
         self._seen: frozenset[str] = frozenset()
         """Queues that were asked since the last look began."""
@@ -58,7 +63,7 @@ class Claimer(Service):
 
     def nudge(self) -> None:
         """There is room, or everything is settled: worth a tick only if something is wanted."""
-        if not self._woken and (self._news or self._suspects or self._alone):
+        if not self._woken and (self._news or self._suspects or self._alone or self._starved):
             self.wake()
 
     def hold_back(self, held_back: bool) -> None:
@@ -88,22 +93,30 @@ class Claimer(Service):
             self._ask_at = now + POLL
         if self._alone and self._dry():
             self._end_solitude(now)
-        if self._may_ask(now):
+        if self._may_fetch():
+            await self._fetch()
+        elif self._may_ask(now):
             await self._ask(suspects=self._dry() and now >= self._turn_ends)
         now = self._time()
-        return 0 if self._may_ask(now) else self._rest_until(now)
+        return 0 if self._may_fetch() or self._may_ask(now) else self._rest_until(now)
 
     def _hear(self) -> None:
         self._news = True
         self._rotation.restart()
 
     def _may_ask(self, now: float) -> bool:
-        if self._held_back or self._alone or self._settler.unsettled >= FULL:
+        if not self._ready():
             return False
         suspects_turn = self._suspects and now >= self._turn_ends
         if self._dry():
             return self._news or suspects_turn
         return self._news and not suspects_turn and self._runner.room > 0
+
+    def _may_fetch(self) -> bool:
+        return bool(self._starved) and self._ready() and self._runner.saved > 0
+
+    def _ready(self) -> bool:
+        return not (self._held_back or self._alone or self._settler.unsettled >= FULL)
 
     def _dry(self) -> bool:
         return not self._runner.held and not self._settler.unsettled
@@ -116,9 +129,10 @@ class Claimer(Service):
 
     async def _ask(self, *, suspects: bool) -> None:
         """News that comes while the store is asked makes it be asked again."""
+        runner = self._runner
         looks, self._looks, self._news = self._looks, [], False
         try:
-            claim = Claim(self._settler.owner, self._rotation.divide(self._runner.room), self._tasks, suspects)
+            claim = Claim(self._settler.owner, self._rotation.divide(runner.room), self._tasks, suspects, runner.free, runner.batches)
             claimed = await self._queue.claim(claim)
         except BaseException:
             self._looks += looks
@@ -144,10 +158,27 @@ class Claimer(Service):
         self._note_suspects(claimed, asked_for_suspects, now)
         self._rotation.learn(claimed)
         self._news |= self._rotation.unfinished
+        self._hand_on(claimed, first=False)
+
+    async def _fetch(self) -> None:
+        """What may only be claimed when it starts at once, now that a slot is saved for it."""
+        slots = self._runner.saved
+        queues = [(queue, slots) for queue in self._starved]
+        claim = Claim(self._settler.owner, queues, self._tasks, False, slots, self._runner.batches)
+        claimed = await self._queue.claim(claim)
+        self._ask_at = min(self._ask_at, self._time() + self._until(claimed.next_due))
+        self._hand_on(claimed, first=True)
+
+    def _hand_on(self, claimed: Claimed, *, first: bool) -> None:
         if claimed.runs:
             self.ties.signals.reach("claimed")
             self.ties.emit(ClaimedEvent(sum(map(len, claimed.runs))))
-            self._runner.offer(claimed.runs)
+        if claimed.runs or first:
+            self._runner.offer(claimed.runs, first=first)
+        if first or claimed.starved:
+            self._starved = claimed.starved
+        if self._starved:
+            self._runner.save_slot()
 
     def _note_suspects(self, claimed: Claimed, asked_for_suspects: bool, now: float) -> None:
         if not claimed.runs:

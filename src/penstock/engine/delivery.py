@@ -1,7 +1,7 @@
 """The life of a delivery.
 
 The claimer leases messages to this worker's incarnation and the runner starts one task for each run: usually one delivery,
-else some of one key, one after the other. Here a run is carried from its first step to the settler.
+else some of one key, one after the other. Here a run is carried from its first step to the settler; `batch.py` is for batches.
 
 Who settles?    The settler, in batches, fenced by the incarnation: for what is another's by now nothing is written. A handler
                 with `tx` settles itself: the fenced settle is the last statement of its own transaction, so its rows, its
@@ -27,7 +27,7 @@ from penstock.engine.running import Running
 from penstock.engine.stages.kit import Kit
 from penstock.model.delivery import Delivery
 from penstock.model.outcome import Committed, Dead, Done, Outcome, Released
-from penstock.ports.handler import Handler
+from penstock.ports.handler import Next
 
 RELEASED = Released()
 
@@ -35,7 +35,7 @@ RELEASED = Released()
 class Courier:
     """Carries runs. `free` is called when one has ended and its slot is free."""
 
-    def __init__(self, chains: Mapping[str, Handler], kit: Kit, holding: frozenset[str]) -> None:
+    def __init__(self, chains: Mapping[str, Next], kit: Kit, holding: frozenset[str]) -> None:
         """`holding`: the tasks of which a dead letter keeps its key."""
         self.free: Callable[[], None] = lambda: None
         self._chains = chains

@@ -20,6 +20,8 @@ class Duty(Struct, frozen=True):
     options: WorkerOptions
     ties: Ties
     incarnation: int
+    renewed: bool = False
+    """It follows a lost one: what a worker that started later says of queues holds."""
 
     @property
     def queues(self) -> tuple[tuple[str, int], ...]:
@@ -43,4 +45,5 @@ class Duty(Struct, frozen=True):
             tasks=tuple(sorted(routes)),
             lease=micros(self.options.lease),
             hooks=tuple(sorted(name for name, route in routes.items() if route.hook)),
+            limits=None if self.renewed else tuple(self.program.limits),
         )

@@ -12,6 +12,7 @@ from msgspec import Struct
 from penstock.engine.nursery import Nursery
 from penstock.errors import ConfigurationError
 from penstock.model.delivery import Delivery
+from penstock.model.limit import Limit
 from penstock.model.log import SubscriptionSpec, TopicSpec
 from penstock.model.schedule import Schedule
 from penstock.ports.handler import Routes, Stage
@@ -35,6 +36,8 @@ class Program(Struct, frozen=True):
     schedules: Sequence[Schedule] = ()
     nursery: Nursery | None = None
     """Where a task has `isolation="process"`: how its children are made."""
+    limits: Sequence[Limit] = ()
+    """Of queues, as the code says."""
 
 
 class WorkerOptions(Struct, frozen=True):

@@ -1,5 +1,5 @@
-"""Looks after what was claimed: takes back what somebody outside wants (jobs that were cancelled, queues that were paused), and has
-jobs told of that run too long."""
+"""Looks after what was claimed: takes back what somebody outside wants (jobs that were cancelled, queues that were paused or
+limited), and has jobs told of that run too long."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class Recall(Service):
             self._runner.withdraw(lambda delivery: delivery.seq in seqs)
 
     async def _paused(self) -> None:
-        """What has started ends; the rest goes back."""
+        """What has started ends; the rest goes back, also what was taken ahead before its queue had limits."""
         if self._runner.waiting:
-            paused = await self._settings.paused()
-            if paused:
-                self._runner.withdraw(lambda delivery: delivery.queue in paused)
+            paused, limited = await self._settings.paused(), await self._settings.limited()
+            if paused or limited:
+                self._runner.withdraw(lambda each: each.queue in paused or (each.queue in limited and not each.admitted))

@@ -3,6 +3,11 @@
 One task a run. On Python 3.12 and later the task starts at once (eager), so a handler that does not wait never meets the event
 loop's queue; filling is not re-entrant, so runs that end while they are started do not nest. Each task gets the context that the
 worker was started in (the copy that a task makes anyway): what a handler sets in it is not seen by the next one.
+
+A batch is a run of one delivery with many rows. Until it is full, or its wait is over, it is in `Gather`, and counts as one that waits.
+
+Queues with limits give only what starts at once, so that they would get nothing while other work waits here for every slot. Then
+the claimer asks for a slot to be saved: after one more of what waits here the next slot that frees stays free until its claim came.
 """
 
 from __future__ import annotations
@@ -10,11 +15,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextvars import Context, copy_context
 from typing import Any, TypeAlias
 
-from penstock.engine.delivery import RELEASED, Courier
+from penstock.engine.carriers import Carriers
+from penstock.engine.delivery import RELEASED
+from penstock.engine.gather import together
 from penstock.engine.running import Running
 from penstock.engine.stages.kit import Kit
 from penstock.model.delivery import Delivery
@@ -33,12 +40,12 @@ else:
 
 
 class Runner:
-    def __init__(self, courier: Courier, kit: Kit, slots: int, ahead: int) -> None:
+    def __init__(self, who: Carriers, kit: Kit, slots: int, ahead: int) -> None:
         """`slots` runs at a time; `ahead` messages may wait here for a slot."""
         self.hungry: Callable[[], None] = lambda: None
         """Called when a run ended and at least half of what may wait here could be claimed."""
         self.released = 0
-        self._courier = courier
+        self._courier, self._batches, self._gather = who
         self._abandoned = False
         self._context = copy_context()
         self._table = kit.table
@@ -50,43 +57,73 @@ class Runner:
         self._backlog: deque[Run] = deque()
         self._waiting = 0
         self._busy = 0
+        self._saving = 0
+        """1: the next slot that frees is saved; 2: the one after it."""
+        self._weigh = weight if self._gather.sizes else len
         self._filling = False
         self._idle: asyncio.Future[None] | None = None
-        courier.free = self._free
+        self._courier.free = self._batches.free = self._free
+        self._gather.over = self._offer_late
 
     @property
     def held(self) -> int:
         """Runs under way and messages that wait for a slot."""
-        return self._busy + self._waiting
+        return self._busy + self._waiting + len(self._gather)
 
     @property
     def waiting(self) -> int:
-        return self._waiting
+        return self._waiting + len(self._gather)
+
+    @property
+    def free(self) -> int:
+        """Slots that nothing here needs."""
+        return max(0, self._slots - self.held)
+
+    @property
+    def saved(self) -> int:
+        """Slots that are free for what may only be claimed when it starts at once."""
+        if not self._saving or (self._saving == 2 and self._backlog):
+            return 0
+        return max(0, self._slots - self._busy)
+
+    @property
+    def batches(self) -> Mapping[str, int]:
+        """Rows that a batch may have, by task."""
+        return self._gather.sizes
 
     @property
     def room(self) -> int:
         """How much is worth claiming; 0 until it is worth the trip to the store."""
-        room = self._limit - self._busy - self._waiting
+        room = self._limit - self.held
         return room if room >= self._appetite or not self._waiting else 0
 
-    def offer(self, runs: Iterable[Run]) -> None:
-        for run in runs:
-            self._backlog.append(run)
-            self._waiting += len(run)
+    def offer(self, runs: Sequence[Run], *, first: bool = False) -> None:
+        """`first`: before what waits, since a slot was saved for them."""
+        ready = self._gather.sift(runs)
+        self._waiting += sum(map(self._weigh, ready))
+        if first:
+            self._saving = 0
+            self._backlog.extendleft(reversed(ready))
+        else:
+            self._backlog.extend(ready)
         if self._table.closed:
             self.withdraw(lambda _: True)
         self._fill()
 
+    def save_slot(self) -> None:
+        self._saving = self._saving or 2
+
     def withdraw(self, unwanted: Callable[[Delivery], bool]) -> None:
-        """Release every run that has not started and has one of these in it."""
+        """Release every run that has not started and has one of these in it; of a batch only these."""
         kept: deque[Run] = deque()
         for run in self._backlog:
-            if any(unwanted(delivery) for delivery in run):
-                self._release(run)
-                self._waiting -= len(run)
-            else:
-                kept.append(run)
+            rest = without(run, unwanted)
+            self._waiting -= weight(run) - weight(rest)
+            self._release(set_apart(run, rest))
+            if rest:
+                kept.append(rest)
         self._backlog = kept
+        self._release(self._gather.withdraw(unwanted))
         self._tell_idle()
 
     def close(self) -> None:
@@ -112,16 +149,19 @@ class Runner:
             return
         self._filling = True
         try:
-            while self._backlog and self._busy < self._slots:
+            while self._backlog and self._busy < self._slots and self._saving != 1:
                 self._start(self._backlog.popleft())
         finally:
             self._filling = False
 
     def _start(self, run: Run) -> None:
-        self._waiting -= len(run)
+        self._waiting -= self._weigh(run)
         self._busy += 1
+        if self._saving:
+            self._saving = 1
         running = Running(run, run[0])
-        running.task = start_task(self._loop, self._courier.carry(running), self._context.copy())
+        work = self._batches.carry(running) if run[0].rows else self._courier.carry(running)
+        running.task = start_task(self._loop, work, self._context.copy())
 
     def _free(self) -> None:
         self._busy -= 1
@@ -129,8 +169,13 @@ class Runner:
             self._fill()
         elif self._idle is not None:
             self._tell_idle()
-        if self._limit - self._busy - self._waiting >= self._appetite:
+        if self._limit - self._busy - self._waiting >= self._appetite or (self._saving and self.saved):
             self.hungry()
+
+    def _offer_late(self, batch: Delivery) -> None:
+        self._backlog.append([batch])
+        self._waiting += len(batch.rows)
+        self._fill()
 
     def _tell_idle(self) -> None:
         if self._idle is not None and (self._abandoned or not self.held):
@@ -139,5 +184,27 @@ class Runner:
 
     def _release(self, deliveries: Iterable[Delivery]) -> None:
         for delivery in deliveries:
-            self._settler.add(delivery, RELEASED)
-            self.released += 1
+            rows = delivery.rows or (delivery,)
+            self._settler.add_all(rows, RELEASED)
+            self.released += len(rows)
+
+
+def weight(run: Run) -> int:
+    """Messages."""
+    return len(run) if not run or not run[0].rows else len(run[0].rows)
+
+
+def without(run: Run, unwanted: Callable[[Delivery], bool]) -> Run:
+    """What stays of a run that has not started. Of a key nothing: the rest comes after it."""
+    if not run[0].rows:
+        return () if any(unwanted(delivery) for delivery in run) else run
+    rows = [row for row in run[0].rows if not unwanted(row)]
+    if len(rows) == len(run[0].rows):
+        return run
+    return [together(rows)] if rows else ()
+
+
+def set_apart(run: Run, rest: Run) -> Iterable[Delivery]:
+    """What is in the run and not in what stays of it."""
+    kept = {row.seq for delivery in rest for row in delivery.rows or (delivery,)}
+    return [row for delivery in run for row in delivery.rows or (delivery,) if row.seq not in kept]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from penstock.engine.service import Service
 from penstock.engine.ties import Ties
@@ -54,6 +54,14 @@ class Settler(Service):
     def add(self, delivery: Delivery, outcome: Outcome) -> None:
         self._pending.append(Settlement(delivery, outcome))
         self._added += 1
+        if not self._woken:
+            self.wake()
+
+    def add_all(self, rows: Iterable[Delivery], outcome: Outcome) -> None:
+        """The same end for each."""
+        before = len(self._pending)
+        self._pending += [Settlement(row, outcome) for row in rows]
+        self._added += len(self._pending) - before
         if not self._woken:
             self.wake()
 

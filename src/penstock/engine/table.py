@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from penstock.engine.deadlines import Deadlines
 from penstock.engine.policy import UNKNOWN, Policy, policy_of, timeout_of
 from penstock.engine.running import Reason, Running
 from penstock.model.delivery import Delivery
 from penstock.model.events import Ended, Started
-from penstock.model.outcome import Outcome
+from penstock.model.outcome import Ending, Outcome, Split
 from penstock.ports.handler import Routes
 from penstock.ports.signals import Signals
 
@@ -56,9 +57,19 @@ class Table:
                 self._deadlines.aim(deadline)
         running.stoppable = policy.stoppable
         self._rows[delivery.seq] = running
+        if delivery.rows:
+            self._rows.update(dict.fromkeys([row.seq for row in delivery.rows], running))
         if self._signals.detailed:
-            self._signals.emit(Started(delivery))
+            for each in delivery.rows or (delivery,):
+                self._signals.emit(Started(each))
         return True
+
+    def fit(self, rows: Sequence[Delivery], now: Callable[[], int]) -> Sequence[Delivery]:
+        """Those that nobody cancelled and that have not expired."""
+        if not self._recalled and all(row.expires is None for row in rows):
+            return rows
+        instant = now()
+        return [row for row in rows if row.seq not in self._recalled and (row.expires is None or row.expires > instant)]
 
     def suspend(self, running: Running) -> float:
         """Its timeout has not begun: it waits for a process to run in. Returns the seconds it will have."""
@@ -72,20 +83,31 @@ class Table:
         if running.deadline < self._deadlines.next:
             self._deadlines.aim(running.deadline)
 
-    def end(self, running: Running, delivery: Delivery, outcome: Outcome) -> bool:
+    def end(self, running: Running, delivery: Delivery, outcome: Ending) -> bool:
         """False: it was abandoned, and whatever it came to is nobody's business any more."""
         if self._rows.pop(delivery.seq, None) is None:
             return False
+        if delivery.rows:
+            for row in delivery.rows:
+                self._rows.pop(row.seq, None)
         if self._signals.detailed:
-            self._signals.emit(Ended(delivery, outcome, self._time() - running.started))
+            self._tell_end(delivery, outcome, self._time() - running.started)
         return True
 
+    def _tell_end(self, delivery: Delivery, outcome: Ending, seconds: float) -> None:
+        """Rows that run again have not ended."""
+        ends: Iterable[Outcome | None] = outcome.ends if isinstance(outcome, Split) else itertools.repeat(outcome)
+        for each, end in zip(delivery.rows or (delivery,), ends, strict=False):
+            if end is not None:
+                self._signals.emit(Ended(each, end, seconds))
+
     def recall(self, seqs: Iterable[int]) -> None:
-        """Somebody cancelled them: stop what runs, and do not let begin what waits behind it in its run."""
+        """Somebody cancelled them: stop what runs, and do not let begin what waits behind it in its run. A batch runs on for the rest."""
         self._recalled = set(seqs)
         for seq in self._recalled:
-            if seq in self._rows:
-                self._rows[seq].interrupt("cancel")
+            running = self._rows.get(seq)
+            if running is not None and self._recalled.issuperset([row.seq for row in running.delivery.rows]):
+                running.interrupt("cancel")
 
     def interrupt_all(self, reason: Reason) -> None:
         for running in list(self._rows.values()):
@@ -93,7 +115,7 @@ class Table:
 
     def abandon_all(self) -> list[Delivery]:
         """Stop waiting for what does not end: returns it, with what waits behind it."""
-        abandoned = list(self._rows.values())
+        abandoned = {id(running): running for running in self._rows.values()}.values()
         self._rows.clear()
         self._deadlines.stop()
         return [delivery for running in abandoned for delivery in running.run[running.run.index(running.delivery) :]]

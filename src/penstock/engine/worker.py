@@ -91,12 +91,12 @@ class Worker:
         if self._current is not None and self._current.lost:
             await self._current.abort()
             self._signals.emit(WorkerStopped(self._current.number, self._current.released))
-            await self._begin()
+            await self._begin(renewed=True)
 
-    async def _begin(self) -> None:
+    async def _begin(self, *, renewed: bool = False) -> None:
         number = int.from_bytes(os.urandom(8), "big") >> 1  # a fence: never from a seed that a fork could share
         ties = Ties(self._signals, self._random, lambda: self._lose(number))
-        duty = Duty(self._store, self._program, self._options, ties, number)
+        duty = Duty(self._store, self._program, self._options, ties, number, renewed)
         incarnation = Incarnation(duty, Vitals(self._options.lease, self._options.stall_limit))
         await incarnation.start()
         self._current = incarnation

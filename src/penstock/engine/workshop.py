@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from penstock.engine.delivery import Courier
+from penstock.engine.carriers import carriers
 from penstock.engine.duty import Duty
 from penstock.engine.executors.places import Places
+from penstock.engine.gather import Gather
 from penstock.engine.runner import Runner
 from penstock.engine.settler import Settler
-from penstock.engine.stages.chain import compile_chains
 from penstock.engine.stages.kit import kit_of
 from penstock.engine.table import Table
 
@@ -28,9 +28,8 @@ class Workshop:
         self._places = Places(duty, self.table)
         self.stands = self._places.stands
         kit = kit_of(duty, self.table, settler)
-        holding = frozenset(each.name for each in duty.program.subscriptions if each.hold)
-        courier = Courier(compile_chains(duty.program, kit, self._places), kit, holding)
-        self.runner = Runner(courier, kit, slots, min(slots, MOST_AHEAD))
+        who = carriers(duty.program, kit, self._places, Gather(duty.program.routes, loop))
+        self.runner = Runner(who, kit, slots, min(slots, MOST_AHEAD))
 
     async def close(self, patience: float, hurry: asyncio.Event) -> None:
         """Begin nothing; let end what runs for `patience` seconds or until `hurry`; then stop it, and then give it up."""

@@ -32,6 +32,12 @@ class Delivery(Struct, frozen=True, gc=False):
     """µs: not begun after that."""
     type: str | None = None
     """Of the event, in a subscription's delivery."""
+    limited: bool = False
+    """Its queue runs only so many at once: its end lets another one start."""
+    admitted: bool = False
+    """Its queue had limits when it was claimed, and they let it start."""
+    rows: tuple[Delivery, ...] = ()
+    """Of a batch: all of its messages, itself the first; everything else is said of that one."""
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -102,6 +102,9 @@ class QueueView(Struct, frozen=True):
     oldest: int | None = None
     """µs: when the oldest waiting message was enqueued."""
     max_waiting: int | None = None
+    concurrency: int | None = None
+    """As `rate`: the operator's, or the code's."""
+    rate: str | None = None
 
 
 class WorkerView(Struct, frozen=True):

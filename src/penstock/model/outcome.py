@@ -1,4 +1,4 @@
-"""How a delivery ends: six values, matched exhaustively."""
+"""How a delivery ends: six values, matched exhaustively; in the engine also `Split`, of a batch whose rows end in different ways."""
 
 from __future__ import annotations
 
@@ -62,3 +62,14 @@ class Released(Struct, frozen=True):
 
 
 Outcome: TypeAlias = Done | Committed | Failed | Snoozed | Dead | Released
+
+
+class Split(Struct, frozen=True):
+    """Of a batch: an end for each of its rows, in their order. None: that row is run again at once."""
+
+    ends: tuple[Outcome | None, ...]
+    alone: bool = False
+    """What is run again is run one by one, else together."""
+
+
+Ending: TypeAlias = Outcome | Split

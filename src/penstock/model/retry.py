@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from penstock.errors import ChildRaised
@@ -35,6 +36,22 @@ class Reject(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class PartialFailure(Exception):
+    """Raise it in a batch task to say which rows failed: `{index: error}`. Each of them ends as if it had raised that error alone,
+    Snooze, RetryAfter and Reject included; all others are done. Nothing in it: all are done.
+
+        raise PartialFailure({3: ValueError("no such product")})
+    """
+
+    def __init__(self, errors: Mapping[int, BaseException]) -> None:
+        for index, error in errors.items():
+            checked: tuple[object, object] = (index, error)
+            if not isinstance(checked[0], int) or index < 0 or not isinstance(checked[1], BaseException):
+                raise TypeError(f"PartialFailure takes errors by the index of their row, not {index!r}: {error!r}")
+        super().__init__(f"{len(errors)} rows failed: " + "; ".join(f"{index}: {error!r}" for index, error in list(errors.items())[:5]))
+        self.errors = dict(errors)
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from penstock.model.delivery import Delivery
-from penstock.model.outcome import Outcome
+from penstock.model.outcome import Ending, Outcome
 from penstock.model.retry import Retry
 from penstock.ports.transaction import OpenTransaction
 
 Isolation: TypeAlias = Literal["loop", "thread", "process"]
 
-Handler: TypeAlias = Callable[[Delivery], Awaitable[Outcome]]
-"""A delivery in, how it ended out. Never raises, cancellation of the worker itself excepted."""
+Handler: TypeAlias = Callable[[Delivery], Awaitable[Ending]]
+"""A delivery in, how it ended out; `Split` only of a batch. Never raises, cancellation of the worker itself excepted."""
 
-Stage: TypeAlias = Callable[[Delivery, Handler], Awaitable[Outcome]]
+Next: TypeAlias = Callable[[Delivery], Awaitable[Outcome]]
+
+Stage: TypeAlias = Callable[[Delivery, Next], Awaitable[Outcome]]
 """Middleware: `async def stage(delivery, next): return await next(delivery)`."""
+
+
+class Batch(NamedTuple):
+    """Of a batch task: at most `size` rows a call, and `wait` seconds for more after the first."""
+
+    size: int
+    wait: float
 
 
 class Cancellation(Protocol):
@@ -79,6 +88,11 @@ class Route(Protocol):
     @property
     def transactional(self) -> bool:
         """The handler asked for `tx`."""
+        ...
+
+    @property
+    def batch(self) -> Batch | None:
+        """`call` takes a list of what `decode` gives."""
         ...
 
     @property

@@ -48,9 +48,14 @@ class Settings(Protocol):
     """What an operator set. It wins over the code, and code never overwrites it."""
 
     async def write(self, scope: str, name: str, value: str | None, by: str) -> None:
-        """`scope`: e.g. `queue:mail`. `value`: JSON; None removes it. Rings every worker."""
+        """`scope`: e.g. `queue:mail`, which has `paused`, `concurrency`, `rate` and `max_waiting`. `value`: JSON; None removes it.
+        Rings every worker."""
         ...
 
     async def paused(self) -> frozenset[str]:
         """The queues that are paused."""
+        ...
+
+    async def limited(self) -> frozenset[str]:
+        """The queues that have a concurrency or a rate, by an operator or by the code."""
         ...

@@ -6,6 +6,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from penstock.model.limit import Limit
+
 MAINTENANCE = "maintenance"
 """The role of whoever keeps house for the whole store."""
 
@@ -25,6 +27,8 @@ class Enrolment(Struct, frozen=True):
     """Those of `tasks` that have an `on_dead` hook."""
     lease: int = 15_000_000
     """µs that its beat may stand still before others declare it dead."""
+    limits: tuple[Limit, ...] | None = None
+    """Of queues, as its code says: instead of all that this app said before. None: what was said before holds."""
 
 
 class Seen(Struct, frozen=True):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -23,6 +24,10 @@ class Claim(Struct, frozen=True):
     """What this process knows. Anything else that is met goes aside for a worker that knows it, uncounted."""
     suspects: bool = False
     """This process holds nothing else: it may take one suspect, and then gets nothing but it."""
+    slots: float = math.inf
+    """What can start at once. Of a queue with limits a claim takes no more than that."""
+    batches: Mapping[str, int] = {}
+    """Tasks that take so many messages for one slot. Of a key they get one message at a time."""
 
 
 class Claimed(Struct, frozen=True):
@@ -33,9 +38,12 @@ class Claimed(Struct, frozen=True):
     more: bool
     """Something that could run was left."""
     next_due: int | None
-    """µs: when the next delayed message of these queues is due."""
+    """µs: when the next delayed message of these queues is due, or a rate lets the next one start."""
     suspects: bool
     """A suspect waits in these queues for a process that holds nothing else."""
+    starved: Sequence[str] = ()
+    """Queues with limits, of which more could start if this process had a slot free. What their limits keep back is not `more`: the
+    settle that lets it start rings."""
 
 
 class Queue(Protocol):
@@ -43,6 +51,9 @@ class Queue(Protocol):
 
     Order of messages of one key is the order in which their puts committed. A key is busy from the claim of a run to the
     settling of its last message; `Failed` and `Snoozed` keep their message's place, and the key waits for it.
+
+    Limits of a queue (`Enrolment.limits`, or an operator's) hold over all workers: `concurrency` counts what is leased, `rate` what a
+    claim leases, retries and what was released included. Then a run is one message.
     """
 
     async def put(self, messages: Sequence[Message]) -> list[Placed]:

@@ -107,10 +107,10 @@ class OpenTransaction(Joined, Protocol):
         """A nested one: its commit releases, its rollback rolls back to here."""
         ...
 
-    async def commit(self, settle: tuple[int, Settlement] | None = None) -> None:
-        """Write what was kept back, settle the delivery (owner, settlement) as the last statement, commit.
+    async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None) -> None:
+        """Write what was kept back, settle the deliveries (owner, settlements) as the last statement, commit.
 
-        Raises LeaseLost, with everything rolled back, if `owner` does not hold the delivery any more.
+        Raises LeaseLost, with everything rolled back, if `owner` does not hold all of them any more.
         """
         ...
 

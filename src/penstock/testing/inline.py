@@ -67,7 +67,7 @@ class InlineHandle(Handle):
         super().__init__(handle._access, handle._thread, handle._inner)
         self._follow = follow
 
-    async def commit(self, settle: tuple[int, Settlement] | None = None) -> None:
+    async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None) -> None:
         await super().commit(settle)
         if settle is None:
             await self._follow()

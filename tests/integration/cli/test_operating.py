@@ -127,6 +127,16 @@ def test_what_an_operator_sets_is_shown(console: Console) -> None:
     assert console.json("queues", "ls")["queues"][0]["max_waiting"] is None
     for arguments in (["mail", "max_waiting=0"], ["mail", "max=5"], ["mail"]):
         assert console.run("queues", "set", *arguments).code == 2
+    set_so = console.json("queues", "set", "mail", "--concurrency", "10", "--rate", "5/s", "max_waiting=7")
+    assert set_so == {"queue": "mail", "max_waiting": 7, "concurrency": 10, "rate": "5/s"}
+    (shown,) = console.json("queues", "ls")["queues"]
+    assert (shown["concurrency"], shown["rate"], shown["max_waiting"]) == (10, "5/s", 7)
+    assert "10 at once, 5/s, 7 waiting" in console.ok("queues", "ls").out
+    assert console.json("queues", "set", "mail", "--rate", "none")["rate"] is None
+    (shown,) = console.json("queues", "ls")["queues"]
+    assert (shown["concurrency"], shown["rate"]) == (10, None)
+    for option, value in (("--concurrency", "0"), ("--rate", "often"), ("--rate", "0/s"), ("--max-waiting", "-1")):
+        assert console.run("queues", "set", "mail", option, value).code == 2
     unknown = console.run("queues", "pause", "mial")
     assert (unknown.code, "did you mean mail" in unknown.err) == (1, True)
 

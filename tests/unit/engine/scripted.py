@@ -24,6 +24,7 @@ from penstock.model.message import Options
 from penstock.model.outcome import Outcome
 from penstock.model.retry import Retry
 from penstock.observe.signals import Signals
+from penstock.ports.handler import Batch
 from penstock.ports.leases import Enrolment, Rescued, Seen
 from penstock.ports.queue import Claim, Claimed
 from tests.unit.engine.scripted_schedules import ScriptedSchedules
@@ -78,6 +79,8 @@ class ScriptedQueue:
     def __init__(self, watch: Watch) -> None:
         self.ready: deque[Sequence[Delivery]] = deque()
         self.suspects: deque[Delivery] = deque()
+        self.limited: frozenset[str] = frozenset()
+        """Queues that give only what starts at once."""
         self.crowds = 0
         """Claims that meet only what cannot run, before anything comes."""
         self.claims: list[Claim] = []
@@ -104,16 +107,24 @@ class ScriptedQueue:
             return Claimed([], more=True, next_due=None, suspects=False)
         if claim.suspects and self.suspects:
             return Claimed([[self.suspects.popleft()]], more=True, next_due=None, suspects=True)
-        rooms = dict(claim.queues)
+        rooms: dict[str, float] = dict(claim.queues)
         runs, left = [], deque[Sequence[Delivery]]()
+        slots = claim.slots
         for run in self.ready:
-            if rooms.get(run[0].queue, 0) > 0:
-                rooms[run[0].queue] -= len(run)
+            part = len(run) / claim.batches.get(run[0].task, 1)
+            room = rooms.get(run[0].queue, 0)
+            if run[0].queue in self.limited:
+                room = min(room, slots)
+            if room > 1e-9:
+                rooms[run[0].queue] -= part
+                slots -= part
                 runs.append(run)
             else:
                 left.append(run)
         self.ready = left
-        return Claimed(runs, any(run[0].queue in rooms for run in left), None, bool(self.suspects))
+        starved = {run[0].queue for run in left} & self.limited & rooms.keys()
+        more = any(run[0].queue in rooms and run[0].queue not in self.limited for run in left)
+        return Claimed(runs, more, None, bool(self.suspects), sorted(starved))
 
     async def settle(self, owner: int, settlements: Sequence[Settlement]) -> list[int]:
         if self.gate is not None:
@@ -190,19 +201,23 @@ class ScriptedLeases:
 class ScriptedSettings:
     def __init__(self) -> None:
         self.stopped: frozenset[str] = frozenset()
+        self.limits: frozenset[str] = frozenset()
 
     async def paused(self) -> frozenset[str]:
         return self.stopped
+
+    async def limited(self) -> frozenset[str]:
+        return self.limits
 
 
 class ScriptedTransaction:
     def __init__(self, store: ScriptedStore) -> None:
         self.store = store
-        self.committed: tuple[int, Settlement] | None = None
+        self.committed: tuple[int, Sequence[Settlement]] | None = None
         self.rolled_back = False
         self.refused = False
 
-    async def commit(self, settle: tuple[int, Settlement] | None = None) -> None:
+    async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None) -> None:
         if self.store.commit_gate is not None:
             self.store.watch.tell()
             self.store.committing += 1
@@ -305,6 +320,7 @@ class Task:
         self.retry = Retry()
         self.timeout: float | None = None
         self.transactional = False
+        self.batch: Batch | None = None
         self.hook = False
         self.bare = True
         self.injected: Mapping[str, object] = {}
@@ -341,6 +357,7 @@ class Bench:
         state: object = None,
         reads: Any = ((), ()),
         schedules: Any = (),
+        limits: Any = (),
         **options: Any,
     ) -> None:
         """`reads`: its subscriptions, and the topics that it knows."""
@@ -349,7 +366,7 @@ class Bench:
         self.queue = self.store.queue
         self.signals = Recorder(self.watch)
         routes: Any = {name: task for task in tasks for name in (task.name, *task.aliases)}
-        program = Program(routes, stages, on_error, state, *reads, schedules=schedules)
+        program = Program(routes, stages, on_error, state, *reads, schedules=schedules, limits=limits)
         store: Any = self.store
         self.worker = Worker(store, program, WorkerOptions(**options), self.signals, Random(7))
 

@@ -13,7 +13,7 @@ from penstock.model.events import Ended, Started, Trouble
 from penstock.model.message import Options
 from penstock.model.outcome import Dead, Done, Failed, Outcome, Released, Snoozed
 from penstock.model.retry import Reject, Retry, RetryAfter, Snooze
-from penstock.ports.handler import Handler
+from penstock.ports.handler import Next
 from tests.unit.engine.scripted import NOW, Bench, Task
 
 SECOND = 1_000_000
@@ -172,7 +172,7 @@ async def test_middleware_is_folded_in_order() -> None:
     order: list[str] = []
 
     def stage(name: str) -> Any:
-        async def around(delivery: Delivery, following: Handler) -> Outcome:
+        async def around(delivery: Delivery, following: Next) -> Outcome:
             order.append(f"{name} in")
             outcome = await following(delivery)
             order.append(f"{name} out: {type(outcome).__name__}")
@@ -190,13 +190,13 @@ async def test_middleware_is_folded_in_order() -> None:
 
 
 async def test_a_stage_may_answer_itself_but_must_answer() -> None:
-    async def shut(delivery: Delivery, following: Handler) -> Outcome:
+    async def shut(delivery: Delivery, following: Next) -> Outcome:
         return Dead("shut")
 
-    async def forgetful(delivery: Delivery, following: Handler) -> Any:
+    async def forgetful(delivery: Delivery, following: Next) -> Any:
         await following(delivery)
 
-    async def broken(delivery: Delivery, following: Handler) -> Outcome:
+    async def broken(delivery: Delivery, following: Next) -> Outcome:
         raise OSError("the stage")
 
     async with Bench(Task(returning(None)), stages=[shut]) as bench:

@@ -9,7 +9,7 @@ from penstock.errors import LeaseLost, PublishUnknown, StoreFull, StoreUnavailab
 from penstock.model.delivery import Delivery
 from penstock.model.events import Trouble
 from penstock.model.outcome import Committed, Done, Failed, Outcome, Released, Snoozed
-from penstock.ports.handler import Handler
+from penstock.ports.handler import Next
 from penstock.ports.transaction import ambient
 from tests.unit.engine.scripted import NOW, Bench, Task, soon
 
@@ -28,7 +28,7 @@ async def test_a_done_handler_settles_in_its_own_transaction() -> None:
         await bench.worker.idle()
         (tx,) = bench.store.transactions
         assert tx.committed is not None and not tx.rolled_back and not bench.queue.settled
-        owner, settlement = tx.committed
+        owner, (settlement,) = tx.committed
         assert owner == bench.worker.incarnation
         assert (settlement.delivery, settlement.outcome) == (delivery, Done(b"result"))
         assert bench.signals.points[-2:] == ["tx.before_commit", "tx.after_commit"]
@@ -40,7 +40,7 @@ async def test_the_transaction_is_there_for_the_handler_and_those_it_calls_only(
     async def handler(scope: Any, injected: Any) -> None:
         seen.append((scope.transaction, ambient.get()))
 
-    async def outside(delivery: Delivery, following: Handler) -> Outcome:
+    async def outside(delivery: Delivery, following: Next) -> Outcome:
         outcome = await following(delivery)
         seen.append((outcome, ambient.get()))
         return outcome

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import pytest
 
 from penstock.model.delivery import Settlement
+from penstock.model.limit import Limit
 from penstock.model.message import Message
 from penstock.model.outcome import Done
 from penstock.model.statement import Program
@@ -20,6 +21,7 @@ from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite import leases, migrate
 from penstock.stores.sqlite.claim import claim
 from penstock.stores.sqlite.elsewhere import Search
+from penstock.stores.sqlite.limits import register
 from penstock.stores.sqlite.put import put
 from penstock.stores.sqlite.settle import settle
 
@@ -128,6 +130,23 @@ def test_a_claim_from_a_deep_queue_costs_what_it_takes(machine: Machine) -> None
     machine.put(CROWD, prefix="deep ")
     machine.claim()
     assert machine.steps < shallow * 2 + 1_000
+
+
+def test_a_queue_at_its_limit_costs_the_same_whatever_waits(machine: Machine) -> None:
+    machine.run(lambda now: register("app", [Limit("mail", 3, "1/d")]))
+    machine.put(10)
+    assert len(machine.claim().runs) == 1
+    machine.claim()
+    few = machine.steps
+    machine.put(CROWD, prefix="deep ")
+    assert machine.claim().runs == []
+    assert machine.steps < few + 100
+
+
+def test_limits_of_other_queues_cost_a_claim_next_to_nothing(machine: Machine) -> None:
+    alone = cost_of_a_claim(machine)
+    machine.run(lambda now: register("app", [Limit(f"q{n}", 3, "1/d") for n in range(10)]))
+    assert cost_of_a_claim(machine) < alone + 300
 
 
 def test_a_probe_of_a_full_store_touches_a_row_a_table(machine: Machine) -> None:

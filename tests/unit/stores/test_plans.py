@@ -19,8 +19,8 @@ ROWS = re.compile(r"\(([a-z_, ]+)\)(?: as \()?\s*values :rows")
 BROUGHT = re.compile(r"^with (?:recursive )?(\w+)")
 """Rows that the statement itself makes, or brings."""
 ALIAS = re.compile(r"\bpenstock_(\w+)(?: (\w)\b)?")
-SMALL = {"meta", "clock", "counter", "worker", "setting", "suspect", "topic", "subscription", "sqlite_sequence"}
-"""A row a queue, a worker, a topic, a setting or a suspect: scanning them is as good as searching."""
+SMALL = {"meta", "clock", "counter", "worker", "setting", "suspect", "topic", "subscription", "sqlite_sequence", "limit", "bucket"}
+"""A row a queue, a worker, a topic, a limit, a setting or a suspect: scanning them is as good as searching."""
 SCANS = {
     "free_all_keys": {"busy"},  # a rescue, now and then
     "any_schedule": {"schedule"},  # one row

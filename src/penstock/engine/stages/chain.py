@@ -10,20 +10,24 @@ from penstock.engine.program import Program
 from penstock.engine.stages.invoke import Invoking
 from penstock.engine.stages.kit import Kit
 from penstock.engine.stages.middleware import fold
+from penstock.engine.stages.rows import Batching
 from penstock.engine.stages.tx import Transacting
 from penstock.ports.handler import Handler, Route
 
 
 def compile_chains(program: Program, kit: Kit, places: Places) -> Mapping[str, Handler]:
     """By task name. An alias shares its task's chain."""
-    invoking, transacting = Invoking(kit), Transacting(kit)
+    invoking, batching, transacting = Invoking(kit), Batching(kit), Transacting(kit)
+
+    def surrounding(route: Route) -> Invoking | Batching:
+        return invoking if route.batch is None else batching
 
     def innermost(route: Route) -> Handler:
         match route.isolation:
             case "loop":
-                return invoking.handler(route, on_loop(route))
+                return surrounding(route).handler(route, on_loop(route))
             case "thread":
-                return invoking.handler(route, places.threads.on_thread(route))
+                return surrounding(route).handler(route, places.threads.on_thread(route))
             case "process":
                 return invoking.isolated(route, places.processes.on_process(route))
 

@@ -13,7 +13,7 @@ from penstock.engine.stages.kit import Kit
 from penstock.engine.stages.verdict import FAILURES, RELEASED
 from penstock.errors import LeaseLost, PublishUnknown, StoreError
 from penstock.model.delivery import Delivery, Settlement
-from penstock.model.outcome import Committed, Done, Outcome
+from penstock.model.outcome import Committed, Done, Ending
 from penstock.ports.transaction import OpenTransaction
 
 COMMITTED = Committed()
@@ -27,11 +27,11 @@ class Committing:
         self._judge = kit.judge
         self._ties = kit.ties
 
-    async def commit(self, tx: OpenTransaction, delivery: Delivery, outcome: Done) -> Outcome:
+    async def commit(self, tx: OpenTransaction, delivery: Delivery, outcome: Done) -> Ending:
         try:
             self._hold(delivery)
             self._ties.signals.reach("tx.before_commit")
-            await tx.commit((self._settler.owner, Settlement(delivery, outcome)))
+            await tx.commit((self._settler.owner, [Settlement(each, outcome) for each in delivery.rows or (delivery,)]))
             self._ties.signals.reach("tx.after_commit")
         except LeaseLost:
             return RELEASED
@@ -51,7 +51,7 @@ class Committing:
         if running is not None and running.run[0] is not delivery:
             await self._settler.flush()
 
-    def again(self, delivery: Delivery) -> Outcome:
+    def again(self, delivery: Delivery) -> Ending:
         """The store could not begin the transaction: whatever the handler made of that is not its failure."""
         running = self._table.get(delivery.seq)
         if running is not None:

@@ -14,8 +14,9 @@ from msgspec import Struct
 from penstock.engine.running import Flag
 from penstock.engine.stages.kit import Kit
 from penstock.engine.stages.verdict import FAILURES
+from penstock.engine.table import Table
 from penstock.model.delivery import Delivery
-from penstock.model.outcome import Done, Outcome
+from penstock.model.outcome import Done, Ending
 from penstock.ports.handler import Handler, Route, Scope
 from penstock.ports.transaction import OpenTransaction, ambient
 
@@ -52,7 +53,7 @@ class Invoking:
     def _bare(self, route: Route, call: Call) -> Handler:
         decode, judge = route.decode, self._judge
 
-        async def invoke(delivery: Delivery) -> Outcome:
+        async def invoke(delivery: Delivery) -> Ending:
             try:
                 arguments = decode(delivery)
             except Exception as error:
@@ -68,13 +69,13 @@ class Invoking:
     def _surrounded(self, route: Route, call: Call) -> Handler:
         judge = self._judge
 
-        async def invoke(delivery: Delivery) -> Outcome:
+        async def invoke(delivery: Delivery) -> Ending:
             try:
                 arguments = route.decode(delivery)
             except Exception as error:
                 return judge.undecodable(delivery, error)
             try:
-                scope = Surroundings(delivery, self._flag(delivery), self._state, transaction_of(route))
+                scope = Surroundings(delivery, flag_of(self._table, delivery), self._state, transaction_of(route))
                 value = await call(arguments, scope, await route.inject())
             except FAILURES as error:
                 return judge(delivery, error)
@@ -86,7 +87,7 @@ class Invoking:
         """Decoded here, too, so that no child is started for what no task can take; called, and encoded, in a child process."""
         judge = self._judge
 
-        async def invoke(delivery: Delivery) -> Outcome:
+        async def invoke(delivery: Delivery) -> Ending:
             try:
                 route.decode(delivery)
             except Exception as error:
@@ -98,13 +99,14 @@ class Invoking:
 
         return invoke
 
-    def _flag(self, delivery: Delivery) -> Flag:
-        flag = Flag()
-        if running := self._table.get(delivery.seq):
-            running.flag = flag
-            if running.reason is not None:
-                flag.set()
-        return flag
+
+def flag_of(table: Table, delivery: Delivery) -> Flag:
+    flag = Flag()
+    if running := table.get(delivery.seq):
+        running.flag = flag
+        if running.reason is not None:
+            flag.set()
+    return flag
 
 
 def transaction_of(route: Route) -> OpenTransaction | None:

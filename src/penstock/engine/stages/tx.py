@@ -1,6 +1,7 @@
 """A handler inside a transaction of the store: its writes, its acknowledgement and its messages commit together.
 
-Only `Done` commits. Any other outcome rolls back first, and is settled afterwards like any delivery's. While the handler runs,
+Only `Done` commits. Any other outcome rolls back first, and is settled afterwards like any delivery's; of a batch that failed in
+part, the rows that would be done are run again, because what was written for them is gone. While the handler runs,
 `ambient` names the store and the transaction; so everything that it enqueues joins, also from functions and tasks it starts.
 """
 
@@ -13,7 +14,7 @@ from penstock.engine.stages.commit import COMMITTED, Committing
 from penstock.engine.stages.kit import Kit
 from penstock.engine.stages.verdict import FAILURES
 from penstock.model.delivery import Delivery
-from penstock.model.outcome import Done, Outcome
+from penstock.model.outcome import Done, Ending, Split
 from penstock.ports.handler import Handler
 from penstock.ports.transaction import OpenTransaction, ambient
 
@@ -28,7 +29,7 @@ class Transacting:
         self._ties = kit.ties
 
     def around(self, handler: Handler) -> Handler:
-        async def transact(delivery: Delivery) -> Outcome:
+        async def transact(delivery: Delivery) -> Ending:
             tx: OpenTransaction | None = None
             try:
                 await self._committing.prepare(delivery)
@@ -40,11 +41,11 @@ class Transacting:
                 await self._roll_back(tx)
                 if tx.refused:
                     outcome = self._committing.again(delivery)
-            return outcome
+            return undone(outcome) if isinstance(outcome, Split) else outcome
 
         return transact
 
-    async def _inside(self, tx: OpenTransaction, handler: Handler, delivery: Delivery) -> Outcome:
+    async def _inside(self, tx: OpenTransaction, handler: Handler, delivery: Delivery) -> Ending:
         token = ambient.set((self._store, tx))
         try:
             outcome = await handler(delivery)
@@ -63,3 +64,8 @@ class Transacting:
                 await asyncio.wait([rollback])
         if not rollback.cancelled() and isinstance(error := rollback.exception(), Exception):
             self._ties.trouble("tx.rollback", error)
+
+
+def undone(split: Split) -> Split:
+    """After the rollback."""
+    return Split(tuple(None if isinstance(end, Done) else end for end in split.ends), split.alone)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
 from penstock.engine.policy import retry_of
@@ -11,12 +12,13 @@ from penstock.engine.table import Table
 from penstock.errors import UnknownArgument
 from penstock.model.clock import Clock, micros
 from penstock.model.delivery import Delivery
-from penstock.model.outcome import Dead, Outcome, Released, Snoozed
-from penstock.model.retry import Reject, RetryAfter, Snooze, after_error, describe
+from penstock.model.outcome import Dead, Done, Ending, Outcome, Released, Snoozed, Split
+from penstock.model.retry import PartialFailure, Reject, RetryAfter, Snooze, after_error, describe
 
 FAILURES = (Exception, asyncio.CancelledError, SystemExit)
 """What ends a handler without ending the process: `KeyboardInterrupt` passes."""
 
+DONE = Done()
 RELEASED = Released()
 
 
@@ -25,6 +27,8 @@ class Judge:
 
     A timeout counts, unless the handler answered it with Snooze, Reject or RetryAfter. A `CancelledError` that is not ours
     is the handler's own, and counts like any error.
+
+    Of a batch each row has its own end. An error that names no row is nobody's: the rows run again one by one.
     """
 
     def __init__(self, table: Table, clock: Clock, random: Random) -> None:
@@ -32,28 +36,65 @@ class Judge:
         self._clock = clock
         self._random = random
 
-    def __call__(self, delivery: Delivery, error: BaseException) -> Outcome:
+    def __call__(self, delivery: Delivery, error: BaseException) -> Ending:
         running = self._table.get(delivery.seq)
         if running is None or running.reason in ("cancel", "shutdown", "lost"):
             return RELEASED
         if running.reason == "timeout" and not isinstance(error, Snooze | Reject | RetryAfter):
             error = timed_out(running, error)
-        policy = retry_of(self._table.policy(delivery.task), delivery)
-        outcome = after_error(error, policy, delivery.attempt, self._clock.now(), self._random.random())
+        if delivery.rows:
+            return self._of_batch(delivery.rows, error, running)
+        outcome = self._outcome(delivery, error)
         if not isinstance(outcome, Snoozed):
             running.error = error
         return outcome
+
+    def _of_batch(self, rows: Sequence[Delivery], error: BaseException, running: Running) -> Ending:
+        errors = errors_of(rows, error, running)
+        if errors is None:
+            running.error = error
+            return Split((None,) * len(rows), alone=True)
+        if not errors:
+            return DONE
+        ends = [self._outcome(row, errors[index]) if index in errors else DONE for index, row in enumerate(rows)]
+        running.error = PartialFailure({index: each for index, each in errors.items() if not isinstance(ends[index], Snoozed)})
+        return Split(tuple(ends))
+
+    def _outcome(self, delivery: Delivery, error: BaseException) -> Outcome:
+        policy = retry_of(self._table.policy(delivery.task), delivery)
+        return after_error(error, policy, delivery.attempt, self._clock.now(), self._random.random())
 
     def again(self, wait: float) -> Outcome:
         """Through no fault of its own, in `wait` seconds."""
         return Snoozed(self._clock.now() + micros(wait))
 
     def undecodable(self, delivery: Delivery, error: Exception) -> Outcome:
-        if isinstance(error, UnknownArgument):  # of another release: retried, for a worker of that one to take
-            return self(delivery, error)
         if running := self._table.get(delivery.seq):
             running.error = error
+        if isinstance(error, UnknownArgument):  # of another release: retried, for a worker of that one to take
+            return self._outcome(delivery, error)
         return Dead("undecodable", describe(error))
+
+    def undecodable_rows(self, batch: Delivery, decode: Callable[[Delivery], object]) -> Split:
+        """The ends of those that `decode` refuses; the others have none yet."""
+        ends: list[Outcome | None] = [None] * len(batch.rows)
+        errors: dict[int, BaseException] = {}
+        for index, row in enumerate(batch.rows):
+            try:
+                decode(row)
+            except Exception as error:
+                errors[index], ends[index] = error, self.undecodable(row, error)
+        if running := self._table.get(batch.seq):
+            running.error = PartialFailure(errors)
+        return Split(tuple(ends))
+
+
+def errors_of(rows: Sequence[Delivery], error: BaseException, running: Running) -> Mapping[int, BaseException] | None:
+    """Which rows of a batch failed of what, by index. None: it cannot be known, they have to be tried one by one."""
+    if isinstance(error, PartialFailure) and all(index < len(rows) for index in error.errors):
+        return error.errors
+    everybodys = running.reason == "timeout" or isinstance(error, Snooze | Reject | RetryAfter)
+    return dict.fromkeys(range(len(rows)), error) if everybodys or len(rows) == 1 else None
 
 
 def timed_out(running: Running, cause: BaseException) -> TimeoutError:

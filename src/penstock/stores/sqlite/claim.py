@@ -3,6 +3,8 @@
 Every row that a claim meets leaves the ready index: it is leased, or moved aside (busy key, unknown task), or set apart as a
 suspect, or ended as expired. So what cannot run is met once. A claim meets at most `_MEET` rows a queue; if there is more it
 says so and is asked again.
+
+From a queue with limits it takes what they allow, and only what starts at once; what they keep back stays where it is.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from penstock.errors import LeaseLost
 from penstock.model.delivery import SUSPECT_DEATHS, Delivery
 from penstock.model.statement import Program, Row, Rows, Statement
 from penstock.ports.queue import Claim, Claimed
+from penstock.stores.sqlite.limits import gate, read_rules
 from penstock.stores.sqlite.runs import Runs, occupy
 from penstock.stores.sqlite.share import DEATHS, EXPIRES, KEY, RANK, SEQ, TASK, Share, as_json
 
@@ -27,26 +30,53 @@ _GLANCE = 32
 def claim(ask: Claim, now: int) -> Program[Claimed]:
     if not (yield Statement("owner_lives", {"owner": ask.owner})):
         raise LeaseLost(f"worker {ask.owner:x} was declared dead; what it held is another's")
-    paused = {row[0] for row in (yield Statement("paused"))}
-    queues = [(queue, room) for queue, room in ask.queues if queue not in paused]
-    runs: list[Sequence[Delivery]] = []
-    more = suspects = False
-    dues: list[int] = []
-    for queue, room in queues:
+    rules = yield from read_rules()
+    found = _Found(ask.slots)
+    for queue, room in ask.queues:
+        if queue in rules.paused:
+            continue
         share = Share(ask, queue, room, now)
+        share.admit((yield from gate(rules.limit(queue), now)), found.slots)
         yield from _promote(share)
-        if ask.suspects and not runs and (alone := (yield from _take_suspect(share))):
+        if ask.suspects and not found.runs and share.room > 0 and (alone := (yield from _take_suspect(share))):
             return Claimed([alone], more=True, next_due=None, suspects=True)
         yield from _call_strays_back(share)
         yield from _take_ready(share)
-        runs += share.runs
-        more |= share.more
-        suspects |= yield from _suspect_waits(share)
-        due = (yield Statement("next_due", {"queue": queue}))[0][0]
+        yield from share.close()
+        found.add(share)
+        found.suspects |= yield from _suspect_waits(share)
+        found.note_due((yield Statement("next_due", {"queue": queue}))[0][0])
+    found.more |= ask.suspects and found.suspects and not found.runs  # set apart just now: this worker could have had it
+    return Claimed(found.runs, found.more, found.due, found.suspects, found.starved)
+
+
+class _Found:
+    """What the queues that were looked into gave, and when it is worth asking again."""
+
+    def __init__(self, slots: float) -> None:
+        self.slots = slots
+        self.runs: list[Sequence[Delivery]] = []
+        self.more = False
+        self.suspects = False
+        self.due: int | None = None
+        self.starved: list[str] = []
+
+    def add(self, share: Share) -> None:
+        self.runs += share.runs
+        self.slots -= share.taken
+        if not share.more:
+            return
+        match share.kept_back:
+            case None:
+                self.more = True
+            case "slots":
+                self.starved.append(share.queue)
+            case "limit":
+                self.note_due(share.opens_at)
+
+    def note_due(self, due: int | None) -> None:
         if due is not None:
-            dues.append(due)
-    more |= ask.suspects and suspects and not runs  # set apart just now: this worker could have had it
-    return Claimed(runs, more, min(dues, default=None), suspects)
+            self.due = due if self.due is None else min(self.due, due)
 
 
 # -- before what is ready
@@ -65,9 +95,9 @@ def _promote(share: Share) -> Program[None]:
 
 def _call_strays_back(share: Share) -> Program[None]:
     """What went aside because its task was unknown there, and is known here, competes again: about as many as there is room."""
-    limit = max(share.room, _GLANCE)
+    limit = share.reach(_GLANCE, _MEET)
     for (task,) in (yield Statement("strays", {"queue": share.queue})):
-        if task in share.tasks and share.room > 0:
+        if task in share.tasks:
             back = yield Statement("known_strays", {"queue": share.queue, "task": task, "limit": limit})
             seqs = {"seqs": as_json(row[0] for row in back)}
             yield Statement("back_to_ready", seqs)
@@ -87,12 +117,13 @@ def _take_suspect(share: Share) -> Program[Sequence[Delivery] | None]:
     if row[KEY] is not None:
         yield occupy((share.queue, row[KEY], row[SEQ], share.owner))
     yield from share.lease([[row]])
+    yield from share.close()
     yield from share.tally.write()
     return share.runs[0]
 
 
 def _suspect_waits(share: Share) -> Program[bool]:
-    if not (yield Statement("suspect_waits", {"queue": share.queue})):
+    if share.kept_back or not (yield Statement("suspect_waits", {"queue": share.queue})):
         return False
     return bool((yield from _find_suspect(share)))
 
@@ -115,7 +146,7 @@ def _take_ready(share: Share) -> Program[None]:
 def _meet(share: Share, runs: Runs) -> Program[None]:
     met = 0
     while share.room > 0 and met < _MEET:
-        limit = max(share.room, _GLANCE)
+        limit = share.reach(_GLANCE, _MEET)
         rows = yield Statement("scan_ready", {"queue": share.queue, "limit": limit})
         if not rows:
             return
@@ -133,6 +164,7 @@ def _sort(rows: Rows, share: Share, runs: Runs) -> Program[int]:
     leased: list[Sequence[Row]] = []
     strays: list[int] = []
     asides: list[int] = []
+    plain = share.plain
     met = 0
     for row in rows:
         if share.room <= 0:
@@ -150,7 +182,10 @@ def _sort(rows: Rows, share: Share, runs: Runs) -> Program[int]:
             yield Statement("put_suspect", {"seq": row[SEQ]})
         else:
             leased.append((row,))
-            share.room -= 1
+            if plain:
+                share.room -= 1
+            else:
+                share.take(row)
     yield from runs.write()
     if strays:
         yield Statement("put_stray", {"seqs": as_json(strays)})

@@ -98,7 +98,7 @@ class Handle:
         await self._ask(self._open_savepoint)
         return nested
 
-    async def commit(self, settle: tuple[int, Settlement] | None = None) -> None:
+    async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None) -> None:
         self._close()
         if not self._inner.started and not self._kept and settle is None:
             return
@@ -172,15 +172,16 @@ class Handle:
         if self._kept:
             self._inner.rings |= self._program(self._kept.write)(connection)
 
-    def _finish(self, connection: sqlite3.Connection, ending: tuple[int, Settlement] | None) -> None:
+    def _finish(self, connection: sqlite3.Connection, ending: tuple[int, Sequence[Settlement]] | None) -> None:
         """All but the commit."""
         self._flush(connection)
         if ending is None:
             return
-        owner, settlement = ending
-        if self._program(lambda now: settle(owner, [settlement], now))(connection):
-            raise LeaseLost(f"job {settlement.delivery.job_id}: another worker has it now; this run was rolled back")
-        self._inner.rings |= settlement.delivery.key is not None
+        owner, settlements = ending
+        if lost := self._program(lambda now: settle(owner, settlements, now))(connection):
+            jobs = ", ".join(each.delivery.job_id for each in settlements if each.delivery.seq in lost)
+            raise LeaseLost(f"job {jobs}: another worker has it now; this run was rolled back")
+        self._inner.rings |= any(each.delivery.key is not None or each.delivery.limited for each in settlements)
 
 
 class Savepoint(Handle):
@@ -189,7 +190,7 @@ class Savepoint(Handle):
     def __init__(self, outer: Handle) -> None:
         super().__init__(outer._access, outer._thread, outer._inner)
 
-    async def commit(self, settle: tuple[int, Settlement] | None = None) -> None:
+    async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None) -> None:
         self._close()
         await self._ask(self._release)
 

@@ -51,8 +51,10 @@ class SqliteInspect:
 
     async def queues(self) -> Sequence[QueueView]:
         settings: dict[tuple[str, str], Any] = {}
-        for scope, name, value in await self._reader.rows("all_settings", {}):
-            settings[scope, name] = msgspec.json.decode(value)
+        for queue, name, value, operators in await self._reader.rows("queue_rules", {}):
+            scope = f"queue:{queue}"
+            if operators or (scope, name) not in settings:
+                settings[scope, name] = msgspec.json.decode(value)
         counted = {row[0]: row for row in await self._reader.rows("queues", {})}
         named = {scope.removeprefix("queue:") for scope, _ in settings if scope.startswith("queue:")}
         empty = (0,) * 8 + (None,)

@@ -22,6 +22,7 @@ from penstock.ports.leases import Enrolment, Rescued
 from penstock.stores.sqlite import keys
 from penstock.stores.sqlite.history import finished, note, remembered
 from penstock.stores.sqlite.letters import Put, bury
+from penstock.stores.sqlite.limits import register
 from penstock.stores.sqlite.tally import Tally
 
 SEQ, ID, QUEUE, TASK, KEY, FAILURES, DEATHS = range(7)
@@ -35,6 +36,8 @@ def enrol(worker: Enrolment, now: int) -> Program[None]:
     yield Statement("enrol", {**facts, **lists, "now": now})
     yield Statement("enrol_hooks", {"hooks": lists["hooks"]})
     yield Statement("drop_hooks")
+    if worker.limits is not None:
+        yield from register(worker.app, worker.limits)
 
 
 def beat(incarnation: int) -> Program[bool]:

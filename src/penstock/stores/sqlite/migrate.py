@@ -14,7 +14,7 @@ from importlib.resources import files
 from penstock.errors import SchemaOutdated
 from penstock.ports.store import Schema
 
-NEEDED = 3
+NEEDED = 5
 COMPATIBLE = 1
 
 

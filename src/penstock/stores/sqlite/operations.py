@@ -94,7 +94,9 @@ class Settle(Struct, frozen=True, gc=False):
 
     @property
     def rings(self) -> bool:
-        return any(each.delivery.key is not None or not isinstance(each.outcome, Done) for each in self.settlements)
+        return any(
+            each.delivery.key is not None or each.delivery.limited or not isinstance(each.outcome, Done) for each in self.settlements
+        )
 
 
 class Run(Struct, frozen=True):

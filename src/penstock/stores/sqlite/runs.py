@@ -68,7 +68,8 @@ class Runs:
             yield from share.expire(row)
         if run:
             self._occupied += (self._queue, key, run[-1][SEQ], share.owner)
-            share.room -= len(run)
+            for row in run:
+                share.take(row)
             return run
         yield Statement("vacate", {"queue": self._queue, "key": key})
         if len(ended) < len(rows):
@@ -79,18 +80,25 @@ class Runs:
 
     def _divide(self, rows: Rows) -> tuple[list[Row], list[Row]]:
         """The first messages, as far as they may run here and now, and the expired ones before them."""
-        tasks, now, room = self._share.tasks, self._share.now, self._share.room
+        now, longest = self._share.now, self._share.longest
         run: list[Row] = []
         ended: list[Row] = []
         for row in rows:
             over = row[EXPIRES] is not None and row[EXPIRES] <= now
             if over and not run:
                 ended.append(row)
-            elif over or row[TASK] not in tasks or row[DEATHS] >= SUSPECT_DEATHS or len(run) >= room:
+            elif over or len(run) >= longest or not self._fits(row, run):
                 break
             else:
                 run.append(row)
         return run, ended
+
+    def _fits(self, row: Row, run: Sequence[Row]) -> bool:
+        """A message of a batch task is a run of its own."""
+        if row[TASK] not in self._share.tasks or row[DEATHS] >= SUSPECT_DEATHS:
+            return False
+        batches = self._share.batches
+        return not (batches and run) or (row[TASK] not in batches and run[-1][TASK] not in batches)
 
     def _set_apart(self, head: Row) -> Program[None]:
         """The key's first message is a suspect, which holds the key, or a stray, behind which the key waits."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from penstock.model.statement import Program, Statement
+from penstock.stores.sqlite.limits import Rules
 from penstock.stores.sqlite.operations import Run
 from penstock.stores.sqlite.roads import Reading, Writing
 
@@ -18,6 +19,9 @@ class SqliteSettings:
 
     async def paused(self) -> frozenset[str]:
         return frozenset(row[0] for row in await self._reader.rows("paused", {}))
+
+    async def limited(self) -> frozenset[str]:
+        return Rules(await self._reader.rows("queue_rules", {})).limited
 
 
 def _write(scope: str, name: str, value: str | None, by: str, now: int) -> Program[None]:

@@ -77,8 +77,8 @@ def queue_of(row: Row, settings: Mapping[tuple[str, str], Any]) -> QueueView:
     name, waiting, delayed, running, dead, done, failed, cancelled, expired, oldest = row
     scope = f"queue:{name}"
     paused = bool(settings.get((scope, "paused"), False))
-    limit = settings.get((scope, "max_waiting"))
-    return QueueView(name, paused, waiting, delayed, running, dead, done, failed, cancelled, expired, oldest, limit)
+    limits = [settings.get((scope, name)) for name in ("max_waiting", "concurrency", "rate")]
+    return QueueView(name, paused, waiting, delayed, running, dead, done, failed, cancelled, expired, oldest, *limits)
 
 
 def worker_of(row: Row) -> WorkerView:

@@ -10,15 +10,14 @@ import asyncio
 import os
 from collections.abc import Sequence
 
-from penstock.engine.delivery import Courier
+from penstock.engine.carriers import carriers
 from penstock.engine.duty import Duty
 from penstock.engine.executors.places import Places
-from penstock.engine.running import Running
+from penstock.engine.gather import Gather
+from penstock.engine.runner import Runner
 from penstock.engine.settler import Settler
-from penstock.engine.stages.chain import compile_chains
 from penstock.engine.stages.kit import kit_of
 from penstock.engine.table import Table
-from penstock.model.delivery import Delivery
 from penstock.ports.queue import Claim
 from penstock.testing.borrowed.desk import Desk
 
@@ -47,8 +46,8 @@ class Errands:
         self._places = Places(duty, table)
         self._places.threads = desk.threads(1)
         kit = kit_of(duty, table, self._settler)
-        holding = frozenset(each.name for each in duty.program.subscriptions if each.hold)
-        self._courier = Courier(compile_chains(duty.program, kit, self._places), kit, holding)
+        who = carriers(duty.program, kit, self._places, Gather(duty.program.routes, asyncio.get_running_loop()))
+        self._runner = Runner(who, kit, 1, 0)
         self._queue, self._log = duty.store.queue, duty.store.log
         self._subscriptions = subscriptions
         self._ask = Claim(duty.incarnation, [(queue, 1) for queue, _ in duty.queues], frozenset(duty.program.routes))
@@ -69,12 +68,7 @@ class Errands:
     async def _work(self) -> int:
         """What was claimed, and what is worth another look."""
         claimed = await self._queue.claim(self._ask)
-        for run in claimed.runs:
-            await self._carry(run)
-        return len(claimed.runs) + claimed.more
-
-    async def _carry(self, run: Sequence[Delivery]) -> None:
-        running = Running(run, run[0])
-        running.task = asyncio.get_running_loop().create_task(self._courier.carry(running))
-        await running.task
+        self._runner.offer(claimed.runs)
+        await self._runner.idle()
         await self._settler.flush()
+        return len(claimed.runs) + claimed.more

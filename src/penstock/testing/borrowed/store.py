@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from penstock.model.delivery import Delivery
 from penstock.model.outcome import Outcome
 from penstock.model.statement import Program, Rows, Statement
-from penstock.ports.handler import Handler
+from penstock.ports.handler import Next
 from penstock.ports.transaction import ambient
 from penstock.stores.sqlite.checkpoint import Checkpointer
 from penstock.stores.sqlite.clock import StoreClock
@@ -67,7 +67,7 @@ class BorrowedStore:
         """The test's own transaction, which nobody here ends."""
         return BorrowedTransaction(self._desk, self.clock, self._connection, around=True)
 
-    async def joined(self, delivery: Delivery, next: Handler) -> Outcome:
+    async def joined(self, delivery: Delivery, next: Next) -> Outcome:
         """A stage: whatever a handler enqueues joins the test's transaction, since there is no other that could be written to."""
         token = ambient.set((self, self.around()))
         try:

@@ -78,7 +78,7 @@ class BorrowedTransaction:
         self._check("")
         return BorrowedTransaction(self._desk, self._clock, self.connection)
 
-    async def commit(self, settle: tuple[int, Settlement] | None = None) -> None:
+    async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None) -> None:
         self._check("")
         self._ended = True
         if settle is not None:
@@ -94,10 +94,10 @@ class BorrowedTransaction:
             await self._desk.bare("undo_tx")
             await self._desk.bare("keep_tx")
 
-    async def _settle(self, owner: int, settlement: Settlement) -> None:
-        if await self._desk.drive(settle(owner, [settlement], self._clock.now())):
+    async def _settle(self, owner: int, settlements: Sequence[Settlement]) -> None:
+        if await self._desk.drive(settle(owner, settlements, self._clock.now())):
             await self.rollback()
-            raise LeaseLost(f"job {settlement.delivery.job_id}: another worker has it now; this run was rolled back")
+            raise LeaseLost("another worker has this job now; this run was rolled back")
 
     async def _begin(self, sql: str = "") -> None:
         if self._to_begin(sql):

@@ -131,7 +131,7 @@ class CancellingConformance:
         winner, loser = worker.store.transaction(), worker.store.transaction()
         assert await store.queue.cancel("a") == "requested"
         await winner.put([store.message("follow-up of a")])
-        await winner.commit((worker.incarnation, Settlement(a, Done())))
+        await winner.commit((worker.incarnation, [Settlement(a, Done())]))
         assert await store.status("a") == "done"
         assert await store.queue.cancel("b") == "requested"
         await loser.put([store.message("follow-up of b")])

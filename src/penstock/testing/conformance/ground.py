@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from penstock.model.clock import SECOND
 from penstock.model.job import DeadLetterView, JobFilter, JobView, QueueView, Status
+from penstock.model.limit import Limit
 from penstock.model.message import DEFAULT_PRIORITY, Message, Placed
 from penstock.model.outcome import Failed, Failure, Snoozed
 from penstock.ports.leases import Enrolment, Rescued
@@ -73,6 +74,7 @@ class Ground:
         hooks: Sequence[str] = (),
         queues: Sequence[str] = (QUEUE,),
         app: str = "conformance",
+        limits: Sequence[Limit] | None = None,
     ) -> Worker:
         """A worker that knows these tasks (`TASK` if none is named)."""
         self._incarnations += 1
@@ -81,7 +83,7 @@ class Ground:
         worker = Worker(store or await self.open(), incarnation, frozenset(known))
         name = f"worker-{self._incarnations}"
         enrolment = Enrolment(incarnation, app, name, self._incarnations, "here", tuple(queues), known, tuple(hooks))
-        await worker.store.leases.enrol(enrolment)
+        await worker.store.leases.enrol(replace(enrolment, limits=None if limits is None else tuple(limits)))
         return worker
 
     def connect(self, where: Where = "here") -> UserConnection:

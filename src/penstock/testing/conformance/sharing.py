@@ -81,6 +81,6 @@ async def _handle(worker: Worker, store: Ground, delivery: Delivery, *, fails: b
         await tx.execute("insert into effects (what) values (:what)", {"what": delivery.job_id})
         await tx.put([store.message(f"after {delivery.job_id}")])
         if not fails:
-            await tx.commit((worker.incarnation, Settlement(delivery, Done())))
+            await tx.commit((worker.incarnation, [Settlement(delivery, Done())]))
     finally:
         await tx.rollback()

@@ -27,7 +27,7 @@ class TransactionConformance:
         assert await tx.execute("insert into effects (what) values (:what)", {"what": "stock reserved"}) == 1
         assert await tx.put([store.message("follow-up")]) == [Placed("follow-up")]
         assert await store.store.inspect.job("follow-up") is None
-        await tx.commit((worker.incarnation, Settlement(delivery, Done(b"1"))))
+        await tx.commit((worker.incarnation, [Settlement(delivery, Done(b"1"))]))
         assert await effects(store) == ["stock reserved"]
         job = await store.job("job")
         assert (job.status, job.result) == ("done", b"1")
@@ -55,7 +55,7 @@ class TransactionConformance:
         await tx.execute("insert into effects (what) values ('twice')", {})
         await tx.put([store.message("follow-up")])
         with pytest.raises(LeaseLost, match="job"):
-            await tx.commit((slow.incarnation, Settlement(delivery, Done())))
+            await tx.commit((slow.incarnation, [Settlement(delivery, Done())]))
         assert await effects(store) == []
         assert await quick.drain() == ["job"]
         await _is_closed(tx, store)
@@ -67,7 +67,7 @@ class TransactionConformance:
         for attempt in range(2):
             tx = worker.store.transaction()
             await tx.execute("insert into effects (what) values (:what)", {"what": str(attempt)})
-            commit = tx.commit((worker.incarnation, Settlement(delivery, Done())))
+            commit = tx.commit((worker.incarnation, [Settlement(delivery, Done())]))
             if attempt:
                 with pytest.raises(LeaseLost):
                     await commit
@@ -80,7 +80,7 @@ class TransactionConformance:
         await store.put("a1", "a2", key="a")
         a1 = await worker.claim_one()
         tx = worker.store.transaction()
-        await tx.commit((worker.incarnation, Settlement(a1, store.failed(10))))
+        await tx.commit((worker.incarnation, [Settlement(a1, store.failed(10))]))
         assert await worker.drain() == []
         store.advance(10)
         assert await worker.drain() == ["a1", "a2"]
@@ -90,7 +90,7 @@ class TransactionConformance:
         await store.put("a1", "a2", key="a")
         a1 = await worker.claim_one()
         assert await other.claim() == []
-        await worker.store.transaction().commit((worker.incarnation, Settlement(a1, Done())))
+        await worker.store.transaction().commit((worker.incarnation, [Settlement(a1, Done())]))
         assert ids(await other.claim()) == ["a2"]
 
     async def test_what_is_put_keeps_its_order(self, store: Ground) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
+from penstock.errors import LeaseLost
 from penstock.model.delivery import Delivery, Settlement
 from penstock.model.outcome import Done, Outcome, Released
 from penstock.ports.queue import Claim, Claimed
@@ -17,8 +20,16 @@ class Worker:
         self.incarnation = incarnation
         self.tasks = tasks
 
-    async def ask(self, room: int = 10, *, queue: str = "mail", suspects: bool = False) -> Claimed:
-        return await self.store.queue.claim(Claim(self.incarnation, [(queue, room)], self.tasks, suspects))
+    async def ask(
+        self,
+        room: int = 10,
+        *,
+        queue: str = "mail",
+        suspects: bool = False,
+        slots: float = math.inf,
+        batches: Mapping[str, int] = MappingProxyType({}),
+    ) -> Claimed:
+        return await self.store.queue.claim(Claim(self.incarnation, [(queue, room)], self.tasks, suspects, slots, batches))
 
     async def claim(self, room: int = 10, *, queue: str = "mail") -> list[Delivery]:
         claimed = await self.ask(room, queue=queue)
@@ -46,6 +57,19 @@ class Worker:
         """Settle what this worker holds."""
         lost = await self.settle(deliveries, outcome)
         assert lost == [], "a worker that lives lost what it held"
+
+    async def commit(self, deliveries: Delivery | Sequence[Delivery], outcome: Outcome) -> None:
+        """As the engine ends a handler with `tx`: in a transaction of its own."""
+        each = [deliveries] if isinstance(deliveries, Delivery) else deliveries
+        await self.store.transaction().commit((self.incarnation, [Settlement(delivery, outcome) for delivery in each]))
+
+    async def commits(self, deliveries: Sequence[Delivery], outcome: Outcome) -> bool:
+        """False: nothing of it was kept, because one of them was not this worker's any more."""
+        try:
+            await self.commit(deliveries, outcome)
+        except LeaseLost:
+            return False
+        return True
 
     async def done(self, deliveries: Delivery | Sequence[Delivery]) -> None:
         await self.end(deliveries, Done())

@@ -24,6 +24,8 @@ select
     (select died from penstock_dead limit 1),
     (select what from penstock_attempt limit 1),
     (select waiting from penstock_counter limit 1),
+    (select value from penstock_limit limit 1),
+    (select level from penstock_bucket limit 1),
     (select beat from penstock_worker limit 1)
 
 -- name: database_list

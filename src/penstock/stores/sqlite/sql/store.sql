@@ -1,9 +1,5 @@
 -- The store itself.
 
--- name: all_settings
-select scope, name, value
-from penstock_setting
-
 -- name: max_waiting
 select substr(scope, 7), value
 from penstock_setting

@@ -1,0 +1,35 @@
+-- Limits of queues.
+
+-- name: queue_rules
+select substr(scope, 7), name, value, 1
+from penstock_setting
+where scope like 'queue:%'
+union all
+select queue, name, value, 0
+from penstock_limit
+
+-- name: limit_state
+select
+    (select running from penstock_counter where queue = :queue),
+    (select rate from penstock_bucket where queue = :queue),
+    (select level from penstock_bucket where queue = :queue),
+    (select at from penstock_bucket where queue = :queue)
+
+-- name: set_bucket
+insert into penstock_bucket (queue, rate, level, at)
+values (:queue, :rate, :level, :now)
+on conflict (queue) do update set
+    rate = excluded.rate,
+    level = excluded.level,
+    at = excluded.at
+
+-- name: drop_limits
+delete from penstock_limit
+where app = :app
+
+-- name: set_limits
+insert into penstock_limit (queue, name, value, app)
+values :rows
+on conflict (queue, name) do update set
+    value = excluded.value,
+    app = excluded.app
