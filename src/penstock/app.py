@@ -24,7 +24,6 @@ from penstock.api.options import Using, named
 from penstock.api.plan import BoundCall
 from penstock.api.route import HandlerRoute, HookRoute
 from penstock.api.router import Router
-from penstock.api.subscription import SubscriptionDefinition
 from penstock.api.sync import SyncApp
 from penstock.api.task import Task, enqueue_many
 from penstock.api.transaction import Transaction, TransactionBlock
@@ -101,7 +100,7 @@ class App(Router):
         self._queues = QueueLimits()
         self._stages: list[Stage] = []
         self._error_hooks: list[Callable[[Delivery, Exception], End]] = []
-        self._link = Link(self._open, connect.foreign)
+        self._link = Link(lambda: self.open_store(connect.make_store), connect.foreign)
         self._attachment = Attachment(lambda: self.name, self._link, payload_limit)
         self._signals = Signals()
         self.source: connect.Source | None = None
@@ -243,7 +242,9 @@ class App(Router):
         """
         store = await self._link.settle_here()
         async with self.resources() as state:
-            worker = self._assemble(store, options or WorkerOptions(), state)
+            chosen = options or WorkerOptions()
+            chosen = msgspec.structs.replace(chosen, app=chosen.app or self.name)
+            worker = connect.make_worker(store, self.program(state), chosen, self._signals)
             await worker.start()
             try:
                 yield worker
@@ -279,8 +280,9 @@ class App(Router):
 
     # -- parts
 
-    async def _open(self) -> Store:
-        store = connect.make_store(self.found.url, durability=self._durability, signals=self._signals, limits=self._queues.max_waiting)
+    async def open_store(self, make: connect.MakeStore) -> Store:
+        """Open a store that `make` makes, with this app's settings, on the running loop."""
+        store = make(self.found.url, durability=self._durability, signals=self._signals, limits=self._queues.max_waiting)
         try:
             await store.open(migrate=self._migrate)
         except BaseException:
@@ -288,18 +290,16 @@ class App(Router):
             raise
         return store
 
-    def _assemble(self, store: Store, options: WorkerOptions, state: object) -> Worker:
+    def program(self, state: object, url: str | None = None) -> Program:
+        """What a worker runs; `state` is what the lifespan yielded, `url` another store than its own. Raises ConfigurationError."""
         routes = self.routes()
         for route in routes.values():
             if isinstance(route, HandlerRoute):
                 route.check_state(state)
-        subscriptions = tuple(each.spec() for each in self._unique() if isinstance(each, SubscriptionDefinition))
-        topics = tuple(topic.spec for topic in self.topics().values())
+        subscriptions, topics = self.feeds()
         hooks = tuple(cast("list[Hook]", self._error_hooks))
-        nursery = connect.nursery(self, routes, self.source, self.found.url)
-        program = Program(routes, tuple(self._stages), hooks, state, subscriptions, topics, self.schedules(), nursery, self._queues.limits)
-        options = msgspec.structs.replace(options, app=options.app or self.name)
-        return connect.make_worker(store, program, options, self._signals)
+        nursery = connect.nursery(self, routes, self.source, url or self.found.url)
+        return Program(routes, tuple(self._stages), hooks, state, subscriptions, topics, self.schedules(), nursery, self._queues.limits)
 
     @asynccontextmanager
     async def resources(self) -> AsyncGenerator[object, None]:

@@ -15,7 +15,7 @@ from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from random import Random
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from penstock.config import masked
@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 
 _MAIN = "__penstock_main__"
 _ACCEPTED = "a store is sqlite:///relative.db or sqlite:////absolute.db"
+
+
+class MakeStore(Protocol):
+    """`make_store`, or what stands in for it."""
+
+    def __call__(self, url: str, /, *, durability: Durability, signals: Signals, limits: Mapping[str, int]) -> Store: ...
 
 
 def make_store(url: str, *, durability: Durability, signals: Signals, limits: Mapping[str, int]) -> Store:

@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from penstock.model.clock import SECOND
 from penstock.observe.signals import Signals
-from penstock.stores.sqlite.clock import StoreClock
 from penstock.stores.sqlite.store import SqliteStore
+from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance import Capabilities, Setup
 from penstock.testing.conformance.backend import Where
 
-SHARED_MEMORY = Path("/dev/shm")
 START = 1_700_000_000 * SECOND
-
-
-@contextmanager
-def fast_folder() -> Iterator[Path]:
-    """A fresh folder in tmpfs, so that a synced commit costs nothing."""
-    with tempfile.TemporaryDirectory(prefix="penstock-", dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None) as folder:
-        yield Path(folder)
-
-
-class HeldClock:
-    """Wall and boot time that move only when told to."""
-
-    def __init__(self) -> None:
-        self.passed = 0
-        """µs since the machine booted."""
-        self.wall_offset = START
-
-    def store_clock(self) -> StoreClock:
-        return StoreClock(lambda: self.wall_offset + self.passed, lambda: self.passed, "this boot")
-
-    def advance(self, seconds: float) -> None:
-        self.passed += round(seconds * SECOND)
 
 
 class SqliteConnection:
@@ -68,7 +43,7 @@ class SqliteBackend:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "store.db"
-        self.clock = HeldClock()
+        self.clock = VirtualClock(START)
 
     def make(self, setup: Setup) -> SqliteStore:
         return SqliteStore(

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from penstock.testing.conformance import Capabilities, Ground, StoreConformance
-from tests.conformance.sqlite_backend import SqliteBackend, fast_folder
+from penstock.testing.storage import fast_folder
+from tests.conformance.sqlite_backend import SqliteBackend
 
 
 class TestSqlite(StoreConformance):

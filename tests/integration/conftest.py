@@ -1,20 +1,18 @@
 """A folder in memory-backed storage, and an app on a file in it."""
 
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from penstock import App
-
-SHARED_MEMORY = Path("/dev/shm")
+from penstock.testing.storage import fast_folder
 
 
 @pytest.fixture
 def fast() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="penstock-", dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None) as folder:
-        yield Path(folder)
+    with fast_folder() as folder:
+        yield folder
 
 
 @pytest.fixture

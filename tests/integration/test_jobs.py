@@ -6,15 +6,14 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from penstock import App, Context, Delivery, Outcome, Reject, Retry, Snooze, Transaction, WorkerOptions, inject
+from penstock import App, Context, Delivery, Outcome, Reject, Retry, Snooze, Transaction, WorkerOptions, inject, testing
 from penstock.errors import ConfigurationError, JobCancelled, JobFailed, QueueFull, ResultUnavailable
-from penstock.model.clock import SECOND
 from penstock.model.job import JobView
 from tests.integration.cli.console import PATIENCE
 from tests.integration.play import heard, opened, program, rows, until
@@ -22,8 +21,6 @@ from tests.integration.play import heard, opened, program, rows, until
 ONCE = Retry(attempts=1)
 SOON = Retry(attempts=20, first=0.01, factor=1.0)
 ONE = WorkerOptions(concurrency=1)
-TOLERATED = 60_000
-"""µs that the store's clock may be off the wall clock."""
 
 
 async def view_of(app: App, job_id: str) -> JobView:
@@ -54,11 +51,11 @@ async def test_a_result_crosses_processes(shop: App, fast: Path) -> None:
 
 
 async def test_a_failed_job_tells_its_last_error(shop: App) -> None:
-    @shop.task(retry=Retry(attempts=3, first=0.01, factor=1.0))
+    @shop.task(retry=Retry(attempts=3))
     async def fail(ctx: Context) -> None:
         raise KeyError(f"attempt {ctx.attempt}")
 
-    @shop.task(retry=Retry(attempts=3, first=0.01, give_up=(ValueError,)))
+    @shop.task(retry=Retry(attempts=3, give_up=(ValueError,)))
     async def give_up() -> None:
         raise ValueError("never")
 
@@ -66,14 +63,14 @@ async def test_a_failed_job_tells_its_last_error(shop: App) -> None:
     async def reject() -> None:
         raise Reject("no such user")
 
-    async with shop.worker():
-        with pytest.raises(JobFailed, match=r"shop\.fail.*KeyError: 'attempt 3'"):
-            await (await fail.enqueue()).result(timeout=PATIENCE)
-        for task, told in ((give_up, "ValueError: never"), (reject, "Reject: no such user")):
-            job = await task.enqueue()
-            with pytest.raises(JobFailed, match=told):
-                await job.result(timeout=PATIENCE)
-            assert (await view_of(shop, job.id)).attempt == 1
+    told = {fail: "KeyError: 'attempt 3'", give_up: "ValueError: never", reject: "Reject: no such user"}
+    async with testing.run(shop) as kit:
+        jobs = {task: await task.enqueue() for task in told}
+        report = await kit.advance("10s", raise_errors=False)
+        for task, job in jobs.items():
+            with pytest.raises(JobFailed, match=f"{task.name}.*{told[task]}"):
+                await job.result()
+        assert [len(report.of(task)) for task in told] == [3, 1, 1]
 
 
 async def test_a_cancelled_job_never_runs_or_is_stopped(shop: App) -> None:
@@ -203,15 +200,16 @@ async def test_middleware_and_error_hooks_see_every_attempt(shop: App) -> None:
         failed.append((delivery.attempt, repr(error)))
         raise RuntimeError("a hook that fails changes nothing")
 
-    @shop.task(retry=SOON)
+    @shop.task()
     def work(ctx: Context) -> int:
         if ctx.attempt < 3:
             raise KeyError(ctx.attempt)
         return ctx.attempt
 
-    async with shop.worker() as worker:
-        assert await (await work.enqueue()).result(timeout=PATIENCE) == 3
-        await worker.idle()
+    async with testing.run(shop) as kit:
+        job = await work.enqueue()
+        await kit.advance("10s", raise_errors=False)
+        assert await job.result() == 3
     tries = [[f"outer {n}", f"inner {n}", f"{how} inner", f"{how} outer"] for n, how in ((1, "Failed"), (2, "Failed"), (3, "Done"))]
     assert seen == [line for each in tries for line in each]
     assert failed == [(1, "KeyError(1)"), (2, "KeyError(2)")]
@@ -309,10 +307,10 @@ async def test_priority_goes_first(shop: App) -> None:
     async def work(priority: int) -> None:
         order.append(priority)
 
-    for priority in (0, 9, 4, 7, 9, 1):
-        await work.using(priority=priority).enqueue(priority)
-    async with shop.worker(ONE) as worker:
-        await worker.idle()
+    async with testing.run(shop, concurrency=1) as kit:
+        for priority in (0, 9, 4, 7, 9, 1):
+            await work.using(priority=priority).enqueue(priority)
+        await kit.drain()
     assert order == [9, 9, 7, 4, 1, 0]
 
 
@@ -321,23 +319,20 @@ async def test_delay_and_at_and_snooze(shop: App) -> None:
     async def work() -> None: ...
 
     @shop.task()
-    async def snooze(ctx: Context, until: float) -> int:
-        if datetime.now(UTC).timestamp() < until:
-            raise Snooze(0.05)
+    async def snooze(ctx: Context) -> int:
+        if kit.now < due:
+            raise Snooze(50)
         return ctx.attempt
 
-    async with shop.worker():
-        assert await (await work.using(delay=60).enqueue()).status() == "delayed"
-        due = datetime.now(UTC) + timedelta(seconds=0.3)
-        delayed = await work.using(delay=0.3).enqueue()
-        at = await work.using(at=due).enqueue()
-        snoozed = await snooze.enqueue(due.timestamp())
-        for job in (delayed, at):
-            await job.result(timeout=PATIENCE)
-            ended = (await view_of(shop, job.id)).ended
-            assert ended is not None
-            assert ended >= due.timestamp() * SECOND - TOLERATED
-        assert await snoozed.result(timeout=PATIENCE) == 1  # not counted
+    async with testing.run(shop) as kit:
+        due = kit.now + timedelta(seconds=300)
+        jobs = [await work.using(delay=300).enqueue(), await work.using(at=due).enqueue(), await snooze.enqueue()]
+        await kit.advance("299s")
+        assert [await job.status() for job in jobs] == ["delayed"] * 3
+        report = await kit.advance(1)
+        assert sorted(report.done) == sorted(job.id for job in jobs)
+        assert {run.at for run in report.runs} == {due}
+        assert await jobs[-1].result() == 1  # not counted
 
 
 async def test_what_expired_does_not_start(shop: App) -> None:
@@ -347,15 +342,14 @@ async def test_what_expired_does_not_start(shop: App) -> None:
     async def work(name: str) -> None:
         told.append(name)
 
-    late = await work.using(expires=0.001).enqueue("late")
-    keyed = await work.using(expires=0.001, key="k").enqueue("late too")
-    behind = await work.using(expires=3600, key="k").enqueue("in time")
-    async with shop.worker() as worker:
-        for job in (late, keyed):
+    async with testing.run(shop) as kit:
+        jobs = [await work.using(expires=60).enqueue("late"), await work.using(expires=60, key="k").enqueue("late too")]
+        await work.using(expires=3600, key="k").enqueue("in time")
+        kit.skip("1m")
+        await kit.drain()
+        for job in jobs:
             with pytest.raises(JobCancelled, match="was not started in time"):
-                await job.result(timeout=PATIENCE)
-        await behind.result(timeout=PATIENCE)
-        await worker.idle()
+                await job.result()
     assert told == ["in time"]
 
 

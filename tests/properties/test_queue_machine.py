@@ -20,7 +20,8 @@ from penstock.model.outcome import Dead, Done, Failed, Outcome, Released, Snooze
 from penstock.testing.conformance import Ground
 from penstock.testing.conformance.ground import ALL, TASK
 from penstock.testing.conformance.worker import Worker
-from tests.conformance.sqlite_backend import SqliteBackend, fast_folder
+from penstock.testing.storage import fast_folder
+from tests.conformance.sqlite_backend import SqliteBackend
 
 T = TypeVar("T")
 

@@ -24,7 +24,7 @@ from typing_ok import (
     sync_prices,
 )
 
-from penstock import App, Context, DeadLetter, Delivery, Job, Retry, Unique, inject
+from penstock import App, Context, DeadLetter, Delivery, Job, Retry, Unique, inject, testing
 
 
 async def wrong_arguments() -> None:
@@ -128,3 +128,11 @@ async def no_next(delivery: Delivery) -> None: ...
 
 
 app.use(no_next)  # type: ignore[arg-type]
+
+
+async def wrong_tests() -> None:
+    with testing.run(mail) as kit:  # type: ignore[arg-type]
+        kit.drain_all()  # type: ignore[attr-defined]
+        await kit.advance(None)  # type: ignore[arg-type]
+        await kit.assert_enqueued("build_report")  # type: ignore[arg-type]
+        print((await kit.drain()).done.ids)  # type: ignore[attr-defined]

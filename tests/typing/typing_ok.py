@@ -35,7 +35,9 @@ from penstock import (
     Transaction,
     Unique,
     inject,
+    testing,
 )
+from penstock.testing import Enqueued, Kit, Ran, Report
 
 
 @dataclass
@@ -312,3 +314,29 @@ async def measured(delivery: Delivery, next: Callable[[Delivery], Awaitable[Outc
 
 
 app.use(measured)
+
+
+# -- in tests ------------------------------------------------------------------------------------------------
+
+
+async def in_a_test(session: object) -> None:
+    async with testing.run(app, start=datetime(2024, 1, 1), inline=False, concurrency=1, seed=7) as kit:
+        assert_type(kit, Kit)
+        assert_type(await kit.drain(), Report)
+        assert_type((await kit.drain(tx=session, raise_errors=False)).done, list[str])
+        assert_type((await kit.advance(timedelta(days=7), timeout=5)).of(build_report), list[Ran])
+        assert_type(await kit.advance("1h"), Report)
+        assert_type(await kit.assert_enqueued(build_report, month="2024-01"), Enqueued)
+        assert_type(await kit.enqueued(), list[Enqueued])
+        assert_type(await kit.refute_enqueued(cleanup), None)
+        assert_type(await kit.dead(build_report), list[DeadLetter])
+        assert_type(kit.now, datetime)
+        kit.crash_at("claimed", times=3)
+        kit.skip("1h")
+
+
+def in_a_sync_test() -> None:
+    with testing.run(app, path="test.db") as kit:
+        assert_type(kit.sync.drain(tx=object()), Report)
+        assert_type(kit.sync.advance(60), Report)
+        assert_type(kit.sync.enqueued(build_report), list[Enqueued])

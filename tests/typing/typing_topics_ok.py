@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import assert_type
 
-from penstock import App, Context, DeadLetter, History, Record, Router, Subscription, Topic, Transaction
+from penstock import App, Context, DeadLetter, History, Record, Router, Subscription, Topic, Transaction, testing
 
 
 @dataclass(frozen=True)
@@ -106,3 +106,10 @@ def from_flask() -> None:
     assert_type(orders.sync.publish(OrderPaid("o-1")), str)
     assert_type(accounts.sync.append("acc-1", [Opened()], expected=0), int)
     assert_type(accounts.sync.read("acc-1"), History[Opened | Deposited | Closed])
+
+
+async def in_a_test() -> None:
+    async with testing.run(app) as kit:
+        assert_type(await kit.published(orders), list[OrderPlaced | OrderPaid])
+        assert_type(await kit.published(accounts, key="a-1"), list[Opened | Deposited | Closed])
+        assert_type(kit.sync.published(orders), list[OrderPlaced | OrderPaid])

@@ -13,11 +13,14 @@ from msgspec import Struct
 
 import penstock
 import penstock.errors
+from penstock import testing
 from penstock.api.decorator import TaskDecorator
 from penstock.engine.worker import Worker
 
 EXPORTED = {name: getattr(penstock, name) for name in penstock.__all__}
-MACHINERY = {"attachment", "chosen", "definitions", "found", "packed", "resources", "routes", "schedules", "signals", "topics"}
+KIT = {name: getattr(testing, name) for name in testing.__all__}
+MACHINERY = {"attachment", "chosen", "definitions", "feeds", "found", "open_store", "packed", "program"}
+MACHINERY |= {"resources", "routes", "schedules", "signals", "topics"}
 """Of an app, for commands and tests; and of a call, for whoever enqueues it."""
 WRITTEN = {"App", "Router", "Retry", "RetryAfter", "Snooze", "Reject"}
 """A user calls their constructors; the others come from a method, or are structs, whose fields are looked at."""
@@ -40,10 +43,10 @@ def test_the_import_alone_loads_no_app() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("name", [name for name, value in EXPORTED.items() if isinstance(value, type)])
-def test_every_type_of_a_public_signature_can_be_imported(name: str) -> None:
-    importable = [*EXPORTED.values(), *vars(penstock.errors).values(), *UNNAMED]
-    assert [kind for kind in ours(EXPORTED[name]) if kind not in importable] == []
+@pytest.mark.parametrize("kind", [value for value in [*EXPORTED.values(), *KIT.values()] if isinstance(value, type)])
+def test_every_type_of_a_public_signature_can_be_imported(kind: type) -> None:
+    importable = [*EXPORTED.values(), *KIT.values(), *vars(penstock.errors).values(), *UNNAMED]
+    assert [part for part in ours(kind) if part not in importable] == []
 
 
 def test_a_type_that_is_not_exported_is_found() -> None:

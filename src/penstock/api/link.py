@@ -129,6 +129,30 @@ class Link:
         if background is not None:
             background.stop()
 
+    async def leave(self) -> None:
+        """Let go of the store, and stay on this loop: the next use opens it again here."""
+        home = self._home
+        if home is not None:
+            await home.close()
+
+    def divert(self, opener: Opener) -> Callable[[], None]:
+        """Use another store until the function that is returned is called. What is open stays so, aside, and is then used again.
+
+        What `opener` opens is its own to close.
+        """
+        with self._guard():
+            aside = self._opener, self._home, self._background
+            self._opener, self._home, self._background = opener, None, None
+        return lambda: self._come_back(aside)
+
+    def _come_back(self, aside: tuple[Opener, Home | None, Background | None]) -> None:
+        with self._guard():
+            background = self._background
+            self._opener, self._home, self._background = aside
+            self.own_id = _new_ids().next
+        if background is not None:
+            background.stop()
+
     # -- sync
 
     def call(self, verb: Callable[[Store], Awaitable[T]], instead: str) -> T:

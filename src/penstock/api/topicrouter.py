@@ -14,7 +14,7 @@ from penstock.api.subscription import Subscription, SubscriptionDefinition
 from penstock.api.topic import Accepts, Chosen, Topic
 from penstock.errors import ConfigurationError
 from penstock.model.clock import Duration
-from penstock.model.log import Start
+from penstock.model.log import Start, SubscriptionSpec, TopicSpec
 from penstock.model.retry import Retry
 
 Event = TypeVar("Event")
@@ -110,6 +110,11 @@ class TopicRouter(Registry):
             return Subscription(definition)
 
         return decorate
+
+    def feeds(self) -> tuple[tuple[SubscriptionSpec, ...], tuple[TopicSpec, ...]]:
+        """All subscriptions and topics, as a store is told of them."""
+        specs = {each.wire: each.spec() for each in self.definitions().values() if isinstance(each, SubscriptionDefinition)}
+        return tuple(specs.values()), tuple(topic.spec for topic in self.topics().values())
 
 
 def _check_subscribe(topic: object, start: object, on_dead: object, retry: object) -> None:

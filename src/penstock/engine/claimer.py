@@ -51,6 +51,8 @@ class Claimer(Service):
         self._turn_ends = 0.0
         self._starved: Sequence[str] = ()
         self._looks: list[asyncio.Future[bool]] = []
+        self._seen: frozenset[str] = frozenset()
+        """Queues that were asked since the last look began."""
         self._runner.hungry = self.nudge
         self._settler.settled = self.nudge
 
@@ -73,6 +75,7 @@ class Claimer(Service):
         """Ask the store once more, from now on. True: there was something, or there is more."""
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._looks.append(answer)
+        self._seen = frozenset()
         self.ring()
         return await answer
 
@@ -136,9 +139,18 @@ class Claimer(Service):
             self._news = True
             raise
         self._take(claimed, suspects)
+        self._answer(looks, bool(claimed.runs) or claimed.more or self._suspects)
+
+    def _answer(self, looks: list[asyncio.Future[bool]], found: bool) -> None:
+        """Nothing is known while there are queues that were not asked: there was no room to ask them all at once."""
+        self._seen |= self._rotation.asked
+        if looks and not found and not self._rotation.all <= self._seen:
+            self._looks += looks
+            self._news = True
+            return
         for answer in looks:
             if not answer.done():
-                answer.set_result(bool(claimed.runs) or claimed.more or self._suspects)
+                answer.set_result(found)
 
     def _take(self, claimed: Claimed, asked_for_suspects: bool) -> None:
         now = self._time()

@@ -21,15 +21,15 @@ class Rotation:
     def __init__(self, queues: Sequence[tuple[str, int]]) -> None:
         self._own = tuple(queues)
         self._queues = deque(queues)
-        self._all = frozenset(queue for queue, _ in queues)
-        self._busy = self._all
-        self._asked: frozenset[str] = frozenset()
+        self.all = frozenset(queue for queue, _ in queues)
+        self._busy = self.all
+        self.asked: frozenset[str] = frozenset()
         self._empty: frozenset[str] = frozenset()
 
     @property
     def unfinished(self) -> bool:
         """Some queue was not asked, or not emptied, since the last news."""
-        return self._empty != self._all
+        return self._empty != self.all
 
     def restart(self) -> None:
         """There is news, nobody knows where."""
@@ -38,12 +38,12 @@ class Rotation:
     def adopt(self, others: Sequence[str]) -> bool:
         """Besides its own, take these from now on, and no others. True: some are new."""
         wanted = dict([(queue, 1) for queue in others] + list(self._own))
-        new = wanted.keys() - self._all
-        if wanted.keys() != self._all:
-            self._all = frozenset(wanted)
+        new = wanted.keys() - self.all
+        if wanted.keys() != self.all:
+            self.all = frozenset(wanted)
             self._queues = deque(wanted.items())
-            self._busy = (self._busy | new) & self._all or self._all
-            self._empty &= self._all
+            self._busy = (self._busy | new) & self.all or self.all
+            self._empty &= self.all
         return bool(new)
 
     def divide(self, room: int) -> list[tuple[str, int]]:
@@ -55,17 +55,17 @@ class Rotation:
         else:
             shares = self._probe_and_share(room)
             self._queues.rotate(-1)
-        self._asked = frozenset(queue for queue, _ in shares)
+        self.asked = frozenset(queue for queue, _ in shares)
         return shares
 
     def learn(self, claimed: Claimed) -> None:
         """What the claim brought. From nothing follows nothing: all are asked alike again."""
-        if len(self._all) > 1:
-            self._busy = frozenset(run[0].queue for run in claimed.runs) & self._all or self._all
+        if len(self.all) > 1:
+            self._busy = frozenset(run[0].queue for run in claimed.runs) & self.all or self.all
         if claimed.more:
-            self._empty -= self._asked
+            self._empty -= self.asked
         else:
-            self._empty |= self._asked & self._all
+            self._empty |= self.asked & self.all
 
     def _probe_and_share(self, room: int) -> list[tuple[str, int]]:
         probes = [(queue, 1) for queue, _ in self._queues if queue not in self._busy][: room // _PROBES]

@@ -60,6 +60,16 @@ class Worker:
             self._stopping = asyncio.get_running_loop().create_task(self._stop())
         await asyncio.shield(self._stopping)
 
+    async def abort(self) -> None:
+        """End as one that was declared dead: handlers are stopped, nothing more is written, what it held is left to be rescued."""
+        async with self._changing:
+            await self._renewal.stop()
+            current, self._current = self._current, None
+            if current is not None:
+                current.lose()
+                await current.abort()
+                self._signals.emit(WorkerStopped(current.number, current.released))
+
     async def run(self, stop: asyncio.Event) -> None:
         """From start to stop; the caller sets `stop`, and may call `stop(now=True)` after that."""
         await self.start()

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, CursorResult, Engine, event
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
@@ -93,16 +93,28 @@ class Joining:
         return isinstance(self._target, AsyncSession | AsyncConnection)
 
     def run(self, sql: str, params: Any) -> Sequence[Sequence[Any]]:
+        return _rows(self._execute(sql, params))
+
+    async def run_async(self, sql: str, params: Any) -> Sequence[Sequence[Any]]:
+        return _rows(await self._execute_async(sql, params))
+
+    def named(self, sql: str, params: Any) -> list[Mapping[str, Any]]:
+        return _named(self._execute(sql, params))
+
+    async def named_async(self, sql: str, params: Any) -> list[Mapping[str, Any]]:
+        return _named(await self._execute_async(sql, params))
+
+    def _execute(self, sql: str, params: Any) -> CursorResult[Any]:
         target = self._target
         assert isinstance(target, Session | Connection)
         connection = target.connection() if isinstance(target, Session) else target
-        return _rows(connection.exec_driver_sql(sql, _driver(params)))
+        return connection.exec_driver_sql(sql, _driver(params))
 
-    async def run_async(self, sql: str, params: Any) -> Sequence[Sequence[Any]]:
+    async def _execute_async(self, sql: str, params: Any) -> CursorResult[Any]:
         target = self._target
         assert isinstance(target, AsyncSession | AsyncConnection)
         connection = await target.connection() if isinstance(target, AsyncSession) else target
-        return _rows(await connection.exec_driver_sql(sql, _driver(params)))
+        return await connection.exec_driver_sql(sql, _driver(params))
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Sessions tell; of bare connections the commit is found by looking."""
@@ -125,5 +137,9 @@ def _driver(params: Any) -> Any:
     return tuple(params) if isinstance(params, list) else (params or None)
 
 
-def _rows(result: Any) -> Sequence[Sequence[Any]]:
+def _rows(result: CursorResult[Any]) -> Sequence[Sequence[Any]]:
     return [tuple(row) for row in result] if result.returns_rows else ()
+
+
+def _named(result: CursorResult[Any]) -> list[Mapping[str, Any]]:
+    return [dict(row) for row in result.mappings()] if result.returns_rows else []

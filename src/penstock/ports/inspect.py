@@ -23,6 +23,10 @@ class Inspect(Protocol):
         """
         ...
 
+    async def next_due(self, after: int) -> int | None:
+        """When the next thing after `after` (µs) is due: a delay, a retry. None: nothing is."""
+        ...
+
     async def letter(self, job_id: str) -> DeadLetterView | None: ...
 
     async def letters(self, where: JobFilter, *, limit: int) -> Sequence[DeadLetterView]:

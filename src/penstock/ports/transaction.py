@@ -36,6 +36,17 @@ class ForeignConnection(Protocol):
         ...
 
 
+@runtime_checkable
+class LentConnection(ForeignConnection, Protocol):
+    """One that a test lends to its app, which then runs its jobs there."""
+
+    def named(self, sql: str, params: Any) -> list[Mapping[str, Any]]:
+        """As `run`: the rows by column name."""
+        ...
+
+    async def named_async(self, sql: str, params: Any) -> list[Mapping[str, Any]]: ...
+
+
 class Joined(Protocol):
     """Writes on a connection that somebody else commits (a Session, a sqlite3.Connection, …)."""
 

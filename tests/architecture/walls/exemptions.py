@@ -17,6 +17,8 @@ MANY_IMPORTS = {
     SRC + "cli/": "a shell",
     SRC + "stores/sqlite/reaping.py": "the whole of a rescue in one page, for a process that has no store open",
     SRC + "stores/sqlite/store.py": "puts the parts of a store together",
+    SRC + "testing/borrowed/errands.py": "the whole of a worker's work on one page, for a transaction that has no worker",
+    SRC + "testing/borrowed/store.py": "puts the parts of a store together",
 }
 WALL_CLOCK = {
     SRC + "model/clock.py": "where time comes in",
@@ -24,6 +26,7 @@ WALL_CLOCK = {
 DYNAMIC_NAMES = {
     SRC + "__init__.py": "loads the public names when they are asked for, so that `health` starts fast",
     SRC + "connect.py": "turns a URL into an adapter",
+    SRC + "testing/__init__.py": "loads the public names when they are asked for, so that pytest starts fast",
     SRC + "cli/lazy.py": "loads sub-commands by name",
 }
 PACKAGE_ROOT = {

@@ -6,6 +6,7 @@ import shlex
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import CodeType
@@ -17,11 +18,20 @@ import pytest
 from penstock.cli import exits
 from penstock.cli.root import root
 from penstock.model.job import Status
+from penstock.ports.signals import POINTS
 from penstock.stores.sqlite import migrate
 from tests.integration.cli.console import Console
 
 ROOT = Path(__file__).parents[3]
-PAGES = ("README.md", "docs/guide.md", "docs/operating.md", "docs/reliability.md", "docs/design/README.md", "docs/design/store.md")
+PAGES = (
+    "README.md",
+    "docs/guide.md",
+    "docs/testing.md",
+    "docs/operating.md",
+    "docs/reliability.md",
+    "docs/design/README.md",
+    "docs/design/store.md",
+)
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -44,15 +54,33 @@ def compiled(text: str, page: str) -> CodeType:
     return compile(text, page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
-async def test_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+async def run_blocks(page: str) -> dict[str, Any]:
+    """One after the other, as one program. What it defined."""
     namespace: dict[str, Any] = {"__name__": "guide"}
-    for block in blocks("docs/guide.md", "python"):
-        answer = eval(compiled(block, "docs/guide.md"), namespace)
+    for block in blocks(page, "python"):
+        answer = eval(compiled(block, page), namespace)
         if answer is not None:
             await answer
+    return namespace
+
+
+async def test_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    namespace = await run_blocks("docs/guide.md")
     await namespace["app"].close()
     assert (tmp_path / "shop.db").exists()
+
+
+async def test_the_page_on_testing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And its example lives through a week in less than a second, on no store of the app's own."""
+    monkeypatch.chdir(tmp_path)
+    namespace = await run_blocks("docs/testing.md")
+    namespace["outbox"].clear()
+    namespace["down"].clear()
+    began = time.process_time()
+    await namespace["test_a_trial"]()
+    assert time.process_time() - began < 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_readmes_example_runs_as_it_stands(tmp_path: Path) -> None:
@@ -205,6 +233,11 @@ def test_every_exit_code_is_explained() -> None:
 def test_every_table_is_explained() -> None:
     made = {name for _, script in migrate.scripts() for name in re.findall(r"create table (\w+)", script)}
     assert set(re.findall(r"^\| `(penstock_\w+)`", text_of("docs/design/store.md"), re.MULTILINE)) == made
+
+
+def test_every_point_of_a_crash_is_explained() -> None:
+    explained = [point for points, _ in rows("docs/testing.md", "## Crashes") for point in re.findall(r"`([\w.]+)`", points)]
+    assert sorted(explained) == sorted(POINTS)
 
 
 # -- links

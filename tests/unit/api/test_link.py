@@ -208,3 +208,40 @@ def test_a_child_forked_while_the_lock_was_held_is_free(made: Made) -> None:
     assert in_a_child(lambda: made.link.foreign_id() != "" and made.link.call(thread_of, "") == "penstock-sync")
     done.set()
     thread.join()
+
+
+# -- diverted
+
+
+async def test_diverted_it_uses_another_store_and_comes_back(made: Made) -> None:
+    own, other = await made.link.opened(), Made()
+    back = made.link.divert(lambda: opened(other))
+    assert await made.link.opened() is other.stores[0]
+    assert await asyncio.to_thread(lambda: made.link.opened_now("…")) is other.stores[0]
+    back()
+    assert await made.link.opened() is own
+    assert (made.stores[0].log, other.stores[0].log) == (["open"], ["open"])  # who made it closes it
+
+
+def test_diverted_before_the_first_use_nothing_of_its_own_opens(made: Made) -> None:
+    other = Made()
+    back = made.link.divert(lambda: opened(other))
+    assert made.link.call(thread_of, "…") == "penstock-sync"
+    back()
+    assert made.stores == [] and len(other.stores) == 1
+    assert "penstock-sync" not in {thread.name for thread in threading.enumerate()}
+    made.link.close_now()
+
+
+async def test_it_lets_go_of_its_store_and_stays_on_its_loop(made: Made) -> None:
+    await made.link.leave()
+    await made.link.opened()
+    await made.link.leave()
+    assert made.link.store_here() is None
+    assert await made.link.run(loop_of) is asyncio.get_running_loop()
+    assert [store.log for store in made.stores] == [["open", "close"], ["open"]]
+    await made.link.close()
+
+
+async def opened(other: Made) -> Store:
+    return await other.link.opened()

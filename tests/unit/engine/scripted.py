@@ -124,7 +124,7 @@ class ScriptedQueue:
                 left.append(run)
         self.ready = left
         starved = {run[0].queue for run in left} & self.limited & rooms.keys()
-        more = any(run[0].queue not in self.limited for run in left)
+        more = any(run[0].queue in rooms and run[0].queue not in self.limited for run in left)
         return Claimed(runs, more, None, bool(self.suspects), sorted(starved))
 
     async def settle(self, owner: int, settlements: Sequence[Settlement]) -> list[int]:

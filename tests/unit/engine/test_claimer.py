@@ -12,7 +12,7 @@ from penstock.model.delivery import Delivery
 from penstock.model.events import Claimed as ClaimedEvent
 from penstock.model.events import Trouble
 from penstock.model.outcome import Done
-from penstock.ports.queue import Claimed
+from penstock.ports.queue import Claim, Claimed
 from tests.unit.engine.scripted import Bench, ScriptedStore, Task, soon
 
 
@@ -115,6 +115,34 @@ def suspect(store: ScriptedStore) -> Delivery:
     store.queue.suspects.append(delivery)
     store.ring()
     return delivery
+
+
+async def test_it_is_idle_only_when_every_queue_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a claim has room for some of them only, and the store takes its time."""
+    tasks = [Task(nothing, name=f"t{name}", queue=name) for name in ("a", "b", "c", "d")]
+    async with Bench(*tasks, concurrency=1) as bench:
+        await soon(bench.worker.idle())
+        claim, go = bench.queue.claim, asyncio.Semaphore(0)
+
+        async def slow(ask: Claim) -> Claimed:
+            await go.acquire()
+            return await claim(ask)
+
+        monkeypatch.setattr(bench.queue, "claim", slow)
+        idle = asyncio.ensure_future(bench.worker.idle())
+        go.release()
+        claims = len(bench.queue.claims)
+        await bench.watch.until(lambda: len(bench.queue.claims) > claims)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        asked = {queue for queue, _ in bench.queue.claims[-1].queues}
+        assert len(asked) == 2 and not idle.done()
+        (other, *_) = sorted({"a", "b", "c", "d"} - asked)
+        bench.queue.ready.append([bench.store.delivery(f"t{other}", queue=other)])
+        for _ in range(20):
+            go.release()
+        await soon(idle)
+        assert len(bench.queue.settled) == 1
 
 
 async def test_an_idle_worker_takes_a_suspect_alone() -> None:

@@ -92,6 +92,28 @@ async def test_what_a_dead_worker_held_is_claimed_at_once() -> None:
         assert bench.signals.of(WorkerRescued)
 
 
+async def test_aborted_it_settles_nothing_that_it_holds() -> None:
+    cancelled = asyncio.Event()
+
+    async def held() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    async with Bench(Task(held), concurrency=1) as bench:
+        for _ in range(2):
+            bench.store.put()
+        await bench.watch.until(lambda: not bench.queue.ready)
+        await soon(bench.worker.abort(), cancelled.wait())
+        assert bench.worker.incarnation is None and not bench.queue.settled
+        assert len(bench.signals.of(WorkerStarted)) == len(bench.signals.of(WorkerStopped)) == 1
+        await soon(bench.worker.abort())
+        await bench.worker.start()
+        assert bench.worker.incarnation is not None
+
+
 async def test_run_until_told() -> None:
     bench, stop = Bench(Task(nothing)), asyncio.Event()
     running = asyncio.ensure_future(bench.worker.run(stop))

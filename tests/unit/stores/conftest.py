@@ -10,7 +10,7 @@ import pytest
 from penstock.model.message import Message
 from penstock.observe.signals import Signals
 from penstock.stores.sqlite.store import SqliteStore
-from tests.conformance.sqlite_backend import fast_folder
+from penstock.testing.storage import fast_folder
 
 
 @pytest.fixture

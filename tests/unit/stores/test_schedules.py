@@ -57,7 +57,7 @@ async def test_a_firing_is_one_commit_that_can_be_watched(path: Path) -> None:
         await store.schedules.fire([])
     finally:
         await store.close()
-    assert reached == ["schedule.before_commit", "schedule.after_commit"]
+    assert [point for point in reached if point.startswith("schedule")] == ["schedule.before_commit", "schedule.after_commit"]
 
 
 @pytest.mark.parametrize("words", ["a", "a@b", "schedule:a@b"])

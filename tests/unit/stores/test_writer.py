@@ -168,3 +168,17 @@ async def test_one_that_stays_locked_is_told_and_goes_on(store: SqliteStore, pat
     assert await impatient.queue.put([message("c")]) == [Placed("c")]
     await impatient.close()
     assert [job.id for job in (await store.inspect.jobs(JobFilter(), limit=9)).jobs] == ["c"]
+
+
+async def test_whatever_is_written_can_be_stopped_before_it_happens(tmp_path: Path) -> None:
+    """Also what has no point of its own: a claim, a beat, a leaving."""
+    faults = Faults()
+    store = SqliteStore(str(tmp_path / "store.db"), signals=Signals(faults))
+    await store.open()
+    faults.at = "write.begun"
+    for write in (store.queue.expire(1), store.settings.write("queue:mail", "paused", "true", "me")):
+        with pytest.raises(RuntimeError, match=r"injected at write\.begun"):
+            await write
+    faults.at = ""
+    assert await store.settings.paused() == frozenset()
+    await store.close()

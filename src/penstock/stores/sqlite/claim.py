@@ -46,6 +46,7 @@ def claim(ask: Claim, now: int) -> Program[Claimed]:
         found.add(share)
         found.suspects |= yield from _suspect_waits(share)
         found.note_due((yield Statement("next_due", {"queue": queue}))[0][0])
+    found.more |= ask.suspects and found.suspects and not found.runs  # set apart just now: this worker could have had it
     return Claimed(found.runs, found.more, found.due, found.suspects, found.starved)
 
 

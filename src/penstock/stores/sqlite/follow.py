@@ -15,7 +15,7 @@ from penstock.ports.follow import Report
 from penstock.stores.sqlite import watching
 from penstock.stores.sqlite.doorbell import send
 from penstock.stores.sqlite.operations import Run
-from penstock.stores.sqlite.writer import Writer
+from penstock.stores.sqlite.roads import Writing
 
 _LONGEST = 65_536
 
@@ -23,7 +23,7 @@ _LONGEST = 65_536
 class SqliteFollow:
     """Lives on one loop, that of its store."""
 
-    def __init__(self, writer: Writer, bells: Path) -> None:
+    def __init__(self, writer: Writing, bells: Path) -> None:
         self._writer = writer
         self._bells = bells
         self._ear: Ear | None = None

@@ -15,14 +15,14 @@ from penstock.model.message import decode_options
 from penstock.model.unique import Hold
 from penstock.ports.inspect import DEPTH
 from penstock.stores.sqlite.listing import ALL, Page, known_tasks, letters, list_jobs, matching_letters
-from penstock.stores.sqlite.reader import Reader
+from penstock.stores.sqlite.roads import Reading
 from penstock.stores.sqlite.views import attempt_of, job_of, letter_of, queue_of, subscription_of, topic_of, worker_of
 
 
 class SqliteInspect:
     """Implements `ports.inspect.Inspect`."""
 
-    def __init__(self, reader: Reader, clock: Clock) -> None:
+    def __init__(self, reader: Reading, clock: Clock) -> None:
         self._reader = reader
         self._clock = clock
 
@@ -40,6 +40,9 @@ class SqliteInspect:
             found = [await self.job(job_id) for job_id in where.ids[:limit]]
             return JobList([job for job in found if job is not None])
         return await self._reader.drive(list_jobs(where, Page(limit, ALL if before is None else before, depth)))
+
+    async def next_due(self, after: int) -> int | None:
+        return (await self._reader.rows("next_moment", {"after": after}))[0][0]  # type: ignore[no-any-return]
 
     async def letter(self, job_id: str) -> DeadLetterView | None:
         rows = await self._reader.rows("find_message", {"id": job_id})

@@ -10,7 +10,7 @@ import os
 import sqlite3
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -72,6 +72,14 @@ class Sqlite3Connection:
 
     async def run_async(self, sql: str, params: Any) -> Rows:
         return self.run(sql, params)
+
+    def named(self, sql: str, params: Any) -> list[Mapping[str, Any]]:
+        cursor = self._connection.execute(sql, params)
+        names = [column[0] for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    async def named_async(self, sql: str, params: Any) -> list[Mapping[str, Any]]:
+        return self.named(sql, params)
 
     def after_commit(self, callback: Any) -> None:
         """sqlite3 has no hook: other processes find the commit by data_version."""
@@ -160,15 +168,20 @@ class Joined:
         return result
 
 
-def check(host: Host) -> Program[None]:
-    """This very file, and as durable as the app promises."""
+def same_file(database: str) -> Program[None]:
+    """The connection is open on this very file."""
     files = yield Statement("database_list")
     path = next((row[2] for row in files if row[1] == "main"), "")
-    if not path or os.path.realpath(path) != host.database:
+    if not path or os.path.realpath(path) != database:
         raise ConfigurationError(
-            f"using(tx=…): this connection is open on {path or 'a database in memory'}, the app's store is {host.database}; "
+            f"using(tx=…): this connection is open on {path or 'a database in memory'}, the app's store is {database}; "
             "one transaction cannot span two stores"
         )
+
+
+def check(host: Host) -> Program[None]:
+    """This very file, and as durable as the app promises."""
+    yield from same_file(host.database)
     if host.durability == "power" and (yield Statement("synchronous"))[0][0] < FULL:
         raise ConfigurationError(
             "using(tx=…): this connection has `pragma synchronous` below full, so its commits may be lost on power failure; "

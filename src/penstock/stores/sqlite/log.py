@@ -12,15 +12,14 @@ from penstock.stores.sqlite import feeding, seeking, trimming
 from penstock.stores.sqlite import topics as places
 from penstock.stores.sqlite.operations import Append, Publish, Run
 from penstock.stores.sqlite.publishing import agreed
-from penstock.stores.sqlite.reader import Reader
-from penstock.stores.sqlite.writer import Writer
+from penstock.stores.sqlite.roads import Reading, Writing
 
 _LAST = (1 << 40) - 1
 _FOREVER = (1 << 63) - 1
 
 
 class SqliteLog:
-    def __init__(self, writer: Writer, reader: Reader) -> None:
+    def __init__(self, writer: Writing, reader: Reading) -> None:
         self._writer = writer
         self._reader = reader
 

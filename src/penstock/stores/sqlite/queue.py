@@ -11,13 +11,12 @@ from penstock.ports.queue import Claim, Claimed
 from penstock.stores.sqlite import ends
 from penstock.stores.sqlite.claim import claim
 from penstock.stores.sqlite.operations import Put, Run, Settle
-from penstock.stores.sqlite.reader import Reader
+from penstock.stores.sqlite.roads import Reading, Writing
 from penstock.stores.sqlite.room import PATIENCE, Room
-from penstock.stores.sqlite.writer import Writer
 
 
 class SqliteQueue:
-    def __init__(self, writer: Writer, reader: Reader, limits: Mapping[str, int], patience: float = PATIENCE) -> None:
+    def __init__(self, writer: Writing, reader: Reading, limits: Mapping[str, int], patience: float = PATIENCE) -> None:
         self._writer = writer
         self._reader = reader
         self._room = Room(writer, reader, limits, patience)

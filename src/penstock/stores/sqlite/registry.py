@@ -14,12 +14,11 @@ from penstock.stores.sqlite.elsewhere import Search
 from penstock.stores.sqlite.files import FileLock, Folder, is_free
 from penstock.stores.sqlite.operations import Run
 from penstock.stores.sqlite.put import put
-from penstock.stores.sqlite.reader import Reader
-from penstock.stores.sqlite.writer import Writer
+from penstock.stores.sqlite.roads import Reading, Writing
 
 
 class SqliteLeases:
-    def __init__(self, writer: Writer, reader: Reader, clock: StoreClock, folder: Folder) -> None:
+    def __init__(self, writer: Writing, reader: Reading, clock: StoreClock, folder: Folder) -> None:
         self._writer = writer
         self._checkpointer = writer.checkpointer
         self._reader = reader

@@ -15,8 +15,7 @@ import msgspec
 
 from penstock.errors import QueueFull
 from penstock.model.message import Message
-from penstock.stores.sqlite.reader import Reader
-from penstock.stores.sqlite.writer import Writer
+from penstock.stores.sqlite.roads import Reading, Writing
 
 PATIENCE = 5.0
 """Seconds that a put waits for room."""
@@ -27,7 +26,7 @@ _FRESH = 1.0
 
 
 class Room:
-    def __init__(self, writer: Writer, reader: Reader, limits: Mapping[str, int], patience: float) -> None:
+    def __init__(self, writer: Writing, reader: Reading, limits: Mapping[str, int], patience: float) -> None:
         self._writer = writer
         self._reader = reader
         self._code = limits

@@ -5,12 +5,11 @@ from __future__ import annotations
 from penstock.model.statement import Program, Statement
 from penstock.stores.sqlite.limits import Rules
 from penstock.stores.sqlite.operations import Run
-from penstock.stores.sqlite.reader import Reader
-from penstock.stores.sqlite.writer import Writer
+from penstock.stores.sqlite.roads import Reading, Writing
 
 
 class SqliteSettings:
-    def __init__(self, writer: Writer, reader: Reader) -> None:
+    def __init__(self, writer: Writing, reader: Reading) -> None:
         self._writer = writer
         self._reader = reader
 

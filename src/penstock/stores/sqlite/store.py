@@ -79,6 +79,13 @@ class SqliteStore:
             self.leases.close()
             self.follow.close()
 
+    def close_now(self) -> None:
+        """As `close`, blocking the calling thread: also where no loop runs any more."""
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.close()
+            self.leases.close()
+
     def transaction(self, *, shared: bool = False) -> Handle:
         return self._opened().transaction(shared=shared)
 
@@ -100,13 +107,19 @@ class SqliteStore:
             return Access(self._folder.database, library, self.clock, self._signals, lock, power, checkpointer, bells)
 
         self._threads = threads = Threads(self._folder, access, self._tx_limit)
-        self.queue = SqliteQueue(threads.writer, threads.reader, self._limits, self._patience)
-        self.log = SqliteLog(threads.writer, threads.reader)
+        self.queue = self._make_queue(threads)
+        self.log = self._make_log(threads)
         self.leases = SqliteLeases(threads.writer, threads.reader, self.clock, self._folder)
         self.schedules = SqliteSchedules(threads.writer, threads.reader, self.clock)
         self.inspect = SqliteInspect(threads.reader, self.clock)
         self.settings = SqliteSettings(threads.writer, threads.reader)
         self.follow = SqliteFollow(threads.writer, self._folder.bells)
+
+    def _make_log(self, threads: Threads) -> SqliteLog:
+        return SqliteLog(threads.writer, threads.reader)
+
+    def _make_queue(self, threads: Threads) -> SqliteQueue:
+        return SqliteQueue(threads.writer, threads.reader, self._limits, self._patience)
 
     def _opened(self) -> Threads:
         if self._threads is None:

@@ -11,12 +11,11 @@ from penstock.model.statement import Program
 from penstock.ports.schedules import Look
 from penstock.stores.sqlite import schedules as programs
 from penstock.stores.sqlite.operations import Run
-from penstock.stores.sqlite.reader import Reader
-from penstock.stores.sqlite.writer import Writer
+from penstock.stores.sqlite.roads import Reading, Writing
 
 
 class SqliteSchedules:
-    def __init__(self, writer: Writer, reader: Reader, clock: Clock) -> None:
+    def __init__(self, writer: Writing, reader: Reading, clock: Clock) -> None:
         self._writer = writer
         self._reader = reader
         self._clock = clock

@@ -185,6 +185,7 @@ class Writer:
         try:
             self._sync(self._access.power and group.durable)
             self._begin(group.doing)
+            self._access.signals.reach("write.begun")
             now = self._access.clock.now()
             answers: list[Answer] = []
             for indices, program in group.parts(now):

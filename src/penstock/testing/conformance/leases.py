@@ -141,6 +141,15 @@ class LeaseConformance:
         assert await other.drain() == ["victim"]
         assert await store.status("killer") == "dead"
 
+    async def test_a_suspect_that_is_met_is_worth_asking_again(self, store: Ground) -> None:
+        """By who could have it: nobody rings, and nothing else waits."""
+        await _let_workers_die(store, 2, "killer")
+        worker = await store.worker()
+        met = await worker.ask(suspects=True)
+        assert (met.runs, met.more, met.suspects) == ([], True, True)
+        assert (await worker.claim_suspect()).job_id == "killer"
+        assert not (await worker.ask(suspects=True)).more
+
     async def test_a_suspect_holds_its_key(self, store: Ground) -> None:
         await _let_workers_die(store, 2, "k1", key="k")
         busy, free = await store.worker(), await store.worker()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from penstock.model.outcome import Released
 from penstock.testing.conformance.ground import ERROR, Ground
 from penstock.testing.conformance.worker import ids
@@ -21,6 +23,20 @@ class RetryConformance:
             assert (await worker.ask()).next_due == store.after(0.001)
             store.advance(0.001)
         assert (await worker.claim_one()).attempt == 4
+
+    async def test_the_next_thing_due_is_known(self, store: Ground) -> None:
+        """Over all queues; what is due already, and waits for a claim, is none."""
+        worker = await store.worker()
+        assert await store.store.inspect.next_due(store.now()) is None
+        await store.put_delayed("later", 30)
+        await store.put("a")
+        await worker.end(await worker.claim_one(), store.failed(10))
+        await store.put_message(replace(store.message("elsewhere"), queue="other"), delay=20)
+        dues = [store.after(10), store.after(20), store.after(30)]
+        store.advance(10)
+        assert [await store.store.inspect.next_due(due - 1) for due in dues] == dues
+        assert await store.store.inspect.next_due(store.now()) == dues[1]
+        assert await store.store.inspect.next_due(dues[2]) is None
 
     async def test_each_failure_is_remembered(self, store: Ground) -> None:
         worker = await store.worker()

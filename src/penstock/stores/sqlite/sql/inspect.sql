@@ -155,3 +155,8 @@ select w.incarnation, w.name, w.app, w.pid, w.host, w.started, w.beat, w.queues,
     (select s.value from penstock_setting s where s.scope = 'worker:' || w.incarnation and s.name = 'blocked')
 from penstock_worker w
 order by w.started
+
+-- name: next_moment
+select min(due)
+from penstock_later
+where due > :after

@@ -55,3 +55,24 @@ values (:boot, :shift, :floor)
 on conflict (boot) do update set
     shift = excluded.shift,
     floor = excluded.floor
+
+-- name: open_step
+savepoint penstock_step
+
+-- name: keep_step
+release penstock_step
+
+-- name: undo_step
+rollback to penstock_step
+
+-- name: open_tx
+savepoint penstock_tx
+
+-- name: keep_tx
+release penstock_tx
+
+-- name: undo_tx
+rollback to penstock_tx
+
+-- name: changes
+select changes()
