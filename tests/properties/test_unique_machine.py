@@ -21,7 +21,8 @@ from penstock.model.outcome import Dead, Done, Outcome, Released
 from penstock.model.unique import Until
 from penstock.testing.conformance import Ground
 from penstock.testing.conformance.uniques import named
-from tests.conformance.sqlite_backend import SqliteBackend, fast_folder
+from penstock.testing.storage import fast_folder
+from tests.conformance.sqlite_backend import SqliteBackend
 
 T = TypeVar("T")
 
