@@ -24,6 +24,7 @@ from penstock.api.options import Using, named
 from penstock.api.plan import BoundCall
 from penstock.api.route import HandlerRoute, HookRoute
 from penstock.api.router import Router
+from penstock.api.subscription import refuse_shared_queues
 from penstock.api.sync import SyncApp
 from penstock.api.task import Task, enqueue_many
 from penstock.api.transaction import Transaction, TransactionBlock
@@ -218,6 +219,7 @@ class App(Router):
         Raises ConfigurationError naming the task and the parameter whose type cannot be resolved or cannot travel.
         """
         routes: dict[str, Route] = {}
+        refuse_shared_queues(self._unique())
         for definition in self._unique():
             served: list[Route] = [route_of(definition)]
             if definition.hook is not None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock import App, Context, Transaction, WorkerOptions
+from penstock.connect import MakeStore
 from penstock.ports.store import Store
 from penstock.stores.sqlite.clock import StoreClock
 from penstock.stores.sqlite.store import SqliteStore
@@ -49,7 +50,7 @@ def read(column: int) -> int:
 class Keeper(App):
     """Its store's time comes from the file."""
 
-    async def _open(self) -> Store:
+    async def open_store(self, make: MakeStore) -> Store:
         clock = StoreClock(lambda: read(0), lambda: read(1), "the test's boot")
         store = SqliteStore(self.found.url.removeprefix("sqlite:///"), signals=self.signals, clock=clock)
         await store.open()

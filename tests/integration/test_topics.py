@@ -193,6 +193,31 @@ def letters(path: Path) -> list[tuple[str, str, bytes]]:
     return rows(path, sql)
 
 
+async def test_what_only_another_release_wants_is_passed_over(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    seen: list[object] = []
+    apps: list[App] = []
+    for only in (OrderPlaced, OrderPaid):
+        app = App(url, name="shop")
+        orders = app.topic("orders", OrderPlaced, OrderPaid)
+
+        @app.subscribe(orders, only=only, name="reader", start="beginning")
+        async def handle(event: object) -> None:
+            seen.append(event)
+
+        apps.append(app)
+    old, new = apps
+    async with old.worker():
+        async with new.worker():
+            pass
+        ids = await orders.publish_many([OrderPlaced("o-1"), OrderPaid("o-1")])
+        await until(lambda: seen == [OrderPlaced("o-1")], "the old one handles what it wants")
+        assert await old.job(f"{ids[1]}@shop.reader").result(timeout=10) is None
+    assert seen == [OrderPlaced("o-1")]
+    await old.close()
+    await new.close()
+
+
 async def test_a_type_of_a_newer_release_waits_for_it(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'shop.db'}"
     new = App(url, name="shop")
@@ -295,6 +320,17 @@ def test_bad_subscriptions_name_their_place(shop: App) -> None:
         loose.sync.publish(OrderPlaced("o-1"))
 
 
+def test_a_tasks_queue_is_no_subscriptions(shop: App) -> None:
+    @shop.subscribe(shop.topic("orders", OrderPlaced))
+    async def inventory(event: OrderPlaced) -> None: ...
+
+    @shop.task(queue="shop.inventory")
+    async def count() -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"test_topics.py:\d+: task 'count': the queue 'shop.inventory' is a subscription's own"):
+        shop.routes()
+
+
 # -- event sourcing ----------------------------------------------------------------------------------------
 
 
@@ -312,7 +348,10 @@ async def test_an_account_is_its_events(shop: App) -> None:
     nobody = await accounts.read("nobody")
     assert (tuple(nobody), nobody.version) == ((), 0)
     newest = await accounts.records("acc-1", backward=True, limit=2)
-    assert [(record.version, record.event, record.id) for record in newest] == [(5, Deposited(2), "cmd-1:2"), (4, Deposited(1), "cmd-1:1")]
+    assert [(record.version, record.event, record.id) for record in newest] == [
+        (5, Deposited(2), "cmd-1#acc-1:2"),
+        (4, Deposited(1), "cmd-1#acc-1:1"),
+    ]
     assert [record.event async for record in accounts.replay(after=3)] == [Deposited(1), Deposited(2)]
     await shop.close()
 

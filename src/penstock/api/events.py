@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 import msgspec.inspect
@@ -68,17 +68,30 @@ class EventTypes:
         return " or ".join(self._names.values())
 
 
+UNWANTED: Final = object()
+
+
+async def _pass_over() -> None: ...
+
+
 class EventCoding:
     """How a subscription's delivery becomes its handler's one argument: `penstock.api.definition.Coding`."""
 
-    def __init__(self, types: EventTypes, signature: Signature) -> None:
+    def __init__(self, types: EventTypes, signature: Signature, only: tuple[str, ...] | None) -> None:
         self._types = types
         self._parameter = signature.parameters[0].name
+        self._only = only
+        self._asynchronous = signature.asynchronous
 
     def decode(self, delivery: Delivery) -> Any:
+        """`UNWANTED`: another release of this subscription asked for that type; here it is done at once."""
+        if self._only is not None and delivery.type not in self._only:
+            return UNWANTED
         return self._types.decode(delivery.type, delivery.body)
 
     def call(self, function: Callable[..., Any], injected: tuple[object, ...], arguments: Any, provided: Mapping[str, object]) -> Any:
+        if arguments is UNWANTED:
+            return _pass_over() if self._asynchronous else None
         return function(*injected, arguments, **provided)
 
     def named(self, arguments: Any) -> dict[str, Any]:

@@ -16,6 +16,9 @@ from penstock.model.clock import from_datetime
 from penstock.model.log import Recorded, TopicSpec
 from penstock.ports.store import Store
 
+_MOST = 1 << 40
+"""Beyond any position and version."""
+
 
 @dataclass(frozen=True)
 class Span:
@@ -35,8 +38,10 @@ class Span:
                 return log.Span(self.first, None, None, self.backward, self.limit)
             case datetime():
                 return log.Span(self.first, None, _moment(self.until), self.backward, self.limit)
-            case _:
+            case int() if 0 <= self.until < _MOST and not isinstance(self.until, bool):
                 return log.Span(self.first, self.until, None, self.backward, self.limit)
+            case _:
+                raise ConfigurationError(f"read(until={self.until!r}): a version or a moment")
 
 
 async def records(store: Store, types: EventTypes, topic: TopicSpec, wanted: tuple[str, Span]) -> list[Record[Any]]:
@@ -62,9 +67,15 @@ def _part(topic: str, after: int, limit: int) -> Callable[[Store], Awaitable[lis
 
 async def _position(link: Link, topic: str, after: int | datetime) -> int:
     if not isinstance(after, datetime):
-        return after
+        return _checked_position(after)
     moment = _moment(after)
     return await link.run(lambda store: store.log.position_at(topic, moment))
+
+
+def _checked_position(after: object) -> int:
+    if not isinstance(after, int) or isinstance(after, bool) or not 0 <= after < _MOST:
+        raise ConfigurationError(f"replay(after={after!r}): a position from 0 on, or a moment")
+    return after
 
 
 def _moment(until: datetime) -> int:

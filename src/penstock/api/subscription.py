@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from penstock.api.definition import Handled, Owner
@@ -56,7 +56,7 @@ class SubscriptionDefinition(Handled):
 
     @property
     def coding(self) -> EventCoding:
-        return EventCoding(self.topic.types, self.signature)
+        return EventCoding(self.topic.types, self.signature, self._only)
 
     def spec(self) -> SubscriptionSpec:
         return SubscriptionSpec(self.wire, self.topic.spec, self.attached.app(), self._only, self._start, self._hold)
@@ -67,6 +67,17 @@ def _names(signature: Signature, topic: Declared, only: type[Any]) -> tuple[str,
     if not names:
         raise ConfigurationError(f"{signature.place}: subscribe(only={only!r}): topic {topic.spec.name!r} does not carry that type")
     return names
+
+
+def refuse_shared_queues(definitions: Iterable[Handled]) -> None:
+    """A seek drops what a subscription was fed: nobody else's jobs wait in its queue."""
+    known = list(definitions)
+    names = {each.wire for each in known if isinstance(each, SubscriptionDefinition)}
+    for each in known:
+        if not isinstance(each, SubscriptionDefinition) and each.wire_queue in names:
+            raise ConfigurationError(
+                f"{each.signature.place}: {each.kind} {each.local()!r}: the queue {each.wire_queue!r} is a subscription's own; name another"
+            )
 
 
 class Subscription(Generic[Event]):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar, cast
+
+import msgspec
 
 from penstock.api.definition import Attachment, Owner
 from penstock.api.events import EventTypes
@@ -91,7 +94,7 @@ class Topic(Generic[Event]):
         """The same topic with options for its calls; later options win over earlier ones.
 
         `key`: instead of the topic's own; events of one key reach each subscription one at a time, in order. `id`: a second
-        publish of it is the first one, as long as the event is kept; with several events, the n-th has `id:n`. `tx`: the
+        publish of it is the first one, as long as the event is kept and for 24 h; with several events, the n-th has `id#n`. `tx`: the
         transaction to join; None: none, also inside a handler with `tx`. `headers`: strings that travel with it.
         Raises ConfigurationError.
         """
@@ -133,8 +136,8 @@ class Topic(Generic[Event]):
         """Append to one key of a versioned topic, all events or none; its new version.
 
         `expected`: the version that the key must have (`History.version`; 0: there is no such key yet), else VersionConflict and
-        nothing is kept; None: any. With `using(id=…)`: the same id again gives the result of the first time. Otherwise errors
-        as in `publish`. Joins transactions as `publish` does.
+        nothing is kept; None: any. With `using(id=…)`: the same id again in this key gives the result of the first time. Otherwise
+        errors as in `publish`. Joins transactions as `publish` does.
         """
         link = self._attached.link
         here = link.store_here()
@@ -214,7 +217,10 @@ class Topic(Generic[Event]):
             raise ConfigurationError(f"append(expected={expected!r}): a version, 0 for a new key, or None for any")
         if not is_name(key):
             raise ConfigurationError(f"append({key!r}, …): a key is 1 to 128 of A-Z a-z 0-9 _ . : -")
-        return Append(self._versioned, key, self._all_sent(events, next_id), expected)
+        append = Append(self._versioned, key, (), expected, self._chosen.id)
+        number = itertools.count(1)
+        sent = self._all_sent(events, next_id if append.given is None else lambda: append.id_of(next(number)))
+        return msgspec.structs.replace(append, events=sent)
 
     def _all_sent(self, events: Iterable[Event], next_id: Callable[[], str]) -> list[Sent]:
         several = list(events)
@@ -223,12 +229,13 @@ class Topic(Generic[Event]):
         return [self._sent(event, next_id, number) for number, event in enumerate(several, 1)]
 
     def _sent(self, event: Event, next_id: Callable[[], str], number: int | None = None) -> Sent:
+        """Its id is the one that was chosen, with a number where there are several; in a versioned topic `next_id` knows it."""
         declared, chosen = self._declared, self._chosen
         name, body = declared.types.encode(event, self._attached.payload_limit)
         key = chosen.key if chosen.key is not None or declared.key is None else self._key_of(declared.key, event)
-        if chosen.id is None:
-            return Sent(next_id(), name, body, key, chosen.headers)
-        return Sent(chosen.id if number is None else f"{chosen.id}:{number}", name, body, key, chosen.headers, given=True)
+        if chosen.id is None or declared.spec.versioned:
+            return Sent(next_id(), name, body, key, chosen.headers, given=chosen.id is not None)
+        return Sent(chosen.id if number is None else f"{chosen.id}#{number}", name, body, key, chosen.headers, given=True)
 
     def _key_of(self, key: Callable[[Any], str], event: Event) -> str:
         found = cast(object, key(event))

@@ -78,6 +78,11 @@ class Append(Struct, frozen=True, gc=False):
     events: Sequence[Event]
     expected: int | None
     """The version that the key must have: 0, a new one; None: any."""
+    given: str | None = None
+    """The id that the caller chose, in this key: a second append of it is the first one. Its events' ids are `id_of(1)`, …"""
+
+    def id_of(self, number: int) -> str:
+        return f"{self.given}#{self.key}:{number}"
 
 
 class Conflict(Struct, frozen=True):
@@ -85,6 +90,10 @@ class Conflict(Struct, frozen=True):
 
     expected: int
     actual: int
+
+
+class Reused(Struct, frozen=True):
+    """The id was used in this key for another number of events; nothing was appended."""
 
 
 class Span(Struct, frozen=True):

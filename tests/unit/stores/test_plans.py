@@ -22,6 +22,7 @@ ALIAS = re.compile(r"\bpenstock_(\w+)(?: (\w)\b)?")
 SMALL = {"meta", "clock", "counter", "worker", "setting", "suspect", "topic", "subscription", "sqlite_sequence", "limit", "bucket"}
 """A row a queue, a worker, a topic, a limit, a setting or a suspect: scanning them is as good as searching."""
 SCANS = {
+    "register_subscription": {"u"},  # the types of two releases: a handful
     "anybody_waits": {"watch"},  # one row
     "forget_watches": {"watch"},  # as many as somebody waits for
     "free_all_keys": {"busy"},  # a rescue, now and then
@@ -37,6 +38,7 @@ SCANS = {
 SORTS = {
     "find_letters",  # as many as were asked for
     "letters",
+    "register_subscription",  # the types of two releases
     "run_of_key",  # two times 32
     "scan_suspect",
     "seqs_letters",
@@ -49,7 +51,13 @@ PLANS = {
         "SEARCH m USING INTEGER PRIMARY KEY (rowid=?)",
         "SEARCH e USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
     ],
-    "feed": ["SEARCH e USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)", "LIST SUBQUERY 1", "SCAN json_each VIRTUAL TABLE INDEX 1:"],
+    "feed": [
+        "SEARCH e USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        "LIST SUBQUERY 2",
+        "SCAN json_each VIRTUAL TABLE INDEX 1:",
+        "CORRELATED SCALAR SUBQUERY 1",
+        "SEARCH m USING COVERING INDEX penstock_message_id (id=?)",
+    ],
     "events": ["SEARCH penstock_event USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"],
     "event_at": ["SEARCH penstock_event USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"],
     "leave_ready": ["SEARCH penstock_ready USING PRIMARY KEY (queue=? AND (rank,seq)<(?,?))"],

@@ -7,13 +7,16 @@ from typing import TypeAlias
 
 import msgspec
 
-from penstock.errors import VersionConflict
-from penstock.model.log import Append, Conflict, Event, TopicSpec
+from penstock.errors import ConfigurationError, VersionConflict
+from penstock.model.log import Append, Conflict, Event, Reused, TopicSpec
 from penstock.model.message import Placed
 from penstock.model.statement import Program, Statement
 from penstock.stores.sqlite.topics import advance, number_of
 
-_WIDTH = 9
+_WIDTH = 10
+
+Result: TypeAlias = int | Conflict | Reused
+"""Of an append: the key's new version, or why not."""
 
 Placing: TypeAlias = tuple[Event, str | None, int | None]
 """An event, its key, and its version there."""
@@ -35,12 +38,12 @@ def publish(topic: TopicSpec, events: Sequence[Event], now: int) -> Program[list
     return placed
 
 
-def append(topic: TopicSpec, appends: Sequence[Append], now: int) -> Program[list[int | Conflict]]:
-    """For each, in their order: the key's new version, or why not. Given ids that are known: what the first time came to."""
+def append(topic: TopicSpec, appends: Sequence[Append], now: int) -> Program[list[Result]]:
+    """For each, in their order: the key's new version, or why not. The same given id again: what the first time came to."""
     versions = yield from _versions(topic, appends)
-    known = yield from _known(topic, [event.id for each in appends for event in each.events if event.given])
+    known = yield from _known(topic, [id for each in appends for id in _ids(each)])
     fresh: list[Placing] = []
-    results: list[int | Conflict] = []
+    results: list[Result] = []
     for each in appends:
         result = _decide(each, versions.get(each.key, 0), known)
         if isinstance(result, list):
@@ -55,8 +58,13 @@ def append(topic: TopicSpec, appends: Sequence[Append], now: int) -> Program[lis
     return results
 
 
-def agreed(append: Append, result: int | Conflict) -> int:
-    """The new version. Raises VersionConflict."""
+def agreed(append: Append, result: Result) -> int:
+    """The new version. Raises VersionConflict; ConfigurationError for an id that was used for other events."""
+    if isinstance(result, Reused):
+        raise ConfigurationError(
+            f"append to {append.topic.name} {append.key!r}: the id {append.given!r} was used there for another number of events; "
+            "nothing was kept"
+        )
     if isinstance(result, Conflict):
         raise VersionConflict(
             f"append to {append.topic.name} {append.key!r}: expected version {result.expected}, it is {result.actual}; "
@@ -65,14 +73,23 @@ def agreed(append: Append, result: int | Conflict) -> int:
     return result
 
 
-def append_one(append_: Append, now: int) -> Program[int | Conflict]:
+def append_one(append_: Append, now: int) -> Program[Result]:
     return (yield from append(append_.topic, [append_], now))[0]
 
 
-def _decide(append: Append, version: int, known: dict[str, int | None]) -> list[Placing] | int | Conflict:
+def _ids(append: Append) -> list[str]:
+    """What has to be known, or not, for it to be the same append again: its events, and that there was no further one."""
+    if append.given is None:
+        return []
+    return [*(event.id for event in append.events), append.id_of(len(append.events) + 1)]
+
+
+def _decide(append: Append, version: int, known: dict[str, int | None]) -> list[Placing] | Result:
     events = append.events
-    if events[-1].given and (before := known.get(events[-1].id)) is not None:
-        return before
+    *before, beyond = [known.get(id) for id in _ids(append)] or [None]
+    if beyond is not None or any(each is not None for each in before):
+        last = before[-1] if before else None
+        return Reused() if beyond is not None or last is None or None in before else last
     if append.expected is not None and append.expected != version:
         return Conflict(append.expected, version)
     return [(event, append.key, version + number) for number, event in enumerate(events, 1)]
@@ -96,6 +113,6 @@ def _insert(topic: TopicSpec, events: Sequence[Placing], now: int) -> Program[No
     number = number_of(place)
     values: list[object] = []
     for event, key, version in events:
-        values += (place, number, event.id, event.type, key, version, now, event.headers, event.body)
+        values += (place, number, event.id, event.type, key, version, now, event.given, event.headers, event.body)
         place += 1
     yield Statement("append_events", values=values, width=_WIDTH)

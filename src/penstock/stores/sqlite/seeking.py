@@ -1,7 +1,8 @@
 """Sending a subscription to another place in its topic.
 
-What was fed and has not begun is dropped, and its keys with it; what runs ends, with a copy of its event, since the log no longer
-keeps that for it. Dead letters stay. What is fed from now on carries the new generation in its ids.
+What was fed and has not begun is dropped. What has begun ends: what runs, waits for a retry, or was replayed goes on with a copy of
+its event, since the log no longer keeps that for it. Whatever else is in the queue (hooks' jobs) stays, and so do dead letters. What
+is fed from now on carries the new generation in its ids.
 """
 
 from __future__ import annotations
@@ -10,34 +11,27 @@ from collections.abc import Sequence
 
 from penstock.errors import NotFound
 from penstock.model.statement import Program, Statement
-from penstock.stores.sqlite.tally import Count, Tally
+from penstock.stores.sqlite.tally import Tally
 from penstock.stores.sqlite.topics import place, position
 
-_PLACES: tuple[tuple[str, Count], ...] = (
-    ("drop_ready", "waiting"),
-    ("drop_aside", "waiting"),
-    ("drop_strays", "waiting"),
-    ("drop_suspects", "waiting"),
-    ("drop_later_all", "delayed"),
-)
+_PLACES = ("drop_ready", "drop_aside", "drop_strays")
 
 
 def seek(name: str, position: int) -> Program[int]:
     if not (yield Statement("seek", {"name": name, "cursor": position})):
         raise NotFound(f"seek: there is no subscription {name} in this store")
-    running = yield Statement("running_of", {"queue": name})
-    yield Statement("embody", {"seqs": str([row[0] for row in running])})
     dropped = yield from _drop(name)
-    yield Statement("free_waiting_keys", {"queue": name})
+    begun = yield Statement("begun_of", {"queue": name})
+    yield Statement("embody", {"seqs": str([row[0] for row in begun])})
     return dropped
 
 
 def _drop(queue: str) -> Program[int]:
     tally = Tally()
     dropped: list[int] = []
-    for statement, count in _PLACES:
+    for statement in _PLACES:
         rows = yield Statement(statement, {"queue": queue})
-        tally.add(queue, count, -len(rows))
+        tally.add(queue, "waiting", -len(rows))
         dropped += [row[0] for row in rows]
     if dropped:
         yield from _forget(dropped)

@@ -6,9 +6,13 @@ whole log. What `retention_max` takes from a subscription that has not read it i
 
 from __future__ import annotations
 
+from penstock.model.clock import SECOND
 from penstock.model.statement import Program, Row, Rows, Statement
 from penstock.stores.sqlite.feeding import mark
 from penstock.stores.sqlite.topics import place, position
+
+REMEMBERED = 24 * 3600 * SECOND
+"""µs that ids which callers chose are known, whatever the retention."""
 
 NUMBER, FIRST, NEXT, RETENTION, RETENTION_MAX, READ = range(6)
 
@@ -40,8 +44,10 @@ def _trim_topic(topic: Row, limit: int, now: int) -> Program[int]:
 def _last_to_go(topic: Row, rows: Rows, now: int) -> int:
     """The position up to which all may go. Ages fall along the log."""
     last = int(topic[FIRST]) - 1
-    for at_place, at in rows:
+    for at_place, at, given in rows:
         here, age = position(at_place), now - at
+        if given and age < REMEMBERED:
+            break
         read = here <= topic[READ] and topic[RETENTION] is not None and age > topic[RETENTION]
         if not read and not (topic[RETENTION_MAX] is not None and age > topic[RETENTION_MAX]):
             break

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from penstock.model.log import Append, Event, Fed, Start, SubscriptionSpec, TopicSpec
 from penstock.model.message import Placed
 from penstock.ports.log import Log
@@ -30,8 +32,14 @@ async def publish(store: Ground, *names: str, key: str | None = None, topic: Top
     return await log(store).publish(topic, [event(name, key) for name in names])
 
 
-async def append(store: Ground, key: str, *names: str, expected: int | None, given: bool = False) -> int:
-    return await log(store).append(Append(ACCOUNTS, key, [event(name, given=given) for name in names], expected))
+async def append(store: Ground, key: str, *names: str, expected: int | None) -> int:
+    return await log(store).append(Append(ACCOUNTS, key, [event(name) for name in names], expected))
+
+
+async def command(store: Ground, id: str, key: str, count: int, expected: int | None = None) -> int:
+    """An append whose id the caller chose."""
+    plan = Append(ACCOUNTS, key, (), expected, id)
+    return await log(store).append(replace(plan, events=[event(plan.id_of(n), given=True) for n in range(1, count + 1)]))
 
 
 async def feed(store: Ground | Store, name: str, limit: int = 1_000) -> int:

@@ -51,6 +51,18 @@ class SubscriptionConformance:
         view = next(each for each in await store.store.inspect.subscriptions() if each.name == "inventory")
         assert (view.cursor, view.head, view.unfed) == (4, 4, 0)
 
+    async def test_two_releases_at_once_are_fed_what_either_wants(self, store: Ground) -> None:
+        old = await reader(store, subscription("inventory", types=["Placed"]))
+        await log(store).declare([subscription("inventory", types=["Paid"])])
+        assert (await _types(store)) == {"Placed", "Paid"}
+        await log(store).declare([subscription("inventory", types=["Placed"])])  # an old one that restarts takes nothing back
+        assert (await _types(store)) == {"Placed", "Paid"}
+        await log(store).declare([subscription("inventory")])
+        assert (await _types(store)) is None
+        await old.leave()
+        await log(store).declare([subscription("inventory", types=["Paid"])])
+        assert (await _types(store)) == {"Paid"}
+
     async def test_keys_keep_their_order_through_a_retry(self, store: Ground) -> None:
         worker = await reader(store, subscription("inventory"))
         await publish(store, "a1", "a2", key="a")
@@ -151,13 +163,50 @@ class SubscriptionConformance:
         assert await handled(store, worker, "inventory") == ["c1"]
         assert await store.counters("inventory") == Counts(done=2)
 
-    async def test_a_key_that_waited_for_a_retry_is_free_after_a_seek(self, store: Ground) -> None:
+    async def test_what_has_begun_ends_after_a_seek(self, store: Ground) -> None:
+        """Also where it waits for a retry, or was a dead letter that was replayed."""
         worker = await reader(store, subscription("inventory"))
         await publish(store, "a1", "a2", key="a")
+        await publish(store, "b1")
         await feed(store, "inventory")
-        await worker.end_run((await worker.ask(queue="inventory")).runs[0], store.failed(100))
-        assert await log(store).seek("inventory", 1) == 2
-        assert await handled(store, worker, "inventory") == ["a2"]
+        for run in (await worker.ask(queue="inventory")).runs:
+            await worker.end_run(run, store.failed(5) if run[0].key else Dead("rejected"))
+        await store.queue.replay(["b1@inventory"])
+        assert await log(store).seek("inventory", 3) == 1
+        store.advance(5)
+        assert sorted(await handled(store, worker, "inventory")) == ["a1", "b1"]
+        assert await store.counters("inventory") == Counts(done=2)
+
+    async def test_what_was_not_fed_is_not_dropped(self, store: Ground) -> None:
+        worker = await store.worker("inventory", "inventory.on_dead", queues=("inventory",), hooks=("inventory",))
+        await log(store).declare([subscription("inventory")])
+        await publish(store, "a1")
+        await feed(store, "inventory")
+        await worker.end(await worker.claim(queue="inventory"), Dead("rejected"))
+        assert await log(store).seek("inventory", 0) == 0
+        assert [each.task for each in await worker.claim(queue="inventory")] == ["inventory.on_dead"]
+
+    async def test_a_place_beyond_the_ends_is_the_end(self, store: Ground) -> None:
+        worker = await reader(store, subscription("inventory"))
+        await publish(store, "one", "two")
+        for position, cursor in ((1_000, 2), (-5, 0)):
+            await log(store).seek("inventory", position)
+            (view,) = await store.store.inspect.subscriptions()
+            assert view.cursor == cursor
+        assert await handled(store, worker, "inventory") == ["one", "two"]
+
+    async def test_an_id_that_was_forgotten_and_comes_again_is_fed_again(self, store: Ground) -> None:
+        brief = TopicSpec("orders", retention=1_000_000)
+        worker = await reader(store, subscription("inventory", brief))
+        await log(store).publish(brief, [event("x", given=True)])
+        await feed(store, "inventory")
+        await worker.end(await worker.claim(queue="inventory"), Dead("rejected"))
+        store.advance(25 * 3600)
+        assert await log(store).trim(10) == 1
+        await log(store).publish(brief, [event("x", given=True)])
+        assert await handled(store, worker, "inventory") == ["x"]
+        assert (await store.job("x@inventory#2")).status == "done"
+        assert (await store.letter("x@inventory")).body == b"x"
 
     # -- holding -------------------------------------------------------------------------------------
 
@@ -215,3 +264,8 @@ class SubscriptionConformance:
         assert await handled(store, worker, "inventory") == ["a1", "a2"]
         assert [job.status for job in (await store.store.inspect.jobs(JobFilter(queue="inventory"), limit=5)).jobs] == ["done", "done"]
         assert await worker.settle([], Done()) == []
+
+
+async def _types(store: Ground) -> set[str] | None:
+    (view,) = await store.store.inspect.subscriptions()
+    return None if view.types is None else set(view.types)

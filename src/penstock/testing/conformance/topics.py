@@ -10,7 +10,7 @@ from penstock.errors import ConfigurationError, VersionConflict
 from penstock.model.clock import SECOND
 from penstock.model.log import Append, Span, TopicSpec
 from penstock.testing.conformance.ground import Ground
-from penstock.testing.conformance.readers import ACCOUNTS, ORDERS, append, event, log, publish, reader, subscription
+from penstock.testing.conformance.readers import ACCOUNTS, ORDERS, append, command, event, log, publish, reader, subscription
 
 
 class TopicConformance:
@@ -83,11 +83,22 @@ class TopicConformance:
         assert sorted(str(type(result).__name__) for result in results) == ["VersionConflict"] * 19 + ["int"]
         assert len(await log(store).read_key("accounts", "acc-1", Span())) == 1
 
-    async def test_the_same_ids_again_get_the_first_result(self, store: Ground) -> None:
-        assert await append(store, "acc-1", "cmd:1", "cmd:2", expected=0, given=True) == 2
+    async def test_the_same_id_again_gets_the_first_result(self, store: Ground) -> None:
+        assert await command(store, "cmd", "acc-1", 2, expected=0) == 2
         await append(store, "acc-1", "other", expected=2)
-        assert await append(store, "acc-1", "cmd:1", "cmd:2", expected=0, given=True) == 2
-        assert [each.id for each in await log(store).read_key("accounts", "acc-1", Span())] == ["cmd:1", "cmd:2", "other"]
+        assert await command(store, "cmd", "acc-1", 2, expected=0) == 2
+        assert [each.id for each in await log(store).read_key("accounts", "acc-1", Span())] == ["cmd#acc-1:1", "cmd#acc-1:2", "other"]
+
+    async def test_one_id_in_two_keys_is_two_appends(self, store: Ground) -> None:
+        assert [await command(store, "transfer", key, 1, expected=0) for key in ("acc-1", "acc-2")] == [1, 1]
+        assert [len(await log(store).read_key("accounts", key, Span())) for key in ("acc-1", "acc-2")] == [1, 1]
+
+    async def test_the_same_id_for_other_events_is_refused_by_name(self, store: Ground) -> None:
+        await command(store, "cmd", "acc-1", 2, expected=0)
+        for count in (1, 3):
+            with pytest.raises(ConfigurationError, match="the id 'cmd' was used there for another number of events"):
+                await command(store, "cmd", "acc-1", count)
+        assert len(await log(store).read_key("accounts", "acc-1", Span())) == 2
 
     async def test_a_key_is_read_in_parts(self, store: Ground) -> None:
         for n in range(1, 7):
@@ -139,6 +150,21 @@ class TopicConformance:
         assert [await log(store).trim(4) for _ in range(4)] == [4, 4, 3, 0]
         assert await publish(store, "next", topic=week)
         assert [each.position for each in await log(store).read("orders", 0, 10)] == [12]
+
+    async def test_a_given_id_is_known_for_a_day_whatever_the_retention(self, store: Ground) -> None:
+        brief = TopicSpec("orders", retention=SECOND)
+        await log(store).publish(brief, [event("x", given=True)])
+        store.advance(10)
+        assert await log(store).trim(10) == 0
+        assert not (await log(store).publish(brief, [event("x", given=True)]))[0].created
+        store.advance(24 * 3600)
+        assert await log(store).trim(10) == 1
+
+    async def test_who_says_no_retention_does_not_change_it(self, store: Ground) -> None:
+        await log(store).declare([], [TopicSpec("orders", retention=SECOND)])
+        await log(store).declare([], [TopicSpec("orders")])
+        (view,) = await store.store.inspect.topics()
+        assert view.retention == SECOND
 
     async def test_the_last_age_takes_what_nobody_has_read_and_says_so(self, store: Ground) -> None:
         month = TopicSpec("orders", retention=7 * SECOND, retention_max=30 * SECOND)

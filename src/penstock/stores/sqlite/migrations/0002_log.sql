@@ -18,6 +18,7 @@ create table penstock_event (
     key text,
     version integer,              -- in its key; only in versioned topics
     at integer not null,
+    given integer not null,       -- a caller chose the id: it is remembered for a while
     headers blob,
     body blob not null
 );

@@ -7,7 +7,23 @@ from penstock_topic t
 where t.name = :topic
 on conflict (name) do update set
     app = excluded.app,
-    types = excluded.types,
+    types = case
+        when exists (
+            select 1
+            from penstock_worker w
+            join json_each(w.tasks) k on k.value = :name
+        ) then (
+            select case when count(*) = count(u.value) and count(*) > 0 then json_group_array(distinct u.value) end
+            from (
+                select value
+                from json_each(coalesce(excluded.types, '[null]'))
+                union all
+                select value
+                from json_each(coalesce(penstock_subscription.types, '[null]'))
+            ) u
+        )
+        else excluded.types
+    end,
     hold = excluded.hold
 where topic = excluded.topic
 returning topic
@@ -30,7 +46,12 @@ from (
 
 -- name: feed
 insert into penstock_message (id, queue, task, rank, key, enqueued, body, type, ref)
-select e.id || :mark, :queue, :queue, :rank, e.key, e.at, x'', e.type, e.place
+select
+    e.id || :mark || case
+        when e.given and exists (select 1 from penstock_message m where m.id = e.id || :mark) then '#' || (e.place & 1099511627775)
+        else ''
+    end,
+    :queue, :queue, :rank, e.key, e.at, x'', e.type, e.place
 from penstock_event e
 where e.place > :after
     and e.place <= :upto
@@ -54,7 +75,7 @@ update penstock_message
 set body = e.body, headers = e.headers, ref = null
 from penstock_event e
 where e.place between :first and :last
-    and penstock_message.id = e.id || :mark
+    and penstock_message.id in (e.id || :mark, e.id || :mark || '#' || (e.place & 1099511627775))
     and penstock_message.ref = e.place
     and not exists (
         select 1
@@ -78,51 +99,73 @@ values (:name, :first, :last, :now)
 
 -- name: seek
 update penstock_subscription
-set cursor = :cursor, generation = generation + 1
+set generation = generation + 1, cursor = (
+    select max(t.first - 1, min(:cursor, t.next - 1))
+    from penstock_topic t
+    where t.number = penstock_subscription.topic
+)
 where name = :name
 returning generation
 
--- name: running_of
+-- name: begun_of
 select l.seq
 from penstock_worker w
 cross join penstock_leased l on l.owner = w.incarnation
 join penstock_message m on m.seq = l.seq
 where m.queue = :queue
+union all
+select seq
+from penstock_ready
+where queue = :queue
+union all
+select seq
+from penstock_later
+where queue = :queue
+union all
+select seq
+from penstock_aside
+where queue = :queue and key is not null
+union all
+select seq
+from penstock_aside
+where queue = :queue and stray is not null
+union all
+select seq
+from penstock_suspect
+where queue = :queue
 
 -- name: drop_ready
 delete from penstock_ready
-where queue = :queue
-returning seq
-
--- name: drop_later_all
-delete from penstock_later
-where queue = :queue
+where queue = :queue and exists (
+    select 1
+    from penstock_message m
+    where m.seq = penstock_ready.seq
+        and m.ref is not null
+        and not exists (select 1 from penstock_attempt a where a.seq = m.seq)
+)
 returning seq
 
 -- name: drop_aside
 delete from penstock_aside
-where queue = :queue and key is not null
+where queue = :queue and key is not null and exists (
+    select 1
+    from penstock_message m
+    where m.seq = penstock_aside.seq
+        and m.ref is not null
+        and not exists (select 1 from penstock_attempt a where a.seq = m.seq)
+)
 returning seq
 
 -- name: drop_strays
 delete from penstock_aside
-where queue = :queue and stray is not null
+where queue = :queue and stray is not null and exists (
+    select 1
+    from penstock_message m
+    where m.seq = penstock_aside.seq
+        and m.ref is not null
+        and not exists (select 1 from penstock_attempt a where a.seq = m.seq)
+)
 returning seq
-
--- name: drop_suspects
-delete from penstock_suspect
-where queue = :queue
-returning seq
-
--- name: free_waiting_keys
-delete from penstock_busy
-where queue = :queue
-    and owner is null
-    and not exists (
-        select 1
-        from penstock_dead d
-        where d.seq = penstock_busy.last
-    )
 
 -- name: holding_queues
 select name

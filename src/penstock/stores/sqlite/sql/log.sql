@@ -9,8 +9,8 @@ where name = :name
 insert into penstock_topic (name, versioned, retention, retention_max, next, first)
 values (:name, :versioned, :retention, :retention_max, 1, 1)
 on conflict (name) do update set
-    retention = excluded.retention,
-    retention_max = excluded.retention_max
+    retention = coalesce(excluded.retention, penstock_topic.retention),
+    retention_max = coalesce(excluded.retention_max, penstock_topic.retention_max)
 where versioned = excluded.versioned
 returning number, versioned
 
@@ -27,7 +27,7 @@ cross join penstock_event e
 where t.name = :topic and e.topic = t.number and e.id in (select value from json_each(:ids))
 
 -- name: append_events
-insert into penstock_event (place, topic, id, type, key, version, at, headers, body)
+insert into penstock_event (place, topic, id, type, key, version, at, given, headers, body)
 values :rows
 
 -- name: versions
@@ -91,7 +91,7 @@ from penstock_topic t
 where t.retention is not null or t.retention_max is not null
 
 -- name: oldest_events
-select place, at
+select place, at, given
 from penstock_event
 where place >= :place and place < :end
 order by place
