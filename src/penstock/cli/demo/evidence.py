@@ -1,4 +1,4 @@
-"""Gathers the evidence: the two ledgers, SQL on the user's tables, and what Penstock says of dead letters and deaths."""
+"""Gathers the evidence: the ledgers, SQL on the user's tables, and what Penstock says of events, dead letters and deaths."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from penstock.cli.demo import ledger
+from penstock.cli.demo import archive, ledger
+from penstock.cli.demo.events import OrderPlaced
 from penstock.cli.demo.killer import Kill
-from penstock.cli.demo.ledger import Accepted, Acknowledged, Entry, Refused, Tried, Unknown
+from penstock.cli.demo.ledger import Accepted, Acknowledged, Entry, OrderAcknowledged, OrderTried, OrderUnknown, Refused, Tried, Unknown
 from penstock.cli.demo.plan import Plan
-from penstock.cli.demo.reconcile import Buried, Death, Evidence, User, Welcomed
+from penstock.cli.demo.reconcile import Evidence, orders, signups
+from penstock.cli.demo.reconcile.signups import Buried, Death
 from penstock.model.job import DeadLetterView, JobFilter
 from penstock.ports.store import Store
 
 ALL = 1_000_000
-KindT = TypeVar("KindT", bound=Struct)
 
 
 class Arguments(Struct, frozen=True):
@@ -32,35 +32,56 @@ class Arguments(Struct, frozen=True):
 
 async def gather(plan: Plan, store: Store, kills: Sequence[Kill]) -> Evidence:
     visits: list[Entry] = ledger.read(plan.visits)
-    mail: list[Entry] = ledger.read(plan.spool)
-    accepted = [entry for entry in mail if isinstance(entry, Accepted)]
-    users, welcomed = _tables(plan)
-    buried = await letters(store)
-    return Evidence(
-        visits=[entry for entry in visits if isinstance(entry, Tried | Acknowledged | Unknown)],
-        mail=[entry for entry in mail if isinstance(entry, Accepted | Refused)],
-        users=users,
-        welcomed=welcomed,
-        letters=buried,
-        deaths=await _deaths(store, accepted, buried),
-        kills={kill.worker: kill.at for kill in kills},
-        unfinished=await unfinished(store),
-    )
+    told = await archive.read(plan)
+    with closing(sqlite3.connect(f"{plan.database.as_uri()}?mode=ro", uri=True)) as connection:
+        return Evidence(
+            sign_ups=await _sign_ups(plan, store, kills, visits, connection),
+            orders=await _orders(store, visits, told, connection),
+            unfinished=await unfinished(store),
+        )
 
 
 async def letters(store: Store) -> list[Buried]:
-    return [_buried(letter) for letter in await store.inspect.letters(JobFilter(), limit=ALL)]
+    return [_buried(letter) for letter in await store.inspect.letters(JobFilter(task="demo.send_welcome"), limit=ALL)]
 
 
 async def unfinished(store: Store) -> int:
-    return sum(queue.waiting + queue.delayed + queue.running for queue in await store.inspect.queues())
+    """Jobs that wait or run, and events that were not put into a queue yet."""
+    jobs = sum(queue.waiting + queue.delayed + queue.running for queue in await store.inspect.queues())
+    return jobs + sum(subscription.unfed for subscription in await store.inspect.subscriptions())
 
 
-def _tables(plan: Plan) -> tuple[list[User], list[Welcomed]]:
-    with closing(sqlite3.connect(f"{plan.database.as_uri()}?mode=ro", uri=True)) as connection:
-        users = [User(*row) for row in connection.execute("select id, address from users order by id")]
-        welcomed = [Welcomed(*row) for row in connection.execute("select user_id, job from welcomed order by user_id")]
-    return users, welcomed
+async def _sign_ups(
+    plan: Plan, store: Store, kills: Sequence[Kill], visits: list[Entry], connection: sqlite3.Connection
+) -> signups.Evidence:
+    mail = [entry for entry in ledger.read(plan.spool) if isinstance(entry, Accepted | Refused)]
+    buried = await letters(store)
+    return signups.Evidence(
+        visits=[entry for entry in visits if isinstance(entry, Tried | Acknowledged | Unknown)],
+        mail=mail,
+        users=[signups.User(*row) for row in connection.execute("select id, address from users order by id")],
+        welcomed=[signups.Welcomed(*row) for row in connection.execute("select user_id, job from welcomed order by user_id")],
+        letters=buried,
+        deaths=await _deaths(store, [entry for entry in mail if isinstance(entry, Accepted)], buried),
+        kills={kill.worker: kill.at for kill in kills},
+    )
+
+
+async def _orders(store: Store, visits: list[Entry], told: archive.Told, connection: sqlite3.Connection) -> orders.Evidence:
+    moves = [order for (order,) in connection.execute("select order_id from moves order by rowid")]
+    shipments = [order for (order,) in connection.execute("select order_id from shipments order by rowid")]
+    return orders.Evidence(
+        calls=[entry for entry in visits if isinstance(entry, OrderTried | OrderAcknowledged | OrderUnknown)],
+        orders=[orders.Order(*row) for row in connection.execute("select id, reference, product from orders order by id")],
+        events=[event.order for event in told.orders],
+        moves=orders.Handled(moves, await _buried_orders(store, "demo.inventory")),
+        shipments=orders.Handled(shipments, await _buried_orders(store, "demo.shipping")),
+    )
+
+
+async def _buried_orders(store: Store, subscription: str) -> list[int]:
+    found = await store.inspect.letters(JobFilter(queue=subscription), limit=ALL)
+    return [msgspec.json.decode(letter.body, type=OrderPlaced).order for letter in found]
 
 
 def _buried(letter: DeadLetterView) -> Buried:

@@ -7,7 +7,7 @@ refuses. A line is one `write` on an unbuffered file: what a process saw is in t
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -53,11 +53,29 @@ class Refused(Struct, frozen=True, tag="refused"):
     code: int
 
 
-Visit: TypeAlias = Tried | Acknowledged | Unknown
-Mail: TypeAlias = Accepted | Refused
-Entry: TypeAlias = Visit | Mail
+class OrderTried(Struct, frozen=True, tag="order tried"):
+    """As `Tried`. The visitor made up the reference."""
 
-EntryT = TypeVar("EntryT", Tried, Acknowledged, Unknown, Accepted, Refused)
+    at: int
+    reference: str
+
+
+class OrderAcknowledged(Struct, frozen=True, tag="order acknowledged"):
+    at: int
+    reference: str
+    order: int
+
+
+class OrderUnknown(Struct, frozen=True, tag="order unknown"):
+    at: int
+    reference: str
+    why: str
+
+
+Visit: TypeAlias = Tried | Acknowledged | Unknown
+OrderCall: TypeAlias = OrderTried | OrderAcknowledged | OrderUnknown
+Mail: TypeAlias = Accepted | Refused
+Entry: TypeAlias = Visit | OrderCall | Mail
 
 _DECODER = msgspec.json.Decoder(Entry)
 _ENCODER = msgspec.json.Encoder()

@@ -1,4 +1,4 @@
-"""What somebody who uses Penstock would write: an app, a task that sends an e-mail, the tables beside it."""
+"""What somebody who uses Penstock would write: an app, a task that sends an e-mail, subscribers, the tables beside them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,16 @@ from email.message import EmailMessage
 import aiosmtplib
 
 from penstock import App, Context, Reject, Retry, Transaction
+from penstock.cli.demo.events import OrderPlaced
 
 SMTP_PORT = "PENSTOCK_DEMO_SMTP_PORT"
+TABLES = (
+    "users (id integer primary key, address text not null)",
+    "welcomed (user_id integer not null, job text not null)",
+    "orders (id integer primary key, reference text not null, user_id integer not null, product text not null, quantity integer not null)",
+    "moves (order_id integer not null, product text not null, quantity integer not null)",
+    "shipments (order_id integer not null, user_id integer not null)",
+)
 
 
 class MailServer:
@@ -30,6 +38,7 @@ async def resources() -> AsyncGenerator[MailServer, None]:
 
 
 app = App(name="demo", lifespan=resources)
+orders = app.topic("orders", OrderPlaced, key=lambda event: event.product)
 
 
 @app.task(queue="mail", retry=Retry(attempts=10, first=0.5, factor=2.0, limit=4.0), timeout=60)
@@ -45,6 +54,19 @@ async def send_welcome(ctx: Context[MailServer], tx: Transaction, user_id: int, 
     await tx.execute("insert into welcomed (user_id, job) values (:user_id, :job)", user_id=user_id, job=ctx.job_id)
 
 
+@app.subscribe(orders, start="beginning")
+async def inventory(tx: Transaction, event: OrderPlaced) -> None:
+    await tx.execute(
+        "insert into moves (order_id, product, quantity) values (:order_id, :product, :quantity)",
+        order_id=event.order, product=event.product, quantity=-event.quantity,
+    )  # fmt: skip
+
+
+@app.subscribe(orders, start="beginning")
+async def shipping(tx: Transaction, event: OrderPlaced) -> None:
+    await tx.execute("insert into shipments (order_id, user_id) values (:order_id, :user_id)", order_id=event.order, user_id=event.user)
+
+
 def _welcome(job: str, address: str) -> EmailMessage:
     message = EmailMessage()
     message["Message-ID"] = f"<{job}@demo.penstock>"
@@ -56,7 +78,7 @@ def _welcome(job: str, address: str) -> EmailMessage:
 
 
 async def create_tables() -> None:
-    """`welcomed` has no unique constraint: a second row would be seen."""
+    """What handlers write has no unique constraint: a second row would be seen."""
     async with app.transaction() as tx:
-        await tx.execute("create table if not exists users (id integer primary key, address text not null)")
-        await tx.execute("create table if not exists welcomed (user_id integer not null, job text not null)")
+        for table in TABLES:
+            await tx.execute(f"create table if not exists {table}")

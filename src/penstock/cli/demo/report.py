@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
 from penstock.cli.demo.plan import Plan
-from penstock.cli.demo.reconcile import Buried, SentAgain, Verdict
+from penstock.cli.demo.reconcile import Verdict, orders, signups
+from penstock.cli.demo.reconcile.signups import Buried, SentAgain
 from penstock.cli.demo.show import Ending
 from penstock.model.clock import SECOND
 
 SHOWN = 5
 """Rows of a list; the rest is counted."""
+Row: TypeAlias = tuple[str, int, bool | None, str]
+"""Name, count, whether it is right (None: nothing to hold it against), a note."""
 
 
 def lines(ending: Ending) -> list[str]:
@@ -22,7 +25,7 @@ def lines(ending: Ending) -> list[str]:
         "",
         *_dead_letters(ending),
         "",
-        "The sums, from the visitors' own file, the mail server's spool, and SQL:",
+        "The sums, from the visitors' own file, the mail server's, and SQL:",
         "",
         *_sums(verdict),
         *_again(verdict.sent_again),
@@ -37,8 +40,9 @@ def proof(ending: Ending) -> str:
         return "THE SUMS DIFFER: see above. The files are kept."
     return (
         f"What it proved: {_killed(len(ending.kills))} in {ending.seconds:.0f} s. "
-        f"Of {sums.acknowledged:,} acknowledged sign-ups none was lost: each was welcomed once, or stands in the dead letters with its "
-        "reason. Nothing in the database happened twice. An e-mail cannot be taken back: where a worker died between sending it and "
+        f"Of {sums.sign_ups.acknowledged:,} acknowledged sign-ups none was lost: each was welcomed once, or stands in the dead letters "
+        f"with its reason. Of {sums.orders.acknowledged:,} acknowledged orders each moved stock once and was shipped once. Nothing in "
+        "the database happened twice. An e-mail cannot be taken back: where a worker died between sending it and "
         "its commit, it went out again, and the job's history says so."
     )
 
@@ -86,21 +90,42 @@ def _letter(letter: Buried) -> str:
 
 def _sums(verdict: Verdict) -> list[str]:
     sums = verdict.sums
-    between = sums.acknowledged <= sums.users <= sums.tried
-    rows: list[tuple[str, int, bool | None, str]] = [
-        ("sign-ups tried", sums.tried, None, f"{sums.unknown} without a reply" if sums.unknown else ""),
+    return [_row(*row) for row in [*_sign_ups(sums.sign_ups, len(verdict.sent_again)), *_orders(sums.orders)]]
+
+
+def _sign_ups(sums: signups.Sums, again: int) -> list[Row]:
+    return [
+        ("sign-ups tried", sums.tried, None, _unknown(sums.unknown)),
         ("sign-ups acknowledged", sums.acknowledged, None, ""),
-        ("users", sums.users, between, "between the two"),
+        ("users", sums.users, sums.acknowledged <= sums.users <= sums.tried, "between the two"),
         ("  welcomed", sums.welcomed, None, ""),
         ("  dead letters", sums.dead_letters, None, ""),
         ("  lost", sums.lost, sums.lost == 0, "neither welcomed nor dead letter"),
         ("  effects twice", sums.effects_twice, sums.effects_twice == 0, "a second row in welcomed"),
         ("e-mails", sums.e_mails, None, ""),
-        ("  sent again after a kill", len(verdict.sent_again), None, "as the job's history says"),
+        ("  sent again after a kill", again, None, "as the job's history says"),
         ("  twice, unexplained", sums.e_mails_twice_unexplained, sums.e_mails_twice_unexplained == 0, ""),
         ("welcomed without an e-mail", sums.welcomed_without_e_mail, sums.welcomed_without_e_mail == 0, ""),
     ]
-    return [_row(*row) for row in rows]
+
+
+def _orders(sums: orders.Sums) -> list[Row]:
+    return [
+        ("orders tried", sums.tried, None, _unknown(sums.unknown)),
+        ("orders acknowledged", sums.acknowledged, None, ""),
+        ("orders", sums.orders, sums.acknowledged <= sums.orders <= sums.tried, "between the two"),
+        ("  events in the topic", sums.events, sums.events == sums.orders, "as many"),
+        ("  stock moves", sums.moves, None, ""),
+        ("  shipments", sums.shipments, None, ""),
+        ("  dead letters", sums.dead_letters, None, "of either"),
+        ("  missing", sums.missing, sums.missing == 0, "no event, not moved or not shipped"),
+        ("  twice", sums.twice, sums.twice == 0, "a second row"),
+        ("  out of order", sums.out_of_order, sums.out_of_order == 0, "a product's moves"),
+    ]
+
+
+def _unknown(count: int) -> str:
+    return f"{count} without a reply" if count else ""
 
 
 def _row(name: str, count: int, right: bool | None, note: str) -> str:

@@ -18,7 +18,8 @@ from penstock.cli.demo.evidence import gather, letters
 from penstock.cli.demo.killer import Kill, Killer, moments
 from penstock.cli.demo.meter import Meter, Numbers
 from penstock.cli.demo.plan import Plan
-from penstock.cli.demo.reconcile import Buried, Verdict, reconcile
+from penstock.cli.demo.reconcile import Verdict, reconcile
+from penstock.cli.demo.reconcile.signups import Buried
 from penstock.cli.demo.screen import Screen
 from penstock.model.delivery import FATAL_DEATHS
 from penstock.model.job import Status
@@ -95,7 +96,7 @@ class Show:
         replayed = await self._replay() if await self._worked_off("no more sign-ups; working off what is left") else None
         await self._cast.dismiss_workers()
         evidence = await gather(self._plan, self._store, self._killer.kills)
-        return Ending(seconds, tuple(self._killer.kills), tuple(evidence.letters), replayed, reconcile(evidence))
+        return Ending(seconds, tuple(self._killer.kills), tuple(evidence.sign_ups.letters), replayed, reconcile(evidence))
 
     async def _until(self, over: Callable[[Numbers], bool], doing: str = "") -> None:
         """Show the numbers and kill as planned and as wished."""

@@ -1,4 +1,4 @@
-"""The visitors, a process of its own: signs up over HTTP, a bounded number a second, and keeps a ledger of what it saw."""
+"""The visitors, a process of its own: they sign up and order over HTTP, a bounded number a second, and keep a ledger of what they saw."""
 
 from __future__ import annotations
 
@@ -6,31 +6,44 @@ import asyncio
 import sys
 from pathlib import Path
 from random import Random
+from typing import TypeVar
 
 import httpx
 import msgspec
 from msgspec import Struct
 
-from penstock.cli.demo.ledger import Acknowledged, Ledger, Tried, Unknown
+from penstock.cli.demo.ledger import Acknowledged, Ledger, OrderAcknowledged, OrderTried, OrderUnknown, Tried, Unknown
 from penstock.cli.demo.tied import ready, tie, told_to_stop
 from penstock.model.clock import WallClock
 
 NAMES = ("ada", "alan", "barbara", "edsger", "frances", "grace", "ken", "leslie", "margaret", "tony")
+PRODUCTS = ("cup", "desk", "lamp", "mug", "pen", "plate", "rug", "vase")
+ORDERING = 0.35
+"""Of the visits, by somebody who has signed up."""
+ReplyT = TypeVar("ReplyT", bound=Struct)
 
 
 class Orders(Struct, frozen=True):
     port: int
     ledger: str
     rate: float
-    """Sign-ups a second, on average."""
+    """Visits a second, on average."""
     together: int
     """Calls that may be under way at once."""
     seed: int
 
 
-class Reply(Struct, frozen=True):
+class SignedUp(Struct, frozen=True):
     user: int
     job: str
+
+
+class Ordered(Struct, frozen=True):
+    order: int
+
+
+class NoReply(Exception):
+    """Or none that says anything."""
 
 
 class Visitors:
@@ -41,6 +54,7 @@ class Visitors:
         self._clock = WallClock()
         self._rate = orders.rate
         self._room = asyncio.Semaphore(orders.together)
+        self._members: list[int] = []
 
     async def come(self, stop: asyncio.Event) -> None:
         """Until `stop` is set and the last call has ended."""
@@ -49,7 +63,7 @@ class Visitors:
             while not await self._rest(stop):
                 number += 1
                 await self._room.acquire()
-                calls.create_task(self._sign_up(self._address(number)))
+                calls.create_task(self._visit(number))
 
     async def _rest(self, stop: asyncio.Event) -> bool:
         try:
@@ -57,6 +71,15 @@ class Visitors:
                 return await stop.wait()
         except TimeoutError:
             return False
+
+    async def _visit(self, number: int) -> None:
+        try:
+            if self._members and self._random.random() < ORDERING:
+                await self._order(f"order-{number}", self._random.choice(self._members))
+            else:
+                await self._sign_up(self._address(number))
+        finally:
+            self._room.release()
 
     def _address(self, number: int) -> str:
         kind = self._random.random()
@@ -66,14 +89,30 @@ class Visitors:
     async def _sign_up(self, address: str) -> None:
         self._ledger.write(Tried(self._clock.now(), address))
         try:
-            response = await self._client.post("/signups", json={"address": address})
-            reply = msgspec.json.decode(response.raise_for_status().content, type=Reply)
-        except (httpx.HTTPError, msgspec.MsgspecError) as error:
-            self._ledger.write(Unknown(self._clock.now(), address, repr(error)))
+            reply = await self._post("/signups", {"address": address}, SignedUp)
+        except NoReply as error:
+            self._ledger.write(Unknown(self._clock.now(), address, str(error)))
         else:
             self._ledger.write(Acknowledged(self._clock.now(), address, reply.user, reply.job))
-        finally:
-            self._room.release()
+            self._members.append(reply.user)
+
+    async def _order(self, reference: str, user: int) -> None:
+        product, quantity = self._random.choice(PRODUCTS), self._random.randint(1, 3)
+        self._ledger.write(OrderTried(self._clock.now(), reference))
+        try:
+            wanted = {"reference": reference, "user": user, "product": product, "quantity": quantity}
+            reply = await self._post("/orders", wanted, Ordered)
+        except NoReply as error:
+            self._ledger.write(OrderUnknown(self._clock.now(), reference, str(error)))
+        else:
+            self._ledger.write(OrderAcknowledged(self._clock.now(), reference, reply.order))
+
+    async def _post(self, path: str, body: object, kind: type[ReplyT]) -> ReplyT:
+        try:
+            response = await self._client.post(path, json=body)
+            return msgspec.json.decode(response.raise_for_status().content, type=kind)
+        except (httpx.HTTPError, msgspec.MsgspecError) as error:
+            raise NoReply(repr(error)) from error
 
 
 async def visit(orders: Orders) -> None:
