@@ -42,6 +42,14 @@ def test_reconciles_with_killed_workers_and_leaves_nothing(mark: str, tmp_path: 
     assert 0 < orders["acknowledged"] <= orders["orders"] <= orders["tried"] == orders["acknowledged"] + orders["unknown"]
     assert orders["orders"] == orders["events"] == orders["moves"] == orders["shipments"]
     assert (orders["missing"], orders["twice"], orders["out_of_order"], orders["dead_letters"]) == (0, 0, 0, 0)
+    accounts = result["sums"]["accounts"]
+    changes = accounts["updated"] + accounts["deleted"]
+    assert 0 < accounts["acknowledged"] <= changes <= accounts["tried"] == accounts["acknowledged"] + accounts["unknown"]
+    assert accounts["created"] == sums["users"]
+    assert accounts["events"] == accounts["created"] + changes
+    assert accounts["users"] == accounts["replayed"] == accounts["created"] - accounts["deleted"]
+    assert (accounts["differences"], accounts["dead_letters"]) == (0, 0)
+    assert [fact["version"] for fact in result["account"]["trail"]] == list(range(1, len(result["account"]["trail"]) + 1))
     assert result["replayed"]["status"] == "done"
     assert len(result["kills"]) == 2
     assert all(kill["back_after"] is not None for kill in result["kills"])

@@ -5,13 +5,14 @@ from typing import Any
 import msgspec
 
 from penstock.cli.demo.ledger import Tried
-from penstock.cli.demo.reconcile import Evidence, orders, reconcile, signups
+from penstock.cli.demo.reconcile import Evidence, accounts, orders, reconcile, signups
 
 
 def nothing() -> Evidence:
     return Evidence(
         sign_ups=signups.Evidence(visits=[], mail=[], users=[], welcomed=[], letters=[], deaths={}, kills={}),
         orders=orders.Evidence(calls=[], orders=[], events=[], moves=orders.Handled([]), shipments=orders.Handled([])),
+        accounts=accounts.Evidence(calls=[], facts=[], table=[]),
         unfinished=0,
     )
 
@@ -27,13 +28,18 @@ def test_work_that_is_left() -> None:
 
 
 def test_a_fault_of_a_sign_up() -> None:
-    users = [signups.User(1, "ada+1@example.com")]
+    users = [signups.User("1", "ada+1@example.com")]
     sign_ups = msgspec.structs.replace(nothing().sign_ups, visits=[Tried(0, "ada+1@example.com")], users=users)
     assert_fault("was neither welcomed nor is a dead letter", sign_ups=sign_ups)
 
 
 def test_a_fault_of_an_order() -> None:
     assert_fault("nobody placed: order 1 in the topic", orders=msgspec.structs.replace(nothing().orders, events=[1]))
+
+
+def test_a_fault_of_an_account() -> None:
+    table = [accounts.User("1", "ada+1@example.com")]
+    assert_fault("events replayed are not the table: 1", accounts=msgspec.structs.replace(nothing().accounts, table=table))
 
 
 def assert_fault(words: str, **fields: Any) -> None:

@@ -16,7 +16,7 @@ def evidence() -> Evidence:
     return Evidence(
         visits=[
             *(Tried(0, address) for address in (ADA, GRACE, NOBODY, SILENT)),
-            *(Acknowledged(1, address, user, f"job-{user}") for user, address in ((1, ADA), (2, GRACE), (3, NOBODY))),
+            *(Acknowledged(1, address, user, f"job-{user}") for user, address in (("1", ADA), ("2", GRACE), ("3", NOBODY))),
             Unknown(2, SILENT, "ReadTimeout()"),
         ],
         mail=[
@@ -25,9 +25,9 @@ def evidence() -> Evidence:
             Accepted(13 * SECOND, "job-2", GRACE),
             Refused(5 * SECOND, NOBODY, 550),
         ],
-        users=[User(1, ADA), User(2, GRACE), User(3, NOBODY)],
-        welcomed=[Welcomed(1, "job-1"), Welcomed(2, "job-2")],
-        letters=[Buried("job-3", 3, NOBODY, "550", deaths=0)],
+        users=[User("1", ADA), User("2", GRACE), User("3", NOBODY)],
+        welcomed=[Welcomed("1", "job-1"), Welcomed("2", "job-2")],
+        letters=[Buried("job-3", "3", NOBODY, "550", deaths=0)],
         deaths={"job-2": [Death(12 * SECOND, "00ff")]},
         kills={"00ff": 11 * SECOND},
     )
@@ -57,15 +57,15 @@ def test_a_call_without_a_reply_may_have_made_a_user() -> None:
     found = evidence()
     made = changed(
         found,
-        users=[*found.users, User(4, SILENT)],
-        welcomed=[*found.welcomed, Welcomed(4, "job-4")],
+        users=[*found.users, User("4", SILENT)],
+        welcomed=[*found.welcomed, Welcomed("4", "job-4")],
         mail=[*found.mail, Accepted(9 * SECOND, "job-4", SILENT)],
     )
     assert not reconcile(made).faults
 
 
 def test_a_row_removed_from_welcomed_is_a_loss() -> None:
-    assert_fault(changed(evidence(), welcomed=[Welcomed(2, "job-2")]), "lost", f"user 1 ({ADA})")
+    assert_fault(changed(evidence(), welcomed=[Welcomed("2", "job-2")]), "lost", f"user 1 ({ADA})")
 
 
 def test_a_dead_letter_removed_is_a_loss() -> None:
@@ -74,18 +74,18 @@ def test_a_dead_letter_removed_is_a_loss() -> None:
 
 def test_an_acknowledged_sign_up_without_a_user_is_a_loss() -> None:
     found = evidence()
-    users = [user for user in found.users if user.id != 2]
-    assert_fault(changed(found, users=users, welcomed=[Welcomed(1, "job-1")]), "lost", f"{GRACE} was acknowledged")
+    users = [user for user in found.users if user.id != "2"]
+    assert_fault(changed(found, users=users, welcomed=[Welcomed("1", "job-1")]), "lost", f"{GRACE} was acknowledged")
 
 
 def test_a_second_row_in_welcomed_is_an_effect_twice() -> None:
     found = evidence()
-    assert_fault(changed(found, welcomed=[*found.welcomed, Welcomed(1, "job-1")]), "effects_twice", "user 1 has 2 rows")
+    assert_fault(changed(found, welcomed=[*found.welcomed, Welcomed("1", "job-1")]), "effects_twice", "user 1 has 2 rows")
 
 
 def test_welcomed_and_dead_letter_at_once() -> None:
     found = evidence()
-    both = changed(found, letters=[*found.letters, Buried("job-1", 1, ADA, "timeout", deaths=3)])
+    both = changed(found, letters=[*found.letters, Buried("job-1", "1", ADA, "timeout", deaths=3)])
     assert_fault(both, None, "user 1 was welcomed and is a dead letter")
 
 
@@ -118,8 +118,8 @@ def test_a_user_whom_nobody_signed_up() -> None:
     found = evidence()
     invented = changed(
         found,
-        users=[*found.users, User(9, "eve@example.com")],
-        welcomed=[*found.welcomed, Welcomed(9, "job-9")],
+        users=[*found.users, User("9", "eve@example.com")],
+        welcomed=[*found.welcomed, Welcomed("9", "job-9")],
         mail=[*found.mail, Accepted(1, "job-9", "eve@example.com")],
     )
     assert_fault(invented, None, "user without a sign-up: eve@example.com")
@@ -134,7 +134,7 @@ def test_a_dead_letter_needs_a_cause() -> None:
     found = evidence()
     causeless = changed(found, mail=[entry for entry in found.mail if isinstance(entry, Accepted)])
     assert_fault(causeless, None, "dead letter without a cause: job job-3")
-    poison = [Buried("job-3", 3, NOBODY, "its worker died 3 times under it", deaths=3)]
+    poison = [Buried("job-3", "3", NOBODY, "its worker died 3 times under it", deaths=3)]
     assert_fault(changed(causeless, letters=poison), None, "dead letter without a cause: job job-3")
     deaths = {**found.deaths, "job-3": [Death(at * SECOND, f"{at}") for at in (1, 2, 3)]}
     kills = {**found.kills, "1": 1, "2": 2, "3": 3}

@@ -6,27 +6,30 @@ import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from typing import TypeAlias
 
 import msgspec
 from msgspec import Struct
 
 from penstock.cli.demo import archive, ledger
-from penstock.cli.demo.events import OrderPlaced
+from penstock.cli.demo.events import OrderPlaced, UserCreated
 from penstock.cli.demo.killer import Kill
-from penstock.cli.demo.ledger import Accepted, Acknowledged, Entry, OrderAcknowledged, OrderTried, OrderUnknown, Refused, Tried, Unknown
+from penstock.cli.demo.ledger import Accepted, ChangeCall, Entry, Mail, OrderCall, Visit
 from penstock.cli.demo.plan import Plan
-from penstock.cli.demo.reconcile import Evidence, orders, signups
+from penstock.cli.demo.reconcile import Evidence, accounts, orders, signups
 from penstock.cli.demo.reconcile.signups import Buried, Death
 from penstock.model.job import DeadLetterView, JobFilter
 from penstock.ports.store import Store
 
 ALL = 1_000_000
+Seen: TypeAlias = tuple[list[Entry], archive.Told, sqlite3.Connection]
+"""What the visitors saw, what the topics tell, and the tables."""
 
 
 class Arguments(Struct, frozen=True):
     """Of `send_welcome`, as they are stored."""
 
-    user_id: int
+    user_id: str
     address: str
 
 
@@ -35,8 +38,9 @@ async def gather(plan: Plan, store: Store, kills: Sequence[Kill]) -> Evidence:
     told = await archive.read(plan)
     with closing(sqlite3.connect(f"{plan.database.as_uri()}?mode=ro", uri=True)) as connection:
         return Evidence(
-            sign_ups=await _sign_ups(plan, store, kills, visits, connection),
-            orders=await _orders(store, visits, told, connection),
+            sign_ups=await _sign_ups(plan, store, kills, (visits, told, connection)),
+            orders=await _orders(store, (visits, told, connection)),
+            accounts=await _accounts(store, (visits, told, connection)),
             unfinished=await unfinished(store),
         )
 
@@ -51,15 +55,14 @@ async def unfinished(store: Store) -> int:
     return jobs + sum(subscription.unfed for subscription in await store.inspect.subscriptions())
 
 
-async def _sign_ups(
-    plan: Plan, store: Store, kills: Sequence[Kill], visits: list[Entry], connection: sqlite3.Connection
-) -> signups.Evidence:
-    mail = [entry for entry in ledger.read(plan.spool) if isinstance(entry, Accepted | Refused)]
+async def _sign_ups(plan: Plan, store: Store, kills: Sequence[Kill], seen: Seen) -> signups.Evidence:
+    visits, told, connection = seen
+    mail = [entry for entry in ledger.read(plan.spool) if isinstance(entry, Mail)]
     buried = await letters(store)
     return signups.Evidence(
-        visits=[entry for entry in visits if isinstance(entry, Tried | Acknowledged | Unknown)],
+        visits=[entry for entry in visits if isinstance(entry, Visit)],
         mail=mail,
-        users=[signups.User(*row) for row in connection.execute("select id, address from users order by id")],
+        users=[signups.User(fact.user, fact.event.address) for fact in told.facts if isinstance(fact.event, UserCreated)],
         welcomed=[signups.Welcomed(*row) for row in connection.execute("select user_id, job from welcomed order by user_id")],
         letters=buried,
         deaths=await _deaths(store, [entry for entry in mail if isinstance(entry, Accepted)], buried),
@@ -67,15 +70,28 @@ async def _sign_ups(
     )
 
 
-async def _orders(store: Store, visits: list[Entry], told: archive.Told, connection: sqlite3.Connection) -> orders.Evidence:
+async def _orders(store: Store, seen: Seen) -> orders.Evidence:
+    visits, told, connection = seen
     moves = [order for (order,) in connection.execute("select order_id from moves order by rowid")]
     shipments = [order for (order,) in connection.execute("select order_id from shipments order by rowid")]
     return orders.Evidence(
-        calls=[entry for entry in visits if isinstance(entry, OrderTried | OrderAcknowledged | OrderUnknown)],
+        calls=[entry for entry in visits if isinstance(entry, OrderCall)],
         orders=[orders.Order(*row) for row in connection.execute("select id, reference, product from orders order by id")],
         events=[event.order for event in told.orders],
         moves=orders.Handled(moves, await _buried_orders(store, "demo.inventory")),
         shipments=orders.Handled(shipments, await _buried_orders(store, "demo.shipping")),
+    )
+
+
+async def _accounts(store: Store, seen: Seen) -> accounts.Evidence:
+    visits, told, connection = seen
+    buried = await store.inspect.letters(JobFilter(queue="demo.directory"), limit=ALL)
+    return accounts.Evidence(
+        calls=[entry for entry in visits if isinstance(entry, ChangeCall)],
+        facts=told.facts,
+        table=[accounts.User(*row) for row in connection.execute("select id, address from users order by id")],
+        buried=[letter.key or "" for letter in buried],
+        story=told.story,
     )
 
 

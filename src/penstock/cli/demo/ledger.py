@@ -25,7 +25,7 @@ class Acknowledged(Struct, frozen=True, tag="acknowledged"):
 
     at: int
     address: str
-    user: int
+    user: str
     job: str
 
 
@@ -72,10 +72,34 @@ class OrderUnknown(Struct, frozen=True, tag="order unknown"):
     why: str
 
 
+class ChangeTried(Struct, frozen=True, tag="change tried"):
+    """As `Tried`: another address for an account; None: it is to be deleted."""
+
+    at: int
+    user: str
+    address: str | None
+    by: str
+
+
+class ChangeAcknowledged(Struct, frozen=True, tag="change acknowledged"):
+    at: int
+    user: str
+    address: str | None
+    version: int
+
+
+class ChangeUnknown(Struct, frozen=True, tag="change unknown"):
+    at: int
+    user: str
+    address: str | None
+    why: str
+
+
 Visit: TypeAlias = Tried | Acknowledged | Unknown
 OrderCall: TypeAlias = OrderTried | OrderAcknowledged | OrderUnknown
 Mail: TypeAlias = Accepted | Refused
-Entry: TypeAlias = Visit | OrderCall | Mail
+ChangeCall: TypeAlias = ChangeTried | ChangeAcknowledged | ChangeUnknown
+Entry: TypeAlias = Visit | OrderCall | ChangeCall | Mail
 
 _DECODER = msgspec.json.Decoder(Entry)
 _ENCODER = msgspec.json.Encoder()

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from penstock.cli.demo.killer import Kill
-from penstock.cli.demo.ledger import Accepted, Acknowledged, Entry, OrderAcknowledged, Reading
+from penstock.cli.demo.ledger import Accepted, Acknowledged, ChangeAcknowledged, Entry, OrderAcknowledged, Reading
 from penstock.cli.demo.plan import Plan
 from penstock.model.job import QueueView
 from penstock.ports.store import Store
@@ -19,6 +19,7 @@ WINDOW = 3.0
 SEEN: Mapping[type[Entry], str] = {
     Acknowledged: "sign-ups acknowledged",
     Accepted: "e-mails delivered",
+    ChangeAcknowledged: "accounts changed",
     OrderAcknowledged: "orders acknowledged",
 }
 """What is counted in the ledgers."""

@@ -10,15 +10,15 @@ from email.message import EmailMessage
 import aiosmtplib
 
 from penstock import App, Context, Reject, Retry, Transaction
-from penstock.cli.demo.events import OrderPlaced
+from penstock.cli.demo.events import AccountEvent, EmailUpdated, OrderPlaced, UserCreated, UserDeleted
 
 SMTP_PORT = "PENSTOCK_DEMO_SMTP_PORT"
 TABLES = (
-    "users (id integer primary key, address text not null)",
-    "welcomed (user_id integer not null, job text not null)",
-    "orders (id integer primary key, reference text not null, user_id integer not null, product text not null, quantity integer not null)",
+    "users (id text not null, address text not null)",
+    "welcomed (user_id text not null, job text not null)",
+    "orders (id integer primary key, reference text not null, user_id text not null, product text not null, quantity integer not null)",
     "moves (order_id integer not null, product text not null, quantity integer not null)",
-    "shipments (order_id integer not null, user_id integer not null)",
+    "shipments (order_id integer not null, user_id text not null)",
 )
 
 
@@ -38,11 +38,12 @@ async def resources() -> AsyncGenerator[MailServer, None]:
 
 
 app = App(name="demo", lifespan=resources)
+accounts = app.topic("accounts", UserCreated, EmailUpdated, UserDeleted, versioned=True)
 orders = app.topic("orders", OrderPlaced, key=lambda event: event.product)
 
 
 @app.task(queue="mail", retry=Retry(attempts=10, first=0.5, factor=2.0, limit=4.0), timeout=60)
-async def send_welcome(ctx: Context[MailServer], tx: Transaction, user_id: int, address: str) -> None:
+async def send_welcome(ctx: Context[MailServer], tx: Transaction, user_id: str, address: str) -> None:
     """The e-mail goes out before the first statement: from there on `tx` holds the file's write lock."""
     try:
         await ctx.state.send(_welcome(ctx.job_id, address))
@@ -52,6 +53,18 @@ async def send_welcome(ctx: Context[MailServer], tx: Transaction, user_id: int, 
             raise Reject(f"{refusal.code} {refusal.message}") from error
         raise
     await tx.execute("insert into welcomed (user_id, job) values (:user_id, :job)", user_id=user_id, job=ctx.job_id)
+
+
+@app.subscribe(accounts, start="beginning")
+async def directory(tx: Transaction, event: AccountEvent) -> None:
+    """Keeps the table of users; the events of one account come one by one, in order."""
+    match event:
+        case UserCreated(user, address):
+            await tx.execute("insert into users (id, address) values (:user, :address)", user=user, address=address)
+        case EmailUpdated(user, address):
+            await tx.execute("update users set address = :address where id = :user", user=user, address=address)
+        case UserDeleted(user):
+            await tx.execute("delete from users where id = :user", user=user)
 
 
 @app.subscribe(orders, start="beginning")

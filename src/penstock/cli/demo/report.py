@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from datetime import datetime
+from typing import Any
 
 import msgspec
 
+from penstock.cli.demo import tally
+from penstock.cli.demo.archive import Fact
+from penstock.cli.demo.events import UserDeleted, address_after
 from penstock.cli.demo.plan import Plan
-from penstock.cli.demo.reconcile import Verdict, orders, signups
+from penstock.cli.demo.reconcile import Verdict
 from penstock.cli.demo.reconcile.signups import Buried, SentAgain
 from penstock.cli.demo.show import Ending
 from penstock.model.clock import SECOND
 
 SHOWN = 5
 """Rows of a list; the rest is counted."""
-Row: TypeAlias = tuple[str, int, bool | None, str]
-"""Name, count, whether it is right (None: nothing to hold it against), a note."""
 
 
 def lines(ending: Ending) -> list[str]:
@@ -24,10 +26,10 @@ def lines(ending: Ending) -> list[str]:
     return [
         "",
         *_dead_letters(ending),
+        *_story(ending),
         "",
         "The sums, from the visitors' own file, the mail server's, and SQL:",
-        "",
-        *_sums(verdict),
+        *tally.rows(verdict),
         *_again(verdict.sent_again),
         *_faults(verdict),
         "",
@@ -41,9 +43,10 @@ def proof(ending: Ending) -> str:
     return (
         f"What it proved: {_killed(len(ending.kills))} in {ending.seconds:.0f} s. "
         f"Of {sums.sign_ups.acknowledged:,} acknowledged sign-ups none was lost: each was welcomed once, or stands in the dead letters "
-        f"with its reason. Of {sums.orders.acknowledged:,} acknowledged orders each moved stock once and was shipped once. Nothing in "
-        "the database happened twice. An e-mail cannot be taken back: where a worker died between sending it and "
-        "its commit, it went out again, and the job's history says so."
+        f"with its reason. Of {sums.orders.acknowledged:,} acknowledged orders each moved stock once and was shipped once. The "
+        f"{sums.accounts.events:,} events of the accounts, replayed, are the table of users. Nothing in the database happened twice. "
+        "An e-mail cannot be taken back: where a worker died between sending it and its commit, it went out again, and the job's "
+        "history says so."
     )
 
 
@@ -70,6 +73,7 @@ def as_json(plan: Plan, ending: Ending) -> str:
         "sent_again_after_a_kill": verdict.sent_again,
         "dead_letters": ending.letters,
         "replayed": ending.replayed,
+        "account": ending.story,
         "faults": verdict.faults,
         "folder": str(plan.folder) if plan.keep or not verdict.ok else None,
     }
@@ -88,49 +92,31 @@ def _letter(letter: Buried) -> str:
     return f"{letter.address:<24}{letter.reason}"
 
 
-def _sums(verdict: Verdict) -> list[str]:
-    sums = verdict.sums
-    return [_row(*row) for row in [*_sign_ups(sums.sign_ups, len(verdict.sent_again)), *_orders(sums.orders)]]
-
-
-def _sign_ups(sums: signups.Sums, again: int) -> list[Row]:
+def _story(ending: Ending) -> list[str]:
+    """Replay, state as of a moment, and audit trail of one account."""
+    story = ending.story
+    if story is None:
+        return []
     return [
-        ("sign-ups tried", sums.tried, None, _unknown(sums.unknown)),
-        ("sign-ups acknowledged", sums.acknowledged, None, ""),
-        ("users", sums.users, sums.acknowledged <= sums.users <= sums.tried, "between the two"),
-        ("  welcomed", sums.welcomed, None, ""),
-        ("  dead letters", sums.dead_letters, None, ""),
-        ("  lost", sums.lost, sums.lost == 0, "neither welcomed nor dead letter"),
-        ("  effects twice", sums.effects_twice, sums.effects_twice == 0, "a second row in welcomed"),
-        ("e-mails", sums.e_mails, None, ""),
-        ("  sent again after a kill", again, None, "as the job's history says"),
-        ("  twice, unexplained", sums.e_mails_twice_unexplained, sums.e_mails_twice_unexplained == 0, ""),
-        ("welcomed without an e-mail", sums.welcomed_without_e_mail, sums.welcomed_without_e_mail == 0, ""),
+        "",
+        f"One account, {story.user}, as its events tell it:",
+        *(f"  {_fact(fact)}" for fact in story.trail[-SHOWN:]),
+        f"  replayed: {_address(address_after(fact.event for fact in story.trail))}; "
+        f"as of {_moment(story.moment)}: {_address(story.address_then)}",
     ]
 
 
-def _orders(sums: orders.Sums) -> list[Row]:
-    return [
-        ("orders tried", sums.tried, None, _unknown(sums.unknown)),
-        ("orders acknowledged", sums.acknowledged, None, ""),
-        ("orders", sums.orders, sums.acknowledged <= sums.orders <= sums.tried, "between the two"),
-        ("  events in the topic", sums.events, sums.events == sums.orders, "as many"),
-        ("  stock moves", sums.moves, None, ""),
-        ("  shipments", sums.shipments, None, ""),
-        ("  dead letters", sums.dead_letters, None, "of either"),
-        ("  missing", sums.missing, sums.missing == 0, "no event, not moved or not shipped"),
-        ("  twice", sums.twice, sums.twice == 0, "a second row"),
-        ("  out of order", sums.out_of_order, sums.out_of_order == 0, "a product's moves"),
-    ]
+def _fact(fact: Fact) -> str:
+    address = "" if isinstance(fact.event, UserDeleted) else fact.event.address
+    return f"{fact.version:>3}  {_moment(fact.at)}  {fact.by:<11}{type(fact.event).__name__:<14}{address}".rstrip()
 
 
-def _unknown(count: int) -> str:
-    return f"{count} without a reply" if count else ""
+def _moment(at: datetime) -> str:
+    return at.astimezone().strftime("%H:%M:%S.%f")[:-3]
 
 
-def _row(name: str, count: int, right: bool | None, note: str) -> str:
-    mark = "" if right is None else "ok" if right else "WRONG"
-    return f"  {name:<28}{count:>8,}  {mark:<6}{note}".rstrip()
+def _address(address: str | None) -> str:
+    return address or "deleted"
 
 
 def _again(sent: Sequence[SentAgain]) -> list[str]:

@@ -13,6 +13,7 @@ from random import Random
 from msgspec import Struct
 
 from penstock import connect
+from penstock.cli.demo.archive import Story
 from penstock.cli.demo.cast import Cast
 from penstock.cli.demo.evidence import gather, letters
 from penstock.cli.demo.killer import Kill, Killer, moments
@@ -46,6 +47,7 @@ class Ending(Struct, frozen=True):
     kills: tuple[Kill, ...]
     letters: tuple[Buried, ...]
     replayed: Replayed | None
+    story: Story | None
     verdict: Verdict
 
 
@@ -96,7 +98,14 @@ class Show:
         replayed = await self._replay() if await self._worked_off("no more sign-ups; working off what is left") else None
         await self._cast.dismiss_workers()
         evidence = await gather(self._plan, self._store, self._killer.kills)
-        return Ending(seconds, tuple(self._killer.kills), tuple(evidence.sign_ups.letters), replayed, reconcile(evidence))
+        return Ending(
+            seconds=seconds,
+            kills=tuple(self._killer.kills),
+            letters=tuple(evidence.sign_ups.letters),
+            replayed=replayed,
+            story=evidence.accounts.story,
+            verdict=reconcile(evidence),
+        )
 
     async def _until(self, over: Callable[[Numbers], bool], doing: str = "") -> None:
         """Show the numbers and kill as planned and as wished."""

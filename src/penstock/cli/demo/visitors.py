@@ -1,4 +1,7 @@
-"""The visitors, a process of its own: they sign up and order over HTTP, a bounded number a second, and keep a ledger of what they saw."""
+"""The visitors, a process of its own: they sign up, order, change and delete their accounts over HTTP.
+
+A bounded number a second; what they see they write into a ledger.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,25 @@ import httpx
 import msgspec
 from msgspec import Struct
 
-from penstock.cli.demo.ledger import Acknowledged, Ledger, OrderAcknowledged, OrderTried, OrderUnknown, Tried, Unknown
+from penstock.cli.demo.ledger import (
+    Acknowledged,
+    ChangeAcknowledged,
+    ChangeTried,
+    ChangeUnknown,
+    Ledger,
+    OrderAcknowledged,
+    OrderTried,
+    OrderUnknown,
+    Tried,
+    Unknown,
+)
 from penstock.cli.demo.tied import ready, tie, told_to_stop
 from penstock.model.clock import WallClock
 
 NAMES = ("ada", "alan", "barbara", "edsger", "frances", "grace", "ken", "leslie", "margaret", "tony")
 PRODUCTS = ("cup", "desk", "lamp", "mug", "pen", "plate", "rug", "vase")
-ORDERING = 0.35
-"""Of the visits, by somebody who has signed up."""
+RESTLESS = 20
+"""Members who change their addresses and leave again: so some do it more than once."""
 ReplyT = TypeVar("ReplyT", bound=Struct)
 
 
@@ -34,12 +48,16 @@ class Orders(Struct, frozen=True):
 
 
 class SignedUp(Struct, frozen=True):
-    user: int
+    user: str
     job: str
 
 
 class Ordered(Struct, frozen=True):
     order: int
+
+
+class Changed(Struct, frozen=True):
+    version: int
 
 
 class NoReply(Exception):
@@ -54,7 +72,7 @@ class Visitors:
         self._clock = WallClock()
         self._rate = orders.rate
         self._room = asyncio.Semaphore(orders.together)
-        self._members: list[int] = []
+        self._members: list[str] = []
 
     async def come(self, stop: asyncio.Event) -> None:
         """Until `stop` is set and the last call has ended."""
@@ -73,8 +91,13 @@ class Visitors:
             return False
 
     async def _visit(self, number: int) -> None:
+        kind = self._random.random() if self._members else 1.0
         try:
-            if self._members and self._random.random() < ORDERING:
+            if kind < 0.02:
+                await self._change(self._restless(), None)
+            elif kind < 0.12:
+                await self._change(self._restless(), f"moved+{number}@example.com")
+            elif kind < 0.42:
                 await self._order(f"order-{number}", self._random.choice(self._members))
             else:
                 await self._sign_up(self._address(number))
@@ -89,27 +112,43 @@ class Visitors:
     async def _sign_up(self, address: str) -> None:
         self._ledger.write(Tried(self._clock.now(), address))
         try:
-            reply = await self._post("/signups", {"address": address}, SignedUp)
+            reply = await self._call("POST", "/signups", {"address": address}, SignedUp)
         except NoReply as error:
             self._ledger.write(Unknown(self._clock.now(), address, str(error)))
         else:
             self._ledger.write(Acknowledged(self._clock.now(), address, reply.user, reply.job))
             self._members.append(reply.user)
 
-    async def _order(self, reference: str, user: int) -> None:
+    async def _order(self, reference: str, user: str) -> None:
         product, quantity = self._random.choice(PRODUCTS), self._random.randint(1, 3)
         self._ledger.write(OrderTried(self._clock.now(), reference))
         try:
             wanted = {"reference": reference, "user": user, "product": product, "quantity": quantity}
-            reply = await self._post("/orders", wanted, Ordered)
+            reply = await self._call("POST", "/orders", wanted, Ordered)
         except NoReply as error:
             self._ledger.write(OrderUnknown(self._clock.now(), reference, str(error)))
         else:
             self._ledger.write(OrderAcknowledged(self._clock.now(), reference, reply.order))
 
-    async def _post(self, path: str, body: object, kind: type[ReplyT]) -> ReplyT:
+    def _restless(self) -> str:
+        """Nobody changes an account twice at once: it is put back when the reply is there."""
+        return self._members.pop(self._random.randrange(min(RESTLESS, len(self._members))))
+
+    async def _change(self, user: str, address: str | None) -> None:
+        by = self._random.choice(("the owner", "the owner", "support"))
+        self._ledger.write(ChangeTried(self._clock.now(), user, address, by))
         try:
-            response = await self._client.post(path, json=body)
+            reply = await self._call("DELETE" if address is None else "PUT", f"/users/{user}", {"address": address}, Changed, by)
+        except NoReply as error:
+            self._ledger.write(ChangeUnknown(self._clock.now(), user, address, str(error)))
+        else:
+            self._ledger.write(ChangeAcknowledged(self._clock.now(), user, address, reply.version))
+            if address is not None:
+                self._members.insert(0, user)
+
+    async def _call(self, method: str, path: str, body: object, kind: type[ReplyT], by: str = "the owner") -> ReplyT:
+        try:
+            response = await self._client.request(method, path, json=body, headers={"x-by": by})
             return msgspec.json.decode(response.raise_for_status().content, type=kind)
         except (httpx.HTTPError, msgspec.MsgspecError) as error:
             raise NoReply(repr(error)) from error

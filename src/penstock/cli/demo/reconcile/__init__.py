@@ -6,12 +6,13 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from penstock.cli.demo.reconcile import orders, signups
+from penstock.cli.demo.reconcile import accounts, orders, signups
 
 
 class Evidence(Struct, frozen=True):
     sign_ups: signups.Evidence
     orders: orders.Evidence
+    accounts: accounts.Evidence
     unfinished: int
     """Jobs that still wait or run, and events that no subscription was given."""
 
@@ -19,6 +20,7 @@ class Evidence(Struct, frozen=True):
 class Sums(Struct, frozen=True):
     sign_ups: signups.Sums
     orders: orders.Sums
+    accounts: accounts.Sums
     unfinished: int
 
 
@@ -36,10 +38,11 @@ class Verdict(Struct, frozen=True):
 def reconcile(evidence: Evidence) -> Verdict:
     sign_ups = signups.reconcile(evidence.sign_ups)
     ordered = orders.reconcile(evidence.orders)
+    kept = accounts.reconcile(evidence.accounts)
     return Verdict(
-        sums=Sums(sign_ups.sums, ordered.sums, evidence.unfinished),
+        sums=Sums(sign_ups.sums, ordered.sums, kept.sums, evidence.unfinished),
         sent_again=sign_ups.sent_again,
-        faults=(*_still_here(evidence), *sign_ups.faults, *ordered.faults),
+        faults=(*_still_here(evidence), *sign_ups.faults, *ordered.faults, *kept.faults),
     )
 
 

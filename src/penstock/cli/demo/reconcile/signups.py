@@ -23,12 +23,14 @@ SLACK = 250_000
 
 
 class User(Struct, frozen=True):
-    id: int
+    """As created; what became of the account does not matter to the welcome."""
+
+    id: str
     address: str
 
 
 class Welcomed(Struct, frozen=True):
-    user: int
+    user: str
     job: str
 
 
@@ -36,7 +38,7 @@ class Buried(Struct, frozen=True):
     """A dead letter."""
 
     job: str
-    user: int
+    user: str
     address: str
     reason: str
     deaths: int
