@@ -26,7 +26,7 @@ def mark() -> Iterator[str]:
 
 
 def test_reconciles_with_killed_workers_and_leaves_nothing(mark: str, tmp_path: Path) -> None:
-    done = subprocess.run(demo("--for", "8", "--kills", "2", "--json", "--seed", "7"), **quiet(mark, tmp_path), check=False)
+    done = subprocess.run(demo("--for", "8", "--kills", "3", "--json", "--seed", "7"), **quiet(mark, tmp_path), check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads(done.stdout)
     sums, orders = result["sums"]["sign_ups"], result["sums"]["orders"]
@@ -51,7 +51,8 @@ def test_reconciles_with_killed_workers_and_leaves_nothing(mark: str, tmp_path: 
     assert (accounts["differences"], accounts["dead_letters"]) == (0, 0)
     assert [fact["version"] for fact in result["account"]["trail"]] == list(range(1, len(result["account"]["trail"]) + 1))
     assert result["replayed"]["status"] == "done"
-    assert len(result["kills"]) == 2
+    assert len(result["kills"]) == result["killed_by_role"]["worker"] == 3
+    assert result["killed_by_role"]["feeder"] >= 1
     assert all(kill["back_after"] is not None for kill in result["kills"])
     assert marked(mark) == []
     assert list(tmp_path.iterdir()) == []

@@ -11,6 +11,7 @@ import msgspec
 from penstock.cli.demo import tally
 from penstock.cli.demo.archive import Fact
 from penstock.cli.demo.events import UserDeleted, address_after
+from penstock.cli.demo.killer import Kill
 from penstock.cli.demo.plan import Plan
 from penstock.cli.demo.reconcile import Verdict
 from penstock.cli.demo.reconcile.signups import Buried, SentAgain
@@ -25,6 +26,7 @@ def lines(ending: Ending) -> list[str]:
     verdict = ending.verdict
     return [
         "",
+        *_kills(ending.kills),
         *_dead_letters(ending),
         *_story(ending),
         "",
@@ -70,6 +72,7 @@ def as_json(plan: Plan, ending: Ending) -> str:
         "seed": plan.seed,
         "sums": verdict.sums,
         "kills": ending.kills,
+        "killed_by_role": {"worker": len(ending.kills), **_by_role(ending.kills)},
         "sent_again_after_a_kill": verdict.sent_again,
         "dead_letters": ending.letters,
         "replayed": ending.replayed,
@@ -78,6 +81,22 @@ def as_json(plan: Plan, ending: Ending) -> str:
         "folder": str(plan.folder) if plan.keep or not verdict.ok else None,
     }
     return msgspec.json.format(msgspec.json.encode(facts)).decode()
+
+
+def _kills(kills: Sequence[Kill]) -> list[str]:
+    if not kills:
+        return []
+    back = [kill.back_after * 1000 for kill in kills if kill.back_after is not None]
+    roles = _by_role(kills)
+    return [
+        f"Killed: {len(kills)}, of whom {roles['feeder']} fed subscriptions and {roles['scheduler']} kept the schedules",
+        *([f"  what they held was visible again after {min(back):.0f} to {max(back):.0f} ms"] if back else []),
+        "",
+    ]
+
+
+def _by_role(kills: Sequence[Kill]) -> dict[str, int]:
+    return {role: sum(role in kill.roles for kill in kills) for role in ("feeder", "scheduler")}
 
 
 def _dead_letters(ending: Ending) -> list[str]:

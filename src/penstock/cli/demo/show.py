@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from random import Random
 
 from msgspec import Struct
@@ -16,11 +17,12 @@ from penstock import connect
 from penstock.cli.demo.archive import Story
 from penstock.cli.demo.cast import Cast
 from penstock.cli.demo.evidence import gather, letters
-from penstock.cli.demo.killer import Kill, Killer, moments
+from penstock.cli.demo.killer import Kill, Killer, plan_kills
 from penstock.cli.demo.meter import Meter, Numbers
 from penstock.cli.demo.plan import Plan
 from penstock.cli.demo.reconcile import Verdict, reconcile
 from penstock.cli.demo.reconcile.signups import Buried
+from penstock.cli.demo.roles import held
 from penstock.cli.demo.screen import Screen
 from penstock.model.delivery import FATAL_DEATHS
 from penstock.model.job import Status
@@ -86,8 +88,8 @@ class Show:
         self._cast = cast
         self._screen = screen
         self._wishes = wishes
-        self._killer = Killer(store, random)
-        self._planned = moments(plan.kills, plan.seconds or 0.0, random)
+        self._killer = Killer(store, partial(held, plan), random)
+        self._planned = plan_kills(plan.kills, plan.seconds or 0.0, random)
         self._meter = Meter(plan, store, self._killer.kills)
 
     async def run(self) -> Ending:
@@ -124,8 +126,9 @@ class Show:
         return numbers.left == 0 and not (self._planned and numbers.elapsed < (self._plan.seconds or 0.0) + GRACE)
 
     async def _kill(self, elapsed: float) -> None:
-        """What is planned waits until another worker is there to take over; a key kills whoever lives."""
-        if self._planned and elapsed >= self._planned[0] and await self._killer.kill(spare=min(1, self._plan.workers - 1)):
+        """What is planned waits until its victim and another worker to take over are there; a key kills whoever lives."""
+        planned = self._planned[0] if self._planned else None
+        if planned and elapsed >= planned.at and await self._killer.kill(spare=min(1, self._plan.workers - 1), aim=planned.aim):
             self._planned.pop(0)
         elif self._wishes.kills:
             self._wishes.kills -= 1

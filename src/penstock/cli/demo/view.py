@@ -64,9 +64,10 @@ def _killed(kills: Sequence[Kill]) -> str:
     if not kills:
         return "0"
     last = kills[-1]
+    who = f"process {last.pid}, {', '.join((*last.roles, _jobs(last.held)))}"
     if last.back_after is None:
-        return f"{len(kills)}   process {last.pid} with {_jobs(last.held)} just now"
-    return f"{len(kills)}   process {last.pid} with {_jobs(last.held)}: visible again after {last.back_after * 1000:.0f} ms"
+        return f"{len(kills)}   {who} just now"
+    return f"{len(kills)}   {who}: back after {last.back_after * 1000:.0f} ms"
 
 
 def _clock(numbers: Numbers) -> str:
