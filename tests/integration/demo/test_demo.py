@@ -49,6 +49,10 @@ def test_reconciles_with_killed_workers_and_leaves_nothing(mark: str, tmp_path: 
     assert accounts["events"] == accounts["created"] + changes
     assert accounts["users"] == accounts["replayed"] == accounts["created"] - accounts["deleted"]
     assert (accounts["differences"], accounts["dead_letters"]) == (0, 0)
+    files = result["sums"]["files"]
+    assert files["written"] == orders["orders"] == files["removed"] + files["removed_untold"] + files["left"]
+    assert files["removed"] > 0
+    assert (files["lost"], files["twice"], files["too_young"]) == (0, 0, 0)
     assert [fact["version"] for fact in result["account"]["trail"]] == list(range(1, len(result["account"]["trail"]) + 1))
     assert result["replayed"]["status"] == "done"
     assert len(result["kills"]) == result["killed_by_role"]["worker"] == 3

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from penstock.cli.demo.ledger import Tried
-from penstock.cli.demo.reconcile import Evidence, accounts, orders, reconcile, signups
+from penstock.cli.demo.reconcile import Evidence, accounts, files, orders, reconcile, signups
 
 
 def nothing() -> Evidence:
@@ -13,6 +13,7 @@ def nothing() -> Evidence:
         sign_ups=signups.Evidence(visits=[], mail=[], users=[], welcomed=[], letters=[], deaths={}, kills={}),
         orders=orders.Evidence(calls=[], orders=[], events=[], moves=orders.Handled([]), shipments=orders.Handled([])),
         accounts=accounts.Evidence(calls=[], facts=[], table=[]),
+        files=files.Evidence(entries=[], left=[], killed=[], age=1),
         unfinished=0,
     )
 
@@ -40,6 +41,10 @@ def test_a_fault_of_an_order() -> None:
 def test_a_fault_of_an_account() -> None:
     table = [accounts.User("1", "ada+1@example.com")]
     assert_fault("events replayed are not the table: 1", accounts=msgspec.structs.replace(nothing().accounts, table=table))
+
+
+def test_a_fault_of_a_file() -> None:
+    assert_fault("file that nobody wrote: receipt-1.txt", files=msgspec.structs.replace(nothing().files, left=["receipt-1.txt"]))
 
 
 def assert_fault(words: str, **fields: Any) -> None:

@@ -69,6 +69,7 @@ def _run(plan: Plan, machine: bool) -> int:
     watched = sys.stdin.isatty()
     screen = Screen(sys.stderr if machine else sys.stdout, keys=watched)
     plan.logs.mkdir()
+    plan.temporary.mkdir()
     screen.say(view.TITLE, "", view.STORY)
     try:
         ending = asyncio.run(_watch(plan, screen, watched))

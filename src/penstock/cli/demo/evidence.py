@@ -14,10 +14,12 @@ from msgspec import Struct
 from penstock.cli.demo import archive, ledger
 from penstock.cli.demo.events import OrderPlaced, UserCreated
 from penstock.cli.demo.killer import Kill
-from penstock.cli.demo.ledger import Accepted, ChangeCall, Entry, Mail, OrderCall, Visit
+from penstock.cli.demo.ledger import Accepted, ChangeCall, Entry, FileEntry, Mail, OrderCall, Visit
 from penstock.cli.demo.plan import Plan
-from penstock.cli.demo.reconcile import Evidence, accounts, orders, signups
+from penstock.cli.demo.reconcile import Evidence, accounts, files, orders, signups
 from penstock.cli.demo.reconcile.signups import Buried, Death
+from penstock.cli.demo.shelf import AGE
+from penstock.model.clock import SECOND
 from penstock.model.job import DeadLetterView, JobFilter
 from penstock.ports.store import Store
 
@@ -41,6 +43,7 @@ async def gather(plan: Plan, store: Store, kills: Sequence[Kill]) -> Evidence:
             sign_ups=await _sign_ups(plan, store, kills, (visits, told, connection)),
             orders=await _orders(store, (visits, told, connection)),
             accounts=await _accounts(store, (visits, told, connection)),
+            files=_files(plan, kills),
             unfinished=await unfinished(store),
         )
 
@@ -92,6 +95,15 @@ async def _accounts(store: Store, seen: Seen) -> accounts.Evidence:
         table=[accounts.User(*row) for row in connection.execute("select id, address from users order by id")],
         buried=[letter.key or "" for letter in buried],
         story=told.story,
+    )
+
+
+def _files(plan: Plan, kills: Sequence[Kill]) -> files.Evidence:
+    return files.Evidence(
+        entries=[entry for entry in ledger.read(plan.shelf) if isinstance(entry, FileEntry)],
+        left=[path.name for path in plan.temporary.iterdir()],
+        killed=[kill.pid for kill in kills],
+        age=int(AGE * SECOND),
     )
 
 

@@ -1,7 +1,8 @@
 """What the demo believes: files outside Penstock, one line an event, appended by the process that saw it happen.
 
 The visitors write a line before each call and one after its reply; the mail server writes one for each message that it accepts or
-refuses. A line is one `write` on an unbuffered file: what a process saw is in the file before it goes on.
+refuses; whoever writes a temporary file or removes it says so. A line is one `write` on an unbuffered file: what a process saw is in
+the file before it goes on.
 """
 
 from __future__ import annotations
@@ -95,11 +96,32 @@ class ChangeUnknown(Struct, frozen=True, tag="change unknown"):
     why: str
 
 
+class Written(Struct, frozen=True, tag="written"):
+    """The web API wrote a temporary file."""
+
+    at: int
+    name: str
+
+
+class Removing(Struct, frozen=True, tag="removing"):
+    """A worker is about to remove it."""
+
+    at: int
+    name: str
+    pid: int
+
+
+class Removed(Struct, frozen=True, tag="removed"):
+    at: int
+    name: str
+
+
 Visit: TypeAlias = Tried | Acknowledged | Unknown
 OrderCall: TypeAlias = OrderTried | OrderAcknowledged | OrderUnknown
 Mail: TypeAlias = Accepted | Refused
 ChangeCall: TypeAlias = ChangeTried | ChangeAcknowledged | ChangeUnknown
-Entry: TypeAlias = Visit | OrderCall | ChangeCall | Mail
+FileEntry: TypeAlias = Written | Removing | Removed
+Entry: TypeAlias = Visit | OrderCall | ChangeCall | FileEntry | Mail
 
 _DECODER = msgspec.json.Decoder(Entry)
 _ENCODER = msgspec.json.Encoder()

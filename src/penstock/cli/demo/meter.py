@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from penstock.cli.demo.killer import Kill
-from penstock.cli.demo.ledger import Accepted, Acknowledged, ChangeAcknowledged, Entry, OrderAcknowledged, Reading
+from penstock.cli.demo.ledger import Accepted, Acknowledged, ChangeAcknowledged, Entry, OrderAcknowledged, Reading, Removed
 from penstock.cli.demo.plan import Plan
 from penstock.model.job import QueueView
 from penstock.ports.store import Store
@@ -21,6 +21,7 @@ SEEN: Mapping[type[Entry], str] = {
     Accepted: "e-mails delivered",
     ChangeAcknowledged: "accounts changed",
     OrderAcknowledged: "orders acknowledged",
+    Removed: "old files removed",
 }
 """What is counted in the ledgers."""
 HANDLED: Mapping[str, str] = {"demo.inventory": "stock moves", "demo.shipping": "shipments"}
@@ -61,7 +62,7 @@ class Meter:
         self._kills = kills
         self._seconds = plan.seconds
         self._wanted = plan.workers
-        self._ledgers = (Reading(plan.visits), Reading(plan.spool))
+        self._ledgers = (Reading(plan.visits), Reading(plan.spool), Reading(plan.shelf))
         self._counts = dict.fromkeys((*SEEN.values(), *HANDLED.values()), 0)
         self._start = asyncio.get_running_loop().time()
         self._past: deque[tuple[float, Mapping[str, int]]] = deque()

@@ -1,18 +1,23 @@
-"""What somebody who uses Penstock would write: an app, a task that sends an e-mail, subscribers, the tables beside them."""
+"""What somebody who uses Penstock would write: an app, a task that sends an e-mail, subscribers, a schedule, the tables beside them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from datetime import timedelta
 from email.message import EmailMessage
+from pathlib import Path
 
 import aiosmtplib
 
 from penstock import App, Context, Reject, Retry, Transaction
 from penstock.cli.demo.events import AccountEvent, EmailUpdated, OrderPlaced, UserCreated, UserDeleted
+from penstock.cli.demo.plan import FOLDER, SMTP_PORT, Files
+from penstock.cli.demo.shelf import Shelf
+from penstock.model.clock import WallClock
 
-SMTP_PORT = "PENSTOCK_DEMO_SMTP_PORT"
 TABLES = (
     "users (id text not null, address text not null)",
     "welcomed (user_id text not null, job text not null)",
@@ -32,9 +37,20 @@ class MailServer:
         await aiosmtplib.send(message, hostname="127.0.0.1", port=self._port, local_hostname="localhost", start_tls=False, timeout=30)
 
 
+@dataclass(frozen=True)
+class Resources:
+    mail: MailServer
+    shelf: Shelf
+
+
 @asynccontextmanager
-async def resources() -> AsyncGenerator[MailServer, None]:
-    yield MailServer(int(os.environ[SMTP_PORT]))
+async def resources() -> AsyncGenerator[Resources, None]:
+    with closing(open_shelf()) as shelf:
+        yield Resources(MailServer(int(os.environ[SMTP_PORT])), shelf)
+
+
+def open_shelf() -> Shelf:
+    return Shelf(Files(Path(os.environ[FOLDER])), WallClock())
 
 
 app = App(name="demo", lifespan=resources)
@@ -43,10 +59,10 @@ orders = app.topic("orders", OrderPlaced, key=lambda event: event.product)
 
 
 @app.task(queue="mail", retry=Retry(attempts=10, first=0.5, factor=2.0, limit=4.0), timeout=60)
-async def send_welcome(ctx: Context[MailServer], tx: Transaction, user_id: str, address: str) -> None:
+async def send_welcome(ctx: Context[Resources], tx: Transaction, user_id: str, address: str) -> None:
     """The e-mail goes out before the first statement: from there on `tx` holds the file's write lock."""
     try:
-        await ctx.state.send(_welcome(ctx.job_id, address))
+        await ctx.state.mail.send(_welcome(ctx.job_id, address))
     except aiosmtplib.SMTPRecipientsRefused as error:
         refusal = error.recipients[0]
         if refusal.code >= 500:
@@ -78,6 +94,15 @@ async def inventory(tx: Transaction, event: OrderPlaced) -> None:
 @app.subscribe(orders, start="beginning")
 async def shipping(tx: Transaction, event: OrderPlaced) -> None:
     await tx.execute("insert into shipments (order_id, user_id) values (:order_id, :user_id)", order_id=event.order, user_id=event.user)
+
+
+@app.task(queue="upkeep")
+def sweep(ctx: Context[Resources]) -> int:
+    """Removes old temporary files."""
+    return ctx.state.shelf.remove_old()
+
+
+app.schedule(sweep.bind(), name="sweep", every=timedelta(seconds=1))
 
 
 def _welcome(job: str, address: str) -> EmailMessage:

@@ -30,7 +30,7 @@ def lines(ending: Ending) -> list[str]:
         *_dead_letters(ending),
         *_story(ending),
         "",
-        "The sums, from the visitors' own file, the mail server's, and SQL:",
+        "The sums, from the files of those who took part, and from SQL:",
         *tally.rows(verdict),
         *_again(verdict.sent_again),
         *_faults(verdict),

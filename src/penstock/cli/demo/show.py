@@ -98,6 +98,7 @@ class Show:
         self._planned.clear()
         await self._cast.dismiss_visitors()
         replayed = await self._replay() if await self._worked_off("no more sign-ups; working off what is left") else None
+        await self._sweep_up()
         await self._cast.dismiss_workers()
         evidence = await gather(self._plan, self._store, self._killer.kills)
         return Ending(
@@ -139,6 +140,12 @@ class Show:
         end = self._meter.elapsed + PATIENCE
         await self._until(lambda numbers: numbers.settled or numbers.elapsed > end, doing)
         return self._meter.elapsed <= end
+
+    async def _sweep_up(self) -> None:
+        """The schedule is paused, and runs once more by hand."""
+        await self._store.schedules.pause("demo", "sweep", "demo")
+        await self._store.schedules.run_now("demo", "sweep", "last-sweep")
+        await self._worked_off("the schedule is paused, and run once more by hand")
 
     async def _replay(self) -> Replayed | None:
         """The mailbox of one refused address is made, and its dead letter replayed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from penstock.cli.demo.reconcile import Verdict, accounts, orders, signups
+from penstock.cli.demo.reconcile import Verdict, accounts, files, orders, signups
 
 Row: TypeAlias = tuple[str, int, bool | None, str]
 """Name, count, whether it is right (None: nothing to hold it against), a note."""
@@ -12,7 +12,7 @@ Row: TypeAlias = tuple[str, int, bool | None, str]
 
 def rows(verdict: Verdict) -> list[str]:
     sums = verdict.sums
-    groups = (_sign_ups(sums.sign_ups, len(verdict.sent_again)), _orders(sums.orders), _accounts(sums.accounts))
+    groups = (_sign_ups(sums.sign_ups, len(verdict.sent_again)), _orders(sums.orders), _accounts(sums.accounts), _files(sums.files))
     return [line for group in groups for line in ("", *(_row(*row) for row in group))]
 
 
@@ -58,6 +58,19 @@ def _accounts(sums: accounts.Sums) -> list[Row]:
         ("  users in the table", sums.users, None, ""),
         ("  dead letters", sums.dead_letters, None, ""),
         ("  differences", sums.differences, sums.differences == 0, "between replay and table"),
+    ]
+
+
+def _files(sums: files.Sums) -> list[Row]:
+    ended = sums.removed + sums.removed_untold + sums.left
+    return [
+        ("temporary files written", sums.written, sums.written == ended, "removed and left, together"),
+        ("  removed", sums.removed, None, "by a schedule, when they were old"),
+        ("  removed untold", sums.removed_untold, None, "its worker was killed at it"),
+        ("  left", sums.left, None, ""),
+        ("  lost", sums.lost, sums.lost == 0, "gone, and nobody removed them"),
+        ("  twice", sums.twice, sums.twice == 0, "a second removal"),
+        ("  too young", sums.too_young, sums.too_young == 0, ""),
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from secrets import token_hex
 from typing import Any
 
@@ -17,7 +17,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from penstock.cli.demo.events import EmailUpdated, OrderPlaced, UserCreated, UserDeleted, address_after
-from penstock.cli.demo.program import accounts, app, create_tables, orders, send_welcome
+from penstock.cli.demo.program import accounts, app, create_tables, open_shelf, orders, send_welcome
+from penstock.cli.demo.shelf import Shelf
 from penstock.cli.demo.tied import ready, tie
 from penstock.errors import VersionConflict
 
@@ -71,19 +72,21 @@ def _by(request: Request) -> dict[str, str]:
 
 
 async def order(request: Request) -> JSONResponse:
-    """The order and the event that tells of it: both are kept, or neither."""
+    """The order and the event that tells of it: both are kept, or neither. Its receipt is a temporary file."""
     wanted = msgspec.json.decode(await request.body(), type=Wanted)
     async with app.transaction() as tx:
         row = await tx.fetch_one(NEW_ORDER, **msgspec.structs.asdict(wanted))
         assert row is not None
         await orders.using(tx=tx).publish(OrderPlaced(row["id"], wanted.user, wanted.product, wanted.quantity))
+    request.state.shelf.write(f"receipt-{row['id']}.txt", f"{wanted.quantity} x {wanted.product}\n")
     return JSONResponse({"order": row["id"]}, status_code=201)
 
 
 @asynccontextmanager
-async def _tables(_: Starlette) -> AsyncGenerator[None, None]:
+async def _resources(_: Starlette) -> AsyncGenerator[dict[str, Shelf], None]:
     await create_tables()
-    yield
+    with closing(open_shelf()) as shelf:
+        yield {"shelf": shelf}
 
 
 ROUTES = (
@@ -92,7 +95,7 @@ ROUTES = (
     Route("/users/{user}", delete, methods=["DELETE"]),
     Route("/orders", order, methods=["POST"]),
 )
-web = Starlette(routes=ROUTES, lifespan=app.lifespan(_tables))
+web = Starlette(routes=ROUTES, lifespan=app.lifespan(_resources))
 
 
 class _Server(uvicorn.Server):

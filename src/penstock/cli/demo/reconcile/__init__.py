@@ -6,13 +6,14 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from penstock.cli.demo.reconcile import accounts, orders, signups
+from penstock.cli.demo.reconcile import accounts, files, orders, signups
 
 
 class Evidence(Struct, frozen=True):
     sign_ups: signups.Evidence
     orders: orders.Evidence
     accounts: accounts.Evidence
+    files: files.Evidence
     unfinished: int
     """Jobs that still wait or run, and events that no subscription was given."""
 
@@ -21,6 +22,7 @@ class Sums(Struct, frozen=True):
     sign_ups: signups.Sums
     orders: orders.Sums
     accounts: accounts.Sums
+    files: files.Sums
     unfinished: int
 
 
@@ -39,10 +41,11 @@ def reconcile(evidence: Evidence) -> Verdict:
     sign_ups = signups.reconcile(evidence.sign_ups)
     ordered = orders.reconcile(evidence.orders)
     kept = accounts.reconcile(evidence.accounts)
+    shelf = files.reconcile(evidence.files)
     return Verdict(
-        sums=Sums(sign_ups.sums, ordered.sums, kept.sums, evidence.unfinished),
+        sums=Sums(sign_ups.sums, ordered.sums, kept.sums, shelf.sums, evidence.unfinished),
         sent_again=sign_ups.sent_again,
-        faults=(*_still_here(evidence), *sign_ups.faults, *ordered.faults, *kept.faults),
+        faults=(*_still_here(evidence), *sign_ups.faults, *ordered.faults, *kept.faults, *shelf.faults),
     )
 
 
