@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
-from penstock.cli.demo.ledger import Tried
-from penstock.cli.demo.reconcile import Evidence, accounts, files, orders, reconcile, signups
+from penstock.cli.demo.ledger import ReportAsked, Tried
+from penstock.cli.demo.reconcile import Evidence, accounts, files, orders, reconcile, reports, signups
 
 
 def nothing() -> Evidence:
@@ -14,6 +14,7 @@ def nothing() -> Evidence:
         orders=orders.Evidence(calls=[], orders=[], events=[], moves=orders.Handled([]), shipments=orders.Handled([])),
         accounts=accounts.Evidence(calls=[], facts=[], table=[]),
         files=files.Evidence(entries=[], left=[], killed=[], age=1),
+        reports=reports.Evidence(asked=[], calls=[], orders=0, results={}),
         unfinished=0,
     )
 
@@ -45,6 +46,10 @@ def test_a_fault_of_an_account() -> None:
 
 def test_a_fault_of_a_file() -> None:
     assert_fault("file that nobody wrote: receipt-1.txt", files=msgspec.structs.replace(nothing().files, left=["receipt-1.txt"]))
+
+
+def test_a_fault_of_a_report() -> None:
+    assert_fault("report missing: job job-9", reports=msgspec.structs.replace(nothing().reports, asked=[ReportAsked(0, "job-9")]))
 
 
 def assert_fault(words: str, **fields: Any) -> None:

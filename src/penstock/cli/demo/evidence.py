@@ -14,10 +14,11 @@ from msgspec import Struct
 from penstock.cli.demo import archive, ledger
 from penstock.cli.demo.events import OrderPlaced, UserCreated
 from penstock.cli.demo.killer import Kill
-from penstock.cli.demo.ledger import Accepted, ChangeCall, Entry, FileEntry, Mail, OrderCall, Visit
+from penstock.cli.demo.ledger import Accepted, ChangeCall, Entry, FileEntry, Mail, OrderCall, ReportAsked, Visit
 from penstock.cli.demo.plan import Plan
-from penstock.cli.demo.reconcile import Evidence, accounts, files, orders, signups
+from penstock.cli.demo.reconcile import Evidence, accounts, files, orders, reports, signups
 from penstock.cli.demo.reconcile.signups import Buried, Death
+from penstock.cli.demo.sales import Sales
 from penstock.cli.demo.shelf import AGE
 from penstock.model.clock import SECOND
 from penstock.model.job import DeadLetterView, JobFilter
@@ -44,6 +45,7 @@ async def gather(plan: Plan, store: Store, kills: Sequence[Kill]) -> Evidence:
             orders=await _orders(store, (visits, told, connection)),
             accounts=await _accounts(store, (visits, told, connection)),
             files=_files(plan, kills),
+            reports=await _reports(store, (visits, told, connection)),
             unfinished=await unfinished(store),
         )
 
@@ -95,6 +97,20 @@ async def _accounts(store: Store, seen: Seen) -> accounts.Evidence:
         table=[accounts.User(*row) for row in connection.execute("select id, address from users order by id")],
         buried=[letter.key or "" for letter in buried],
         story=told.story,
+    )
+
+
+async def _reports(store: Store, seen: Seen) -> reports.Evidence:
+    visits, _, connection = seen
+    asked = [entry for entry in visits if isinstance(entry, ReportAsked)]
+    views = [await store.inspect.job(each.job) for each in asked]
+    (orders,) = connection.execute("select count(*) from orders").fetchone()
+    return reports.Evidence(
+        asked=asked,
+        calls=[entry for entry in visits if isinstance(entry, OrderCall)],
+        orders=orders,
+        results={view.id: msgspec.json.decode(view.result, type=Sales) for view in views if view is not None and view.result is not None},
+        buried=[letter.id for letter in await store.inspect.letters(JobFilter(queue="reports"), limit=ALL)],
     )
 
 

@@ -96,6 +96,13 @@ class ChangeUnknown(Struct, frozen=True, tag="change unknown"):
     why: str
 
 
+class ReportAsked(Struct, frozen=True, tag="report asked"):
+    """A visitor asked for a report, and was told its job. `at`: before the call."""
+
+    at: int
+    job: str
+
+
 class Written(Struct, frozen=True, tag="written"):
     """The web API wrote a temporary file."""
 
@@ -121,7 +128,7 @@ OrderCall: TypeAlias = OrderTried | OrderAcknowledged | OrderUnknown
 Mail: TypeAlias = Accepted | Refused
 ChangeCall: TypeAlias = ChangeTried | ChangeAcknowledged | ChangeUnknown
 FileEntry: TypeAlias = Written | Removing | Removed
-Entry: TypeAlias = Visit | OrderCall | ChangeCall | FileEntry | Mail
+Entry: TypeAlias = Visit | OrderCall | ChangeCall | ReportAsked | FileEntry | Mail
 
 _DECODER = msgspec.json.Decoder(Entry)
 _ENCODER = msgspec.json.Encoder()

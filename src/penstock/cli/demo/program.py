@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from email.message import EmailMessage
 from pathlib import Path
+from random import Random
 
 import aiosmtplib
 
 from penstock import App, Context, Reject, Retry, Transaction
+from penstock.cli.demo import sales
 from penstock.cli.demo.events import AccountEvent, EmailUpdated, OrderPlaced, UserCreated, UserDeleted
 from penstock.cli.demo.plan import FOLDER, SMTP_PORT, Files
+from penstock.cli.demo.sales import Sales
 from penstock.cli.demo.shelf import Shelf
 from penstock.model.clock import WallClock
 
@@ -41,16 +44,21 @@ class MailServer:
 class Resources:
     mail: MailServer
     shelf: Shelf
+    files: Files
 
 
 @asynccontextmanager
 async def resources() -> AsyncGenerator[Resources, None]:
     with closing(open_shelf()) as shelf:
-        yield Resources(MailServer(int(os.environ[SMTP_PORT])), shelf)
+        yield Resources(MailServer(int(os.environ[SMTP_PORT])), shelf, here())
 
 
 def open_shelf() -> Shelf:
-    return Shelf(Files(Path(os.environ[FOLDER])), WallClock())
+    return Shelf(here(), WallClock())
+
+
+def here() -> Files:
+    return Files(Path(os.environ[FOLDER]))
 
 
 app = App(name="demo", lifespan=resources)
@@ -103,6 +111,17 @@ def sweep(ctx: Context[Resources]) -> int:
 
 
 app.schedule(sweep.bind(), name="sweep", every=timedelta(seconds=1))
+
+
+@app.task(queue="reports", isolation="process", timeout=120)
+def report_sales(ctx: Context[Resources], seed: int) -> Sales:
+    """In a child process: it keeps a processor busy for some seconds."""
+    found = sales.quantities(ctx.state.files.database)
+    random = Random(seed)
+    lines: list[sales.Line] = []
+    for product, ordered in found.items():
+        lines.append(sales.line(product, ordered, random))
+    return Sales(sum(len(ordered) for ordered in found.values()), lines)
 
 
 def _welcome(job: str, address: str) -> EmailMessage:

@@ -15,6 +15,7 @@ from penstock.cli.demo.killer import Kill
 from penstock.cli.demo.plan import Plan
 from penstock.cli.demo.reconcile import Verdict
 from penstock.cli.demo.reconcile.signups import Buried, SentAgain
+from penstock.cli.demo.sales import Sales
 from penstock.cli.demo.show import Ending
 from penstock.model.clock import SECOND
 
@@ -29,6 +30,7 @@ def lines(ending: Ending) -> list[str]:
         *_kills(ending.kills),
         *_dead_letters(ending),
         *_story(ending),
+        *_sales(ending.sales),
         "",
         "The sums, from the files of those who took part, and from SQL:",
         *tally.rows(verdict),
@@ -77,6 +79,7 @@ def as_json(plan: Plan, ending: Ending) -> str:
         "dead_letters": ending.letters,
         "replayed": ending.replayed,
         "account": ending.story,
+        "report": ending.sales,
         "faults": verdict.faults,
         "folder": str(plan.folder) if plan.keep or not verdict.ok else None,
     }
@@ -136,6 +139,17 @@ def _moment(at: datetime) -> str:
 
 def _address(address: str | None) -> str:
     return address or "deleted"
+
+
+def _sales(sales: Sales | None) -> list[str]:
+    if sales is None:
+        return []
+    return [
+        "",
+        f"The last report, by a child process, when there were {sales.orders} orders:",
+        f"  {'product':<10}{'orders':>8}{'pieces':>8}   pieces an order, with 95 % confidence",
+        *(f"  {each.product:<10}{each.orders:>8}{each.pieces:>8}   {each.low:.2f} to {each.high:.2f}" for each in sales.lines),
+    ]
 
 
 def _again(sent: Sequence[SentAgain]) -> list[str]:

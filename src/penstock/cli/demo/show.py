@@ -23,6 +23,7 @@ from penstock.cli.demo.plan import Plan
 from penstock.cli.demo.reconcile import Verdict, reconcile
 from penstock.cli.demo.reconcile.signups import Buried
 from penstock.cli.demo.roles import held
+from penstock.cli.demo.sales import Sales
 from penstock.cli.demo.screen import Screen
 from penstock.model.delivery import FATAL_DEATHS
 from penstock.model.job import Status
@@ -50,6 +51,8 @@ class Ending(Struct, frozen=True):
     letters: tuple[Buried, ...]
     replayed: Replayed | None
     story: Story | None
+    sales: Sales | None
+    """The last report."""
     verdict: Verdict
 
 
@@ -107,6 +110,7 @@ class Show:
             letters=tuple(evidence.sign_ups.letters),
             replayed=replayed,
             story=evidence.accounts.story,
+            sales=evidence.reports.last,
             verdict=reconcile(evidence),
         )
 

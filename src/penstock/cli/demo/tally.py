@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from penstock.cli.demo.reconcile import Verdict, accounts, files, orders, signups
+from penstock.cli.demo.reconcile import Verdict, accounts, files, orders, reports, signups
 
 Row: TypeAlias = tuple[str, int, bool | None, str]
 """Name, count, whether it is right (None: nothing to hold it against), a note."""
@@ -12,7 +12,13 @@ Row: TypeAlias = tuple[str, int, bool | None, str]
 
 def rows(verdict: Verdict) -> list[str]:
     sums = verdict.sums
-    groups = (_sign_ups(sums.sign_ups, len(verdict.sent_again)), _orders(sums.orders), _accounts(sums.accounts), _files(sums.files))
+    groups = (
+        _sign_ups(sums.sign_ups, len(verdict.sent_again)),
+        _orders(sums.orders),
+        _accounts(sums.accounts),
+        _files(sums.files),
+        _reports(sums.reports),
+    )
     return [line for group in groups for line in ("", *(_row(*row) for row in group))]
 
 
@@ -71,6 +77,15 @@ def _files(sums: files.Sums) -> list[Row]:
         ("  lost", sums.lost, sums.lost == 0, "gone, and nobody removed them"),
         ("  twice", sums.twice, sums.twice == 0, "a second removal"),
         ("  too young", sums.too_young, sums.too_young == 0, ""),
+    ]
+
+
+def _reports(sums: reports.Sums) -> list[Row]:
+    return [
+        ("reports asked for", sums.asked, sums.asked == sums.done + sums.dead_letters, ""),
+        ("  done", sums.done, None, "in a child process"),
+        ("  dead letters", sums.dead_letters, None, ""),
+        ("  wrong", sums.wrong, sums.wrong == 0, "other orders than there were"),
     ]
 
 

@@ -11,8 +11,9 @@ TITLE = "Penstock demo: jobs whose workers are killed"
 STORY = (
     "A web API keeps each new account, and the job that welcomes its user, in one SQLite transaction; and each order, and the event that "
     "tells of it. An account is the events that happened to it, and the table of users is made from them. Two worker processes send the "
-    "e-mails, to a real mail server which refuses some, hand each order to inventory and to shipping, and remove old temporary files. "
-    "Workers are killed with SIGKILL. At the end everything is counted: nothing may be lost, and nothing in the database may happen twice."
+    "e-mails, to a real mail server which refuses some, hand each order to inventory and to shipping, remove old temporary files, and "
+    "make a report in a child process. Workers are killed with SIGKILL. At the end everything is counted: nothing may be lost, and "
+    "nothing in the database may happen twice."
 )
 
 BRIEFLY: Mapping[str, str] = {"signed up": "sign-ups acknowledged", "e-mails": "e-mails delivered", "orders": "orders acknowledged"}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import TypeVar
@@ -24,6 +25,7 @@ from penstock.cli.demo.ledger import (
     OrderAcknowledged,
     OrderTried,
     OrderUnknown,
+    ReportAsked,
     Tried,
     Unknown,
 )
@@ -34,6 +36,8 @@ NAMES = ("ada", "alan", "barbara", "edsger", "frances", "grace", "ken", "leslie"
 PRODUCTS = ("cup", "desk", "lamp", "mug", "pen", "plate", "rug", "vase")
 RESTLESS = 20
 """Members who change their addresses and leave again: so some do it more than once."""
+FIRST_REPORT, REPORTS = 60, 400
+"""The visit that asks for one, and the visits from one to the next."""
 ReplyT = TypeVar("ReplyT", bound=Struct)
 
 
@@ -58,6 +62,10 @@ class Ordered(Struct, frozen=True):
 
 class Changed(Struct, frozen=True):
     version: int
+
+
+class Promised(Struct, frozen=True):
+    job: str
 
 
 class NoReply(Exception):
@@ -93,7 +101,9 @@ class Visitors:
     async def _visit(self, number: int) -> None:
         kind = self._random.random() if self._members else 1.0
         try:
-            if kind < 0.02:
+            if number % REPORTS == FIRST_REPORT:
+                await self._ask_for_report(number)
+            elif kind < 0.02:
                 await self._change(self._restless(), None)
             elif kind < 0.12:
                 await self._change(self._restless(), f"moved+{number}@example.com")
@@ -129,6 +139,13 @@ class Visitors:
             self._ledger.write(OrderUnknown(self._clock.now(), reference, str(error)))
         else:
             self._ledger.write(OrderAcknowledged(self._clock.now(), reference, reply.order))
+
+    async def _ask_for_report(self, seed: int) -> None:
+        """One that gets no reply is nobody's loss."""
+        asked = self._clock.now()
+        with suppress(NoReply):
+            reply = await self._call("POST", "/reports", {"seed": seed}, Promised)
+            self._ledger.write(ReportAsked(asked, reply.job))
 
     def _restless(self) -> str:
         """Nobody changes an account twice at once: it is put back when the reply is there."""

@@ -1,4 +1,4 @@
-"""The web API, a process of its own: sign-ups, changes and deletions of accounts, orders."""
+"""The web API, a process of its own: sign-ups, changes and deletions of accounts, orders, reports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from penstock.cli.demo.events import EmailUpdated, OrderPlaced, UserCreated, UserDeleted, address_after
-from penstock.cli.demo.program import accounts, app, create_tables, open_shelf, orders, send_welcome
+from penstock.cli.demo.program import accounts, app, create_tables, open_shelf, orders, report_sales, send_welcome
 from penstock.cli.demo.shelf import Shelf
 from penstock.cli.demo.tied import ready, tie
 from penstock.errors import VersionConflict
@@ -82,6 +82,11 @@ async def order(request: Request) -> JSONResponse:
     return JSONResponse({"order": row["id"]}, status_code=201)
 
 
+async def report(request: Request) -> JSONResponse:
+    job = await report_sales.enqueue((await request.json())["seed"])
+    return JSONResponse({"job": job.id}, status_code=202)
+
+
 @asynccontextmanager
 async def _resources(_: Starlette) -> AsyncGenerator[dict[str, Shelf], None]:
     await create_tables()
@@ -94,6 +99,7 @@ ROUTES = (
     Route("/users/{user}", change_address, methods=["PUT"]),
     Route("/users/{user}", delete, methods=["DELETE"]),
     Route("/orders", order, methods=["POST"]),
+    Route("/reports", report, methods=["POST"]),
 )
 web = Starlette(routes=ROUTES, lifespan=app.lifespan(_resources))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from penstock.cli.demo.reconcile import accounts, files, orders, signups
+from penstock.cli.demo.reconcile import accounts, files, orders, reports, signups
 
 
 class Evidence(Struct, frozen=True):
@@ -14,6 +14,7 @@ class Evidence(Struct, frozen=True):
     orders: orders.Evidence
     accounts: accounts.Evidence
     files: files.Evidence
+    reports: reports.Evidence
     unfinished: int
     """Jobs that still wait or run, and events that no subscription was given."""
 
@@ -23,6 +24,7 @@ class Sums(Struct, frozen=True):
     orders: orders.Sums
     accounts: accounts.Sums
     files: files.Sums
+    reports: reports.Sums
     unfinished: int
 
 
@@ -42,10 +44,11 @@ def reconcile(evidence: Evidence) -> Verdict:
     ordered = orders.reconcile(evidence.orders)
     kept = accounts.reconcile(evidence.accounts)
     shelf = files.reconcile(evidence.files)
+    reported = reports.reconcile(evidence.reports)
     return Verdict(
-        sums=Sums(sign_ups.sums, ordered.sums, kept.sums, shelf.sums, evidence.unfinished),
+        sums=Sums(sign_ups.sums, ordered.sums, kept.sums, shelf.sums, reported.sums, evidence.unfinished),
         sent_again=sign_ups.sent_again,
-        faults=(*_still_here(evidence), *sign_ups.faults, *ordered.faults, *kept.faults, *shelf.faults),
+        faults=(*_still_here(evidence), *sign_ups.faults, *ordered.faults, *kept.faults, *shelf.faults, *reported.faults),
     )
 
 
