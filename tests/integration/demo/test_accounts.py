@@ -10,6 +10,7 @@ from penstock.cli.demo.archive import Fact, Story
 from penstock.cli.demo.events import AccountEvent, EmailUpdated, UserCreated, UserDeleted, address_after
 from penstock.cli.demo.ledger import ChangeAcknowledged, ChangeTried, ChangeUnknown
 from penstock.cli.demo.reconcile.accounts import Evidence, User, reconcile
+from penstock.cli.demo.reconcile.burial import Letter
 
 
 def fact(second: int, version: int, event: AccountEvent, by: str = "the owner") -> Fact:
@@ -87,9 +88,15 @@ def test_a_table_that_is_not_the_replay(table: list[User], words: str) -> None:
 
 
 def test_a_dead_letter_excepts_its_account_and_is_counted() -> None:
-    verdict = reconcile(changed(table=[User("ada", "ada@new.example")], buried=["tony"]))
+    verdict = reconcile(changed(table=[User("ada", "ada@new.example")], buried=[Letter("tony", deaths=3)]))
     assert verdict.faults == ()
     assert verdict.sums.dead_letters == 1
+
+
+def test_a_dead_letter_needs_a_cause() -> None:
+    assert_fault(
+        changed(buried=[Letter("tony", deaths=0, reason="KeyError")]), "dead letter without a cause: tony in the table of users: KeyError"
+    )
 
 
 def test_an_acknowledged_change_without_its_event_is_lost() -> None:

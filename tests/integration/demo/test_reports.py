@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from penstock.cli.demo.ledger import OrderAcknowledged, OrderTried, ReportAsked
+from penstock.cli.demo.reconcile.burial import Letter
 from penstock.cli.demo.reconcile.reports import Evidence, reconcile
 from penstock.cli.demo.sales import Line, Sales, line, quantities
 
@@ -38,9 +39,14 @@ def test_a_report_that_is_not_there() -> None:
 
 
 def test_a_dead_letter_is_counted() -> None:
-    verdict = reconcile(changed(results={}, buried=["job-1"]))
+    verdict = reconcile(changed(results={}, buried=[Letter("job-1", deaths=3)]))
     assert verdict.faults == ()
     assert verdict.sums.dead_letters == 1
+
+
+def test_a_dead_letter_needs_a_cause() -> None:
+    buried = [Letter("job-1", deaths=1, reason="TimeoutError")]
+    assert_fault(changed(results={}, buried=buried), "dead letter without a cause: job-1 in the reports: TimeoutError")
 
 
 def test_a_report_that_does_not_know_what_was_acknowledged() -> None:

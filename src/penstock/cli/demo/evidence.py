@@ -6,7 +6,6 @@ import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from typing import TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -17,6 +16,7 @@ from penstock.cli.demo.killer import Kill
 from penstock.cli.demo.ledger import Accepted, ChangeCall, Entry, FileEntry, Mail, OrderCall, ReportAsked, Visit
 from penstock.cli.demo.plan import Plan
 from penstock.cli.demo.reconcile import Evidence, accounts, files, orders, reports, signups
+from penstock.cli.demo.reconcile.burial import Letter
 from penstock.cli.demo.reconcile.signups import Buried, Death
 from penstock.cli.demo.sales import Sales
 from penstock.cli.demo.shelf import AGE
@@ -25,8 +25,14 @@ from penstock.model.job import DeadLetterView, JobFilter
 from penstock.ports.store import Store
 
 ALL = 1_000_000
-Seen: TypeAlias = tuple[list[Entry], archive.Told, sqlite3.Connection]
-"""What the visitors saw, what the topics tell, and the tables."""
+
+
+class Seen(Struct, frozen=True):
+    """What the visitors saw, what the topics tell, and the tables."""
+
+    visits: list[Entry]
+    told: archive.Told
+    tables: sqlite3.Connection
 
 
 class Arguments(Struct, frozen=True):
@@ -39,13 +45,14 @@ class Arguments(Struct, frozen=True):
 async def gather(plan: Plan, store: Store, kills: Sequence[Kill]) -> Evidence:
     visits: list[Entry] = ledger.read(plan.visits)
     told = await archive.read(plan)
-    with closing(sqlite3.connect(f"{plan.database.as_uri()}?mode=ro", uri=True)) as connection:
+    with closing(sqlite3.connect(f"{plan.database.as_uri()}?mode=ro", uri=True)) as tables:
+        seen = Seen(visits, told, tables)
         return Evidence(
-            sign_ups=await _sign_ups(plan, store, kills, (visits, told, connection)),
-            orders=await _orders(store, (visits, told, connection)),
-            accounts=await _accounts(store, (visits, told, connection)),
+            sign_ups=await _sign_ups(plan, store, kills, seen),
+            orders=await _orders(store, seen),
+            accounts=await _accounts(store, seen),
             files=_files(plan, kills),
-            reports=await _reports(store, (visits, told, connection)),
+            reports=await _reports(store, seen),
             unfinished=await unfinished(store),
         )
 
@@ -61,14 +68,13 @@ async def unfinished(store: Store) -> int:
 
 
 async def _sign_ups(plan: Plan, store: Store, kills: Sequence[Kill], seen: Seen) -> signups.Evidence:
-    visits, told, connection = seen
     mail = [entry for entry in ledger.read(plan.spool) if isinstance(entry, Mail)]
     buried = await letters(store)
     return signups.Evidence(
-        visits=[entry for entry in visits if isinstance(entry, Visit)],
+        visits=[entry for entry in seen.visits if isinstance(entry, Visit)],
         mail=mail,
-        users=[signups.User(fact.user, fact.event.address) for fact in told.facts if isinstance(fact.event, UserCreated)],
-        welcomed=[signups.Welcomed(*row) for row in connection.execute("select user_id, job from welcomed order by user_id")],
+        users=[signups.User(fact.user, fact.event.address) for fact in seen.told.facts if isinstance(fact.event, UserCreated)],
+        welcomed=[signups.Welcomed(*row) for row in seen.tables.execute("select user_id, job from welcomed order by user_id")],
         letters=buried,
         deaths=await _deaths(store, [entry for entry in mail if isinstance(entry, Accepted)], buried),
         kills={kill.worker: kill.at for kill in kills},
@@ -76,41 +82,39 @@ async def _sign_ups(plan: Plan, store: Store, kills: Sequence[Kill], seen: Seen)
 
 
 async def _orders(store: Store, seen: Seen) -> orders.Evidence:
-    visits, told, connection = seen
-    moves = [order for (order,) in connection.execute("select order_id from moves order by rowid")]
-    shipments = [order for (order,) in connection.execute("select order_id from shipments order by rowid")]
+    moves = [order for (order,) in seen.tables.execute("select order_id from moves order by rowid")]
+    shipments = [order for (order,) in seen.tables.execute("select order_id from shipments order by rowid")]
     return orders.Evidence(
-        calls=[entry for entry in visits if isinstance(entry, OrderCall)],
-        orders=[orders.Order(*row) for row in connection.execute("select id, reference, product from orders order by id")],
-        events=[event.order for event in told.orders],
+        calls=[entry for entry in seen.visits if isinstance(entry, OrderCall)],
+        orders=[orders.Order(*row) for row in seen.tables.execute("select id, reference, product from orders order by id")],
+        events=[event.order for event in seen.told.orders],
         moves=orders.Handled(moves, await _buried_orders(store, "demo.inventory")),
         shipments=orders.Handled(shipments, await _buried_orders(store, "demo.shipping")),
     )
 
 
 async def _accounts(store: Store, seen: Seen) -> accounts.Evidence:
-    visits, told, connection = seen
     buried = await store.inspect.letters(JobFilter(queue="demo.directory"), limit=ALL)
     return accounts.Evidence(
-        calls=[entry for entry in visits if isinstance(entry, ChangeCall)],
-        facts=told.facts,
-        table=[accounts.User(*row) for row in connection.execute("select id, address from users order by id")],
-        buried=[letter.key or "" for letter in buried],
-        story=told.story,
+        calls=[entry for entry in seen.visits if isinstance(entry, ChangeCall)],
+        facts=seen.told.facts,
+        table=[accounts.User(*row) for row in seen.tables.execute("select id, address from users order by id")],
+        buried=[Letter(letter.key or "", letter.deaths, letter.reason) for letter in buried],
+        story=seen.told.story,
     )
 
 
 async def _reports(store: Store, seen: Seen) -> reports.Evidence:
-    visits, _, connection = seen
-    asked = [entry for entry in visits if isinstance(entry, ReportAsked)]
+    asked = [entry for entry in seen.visits if isinstance(entry, ReportAsked)]
+    buried = await store.inspect.letters(JobFilter(queue="reports"), limit=ALL)
     views = [await store.inspect.job(each.job) for each in asked]
-    (orders,) = connection.execute("select count(*) from orders").fetchone()
+    (count,) = seen.tables.execute("select count(*) from orders").fetchone()
     return reports.Evidence(
         asked=asked,
-        calls=[entry for entry in visits if isinstance(entry, OrderCall)],
-        orders=orders,
+        calls=[entry for entry in seen.visits if isinstance(entry, OrderCall)],
+        orders=count,
         results={view.id: msgspec.json.decode(view.result, type=Sales) for view in views if view is not None and view.result is not None},
-        buried=[letter.id for letter in await store.inspect.letters(JobFilter(queue="reports"), limit=ALL)],
+        buried=[Letter(letter.id, letter.deaths, letter.reason) for letter in buried],
     )
 
 
@@ -123,9 +127,9 @@ def _files(plan: Plan, kills: Sequence[Kill]) -> files.Evidence:
     )
 
 
-async def _buried_orders(store: Store, subscription: str) -> list[int]:
+async def _buried_orders(store: Store, subscription: str) -> list[Letter[int]]:
     found = await store.inspect.letters(JobFilter(queue=subscription), limit=ALL)
-    return [msgspec.json.decode(letter.body, type=OrderPlaced).order for letter in found]
+    return [Letter(msgspec.json.decode(letter.body, type=OrderPlaced).order, letter.deaths, letter.reason) for letter in found]
 
 
 def _buried(letter: DeadLetterView) -> Buried:

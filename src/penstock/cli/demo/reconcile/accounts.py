@@ -18,6 +18,7 @@ from msgspec import Struct
 from penstock.cli.demo.archive import Fact, Story
 from penstock.cli.demo.events import EmailUpdated, UserCreated, UserDeleted, address_after
 from penstock.cli.demo.ledger import ChangeAcknowledged, ChangeCall, ChangeTried, ChangeUnknown
+from penstock.cli.demo.reconcile.burial import Letter, causeless
 
 
 class User(Struct, frozen=True):
@@ -32,7 +33,7 @@ class Evidence(Struct, frozen=True):
     facts: Sequence[Fact]
     """In the order of the topic."""
     table: Sequence[User]
-    buried: Sequence[str] = ()
+    buried: Sequence[Letter[str]] = ()
     """Accounts of which the table's subscription buried an event."""
     story: Story | None = None
 
@@ -70,6 +71,7 @@ def reconcile(evidence: Evidence) -> Verdict:
         *(f"events replayed are not the table: {what}" for what in differences),
         *(f"change lost: {what}" for what in _lost(evidence, streams)),
         *(f"change that nobody asked for: {what}" for what in _invented(evidence)),
+        *causeless("the table of users", evidence.buried),
         *(f"state as of a moment: {what}" for what in _wrong_past(evidence, streams)),
     ]
     return Verdict(sums, tuple(faults))
@@ -104,7 +106,7 @@ def _differences(evidence: Evidence, streams: Mapping[str, Sequence[Fact]]) -> I
     rows: defaultdict[str, list[str]] = defaultdict(list)
     for row in evidence.table:
         rows[row.id].append(row.address)
-    for user in sorted({*streams, *rows} - {*evidence.buried}):
+    for user in sorted({*streams, *rows} - {letter.of for letter in evidence.buried}):
         address = _replayed(streams.get(user, ()))
         if rows[user] != ([] if address is None else [address]):
             yield f"{user} is {address or 'not there'}, in the table {' and '.join(rows[user]) or 'not there'}"

@@ -2,7 +2,8 @@
 
 - Every acknowledged order is a row, and every row was an order: acknowledged ≤ orders ≤ tried.
 - Every order is an event of the topic, and every event an order: the two were one transaction.
-- Both subscribers end with each order exactly once: one row in their table, or one dead letter. Nothing forbids a second row.
+- Both subscribers end with each order exactly once: one row in their table, or one dead letter, which
+  needs a cause. Nothing forbids a second row.
 - What is moved of one product is moved in the order in which it was ordered: events of one key stay in order.
 """
 
@@ -15,6 +16,7 @@ from itertools import pairwise
 from msgspec import Struct
 
 from penstock.cli.demo.ledger import OrderAcknowledged, OrderCall, OrderTried, OrderUnknown
+from penstock.cli.demo.reconcile.burial import Letter, causeless
 
 
 class Order(Struct, frozen=True):
@@ -27,7 +29,12 @@ class Handled(Struct, frozen=True):
     """What one subscriber did with the orders: their ids, as often as they stand there, in the order of the rows."""
 
     rows: Sequence[int]
-    letters: Sequence[int] = ()
+    letters: Sequence[Letter[int]] = ()
+
+    @property
+    def ends(self) -> list[int]:
+        """Rows and dead letters."""
+        return [*self.rows, *(letter.of for letter in self.letters)]
 
 
 class Evidence(Struct, frozen=True):
@@ -69,6 +76,7 @@ def reconcile(evidence: Evidence) -> Verdict:
         *(f"twice: {what}" for what in twice),
         *(f"order that nobody placed: {what}" for what in _invented(evidence)),
         *(f"out of order: {what}" for what in late),
+        *(what for place, handled in _places(evidence).items() for what in causeless(place, handled.letters)),
     ]
     return Verdict(sums, tuple(faults))
 
@@ -87,7 +95,7 @@ def _unkept(evidence: Evidence) -> Iterable[str]:
 
 def _unhandled(evidence: Evidence) -> Iterable[str]:
     for place, handled in _places(evidence).items():
-        ended = {*handled.rows, *handled.letters}
+        ended = {*handled.ends}
         yield from (f"order {order.id} is not in {place}" for order in evidence.orders if order.id not in ended)
 
 
@@ -98,7 +106,7 @@ def _ordered_twice(evidence: Evidence) -> Iterable[str]:
 
 def _handled_twice(evidence: Evidence) -> Iterable[str]:
     for place, handled in _places(evidence).items():
-        ends = Counter([*handled.rows, *handled.letters])
+        ends = Counter(handled.ends)
         yield from (f"order {order} is in {place} {count} times, dead letters included" for order, count in ends.items() if count > 1)
 
 
@@ -107,7 +115,7 @@ def _invented(evidence: Evidence) -> Iterable[str]:
     known = {order.id for order in evidence.orders}
     yield from (f"{order.reference} in the orders" for order in evidence.orders if order.reference not in tried)
     for place, handled in _places(evidence).items():
-        yield from (f"order {order} in {place}" for order in sorted({*handled.rows, *handled.letters} - known))
+        yield from (f"order {order} in {place}" for order in sorted({*handled.ends} - known))
 
 
 def _out_of_order(evidence: Evidence) -> Iterable[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from penstock.cli.demo.ledger import OrderAcknowledged, OrderCall, ReportAsked
+from penstock.cli.demo.reconcile.burial import Letter, causeless
 from penstock.cli.demo.sales import Sales
 
 
@@ -17,7 +18,7 @@ class Evidence(Struct, frozen=True):
     """At the end."""
     results: Mapping[str, Sales]
     """By job."""
-    buried: Sequence[str] = ()
+    buried: Sequence[Letter[str]] = ()
     """Jobs that are dead letters."""
 
     @property
@@ -39,10 +40,11 @@ class Verdict(Struct, frozen=True):
 
 
 def reconcile(evidence: Evidence) -> Verdict:
-    missing = [f"report missing: job {each.job}" for each in evidence.asked if each.job not in {*evidence.results, *evidence.buried}]
+    ended = {*evidence.results, *(letter.of for letter in evidence.buried)}
+    missing = [f"report missing: job {each.job}" for each in evidence.asked if each.job not in ended]
     wrong = [f"report wrong: {what}" for what in _wrong(evidence)]
     sums = Sums(len(evidence.asked), len(evidence.results), len(evidence.buried), len(wrong))
-    return Verdict(sums, (*missing, *wrong))
+    return Verdict(sums, (*missing, *wrong, *causeless("the reports", evidence.buried)))
 
 
 def _wrong(evidence: Evidence) -> Iterable[str]:
