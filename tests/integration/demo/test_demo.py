@@ -70,7 +70,7 @@ def test_nobody_outlives_a_killed_demo(mark: str, tmp_path: Path) -> None:
     with subprocess.Popen(demo("--for", "60", "--kills", "0", "--dir", str(tmp_path / "data")), **quiet(mark, tmp_path)) as running:
         assert running.stdout is not None
         for line in running.stdout:
-            if "signed up" in line and "signed up 0" not in line:
+            if "  users " in line and "  users 0" not in line:
                 break
         family = [os.pidfd_open(pid) for pid in marked(mark)]
         assert len(family) >= 5, "the demo, the mail server, the web API, the visitors and the workers"

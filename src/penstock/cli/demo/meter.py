@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from penstock.cli.demo.killer import Kill
-from penstock.cli.demo.ledger import Accepted, Acknowledged, ChangeAcknowledged, Entry, OrderAcknowledged, Reading, Removed
+from penstock.cli.demo.ledger import Accepted, Acknowledged, ChangeAcknowledged, Entry, OrderAcknowledged, Reading, Removed, ReportAsked
 from penstock.cli.demo.plan import Plan
-from penstock.model.job import QueueView
+from penstock.model.job import Status
 from penstock.ports.store import Store
 
 WINDOW = 3.0
@@ -34,6 +34,14 @@ class Total(Struct, frozen=True):
     a_second: float
 
 
+class Making(Struct, frozen=True):
+    """The report that was asked for last."""
+
+    status: Status
+    fraction: float
+    note: str
+
+
 class Numbers(Struct, frozen=True):
     elapsed: float
     left: float | None
@@ -49,6 +57,7 @@ class Numbers(Struct, frozen=True):
     away: int
     """Workers that are being started."""
     kills: Sequence[Kill]
+    report: Making | None = None
 
     @property
     def settled(self) -> bool:
@@ -64,6 +73,8 @@ class Meter:
         self._wanted = plan.workers
         self._ledgers = (Reading(plan.visits), Reading(plan.spool), Reading(plan.shelf))
         self._counts = dict.fromkeys((*SEEN.values(), *HANDLED.values()), 0)
+        self._report: str | None = None
+        """The job of the one that was asked for last."""
         self._start = asyncio.get_running_loop().time()
         self._past: deque[tuple[float, Mapping[str, int]]] = deque()
 
@@ -78,7 +89,8 @@ class Meter:
         workers = await self._store.inspect.workers()
         killed = {kill.pid for kill in self._kills}
         alive = [(worker.pid, worker.running) for worker in workers if worker.pid not in killed]
-        self._count(queues)
+        self._read_ledgers()
+        self._counts |= {HANDLED[queue.name]: queue.done for queue in queues if queue.name in HANDLED}
         return Numbers(
             elapsed=elapsed,
             left=None if self._seconds is None else max(0.0, self._seconds - elapsed),
@@ -90,13 +102,22 @@ class Meter:
             workers=alive,
             away=max(0, self._wanted - len(alive)),
             kills=self._kills,
+            report=await self._look_at_report(),
         )
 
-    def _count(self, queues: Sequence[QueueView]) -> None:
-        seen = Counter(type(entry) for ledger in self._ledgers for entry in ledger.fresh())
+    def _read_ledgers(self) -> None:
+        entries = [entry for ledger in self._ledgers for entry in ledger.fresh()]
+        seen = Counter(type(entry) for entry in entries)
         for kind, name in SEEN.items():
             self._counts[name] += seen[kind]
-        self._counts |= {HANDLED[queue.name]: queue.done for queue in queues if queue.name in HANDLED}
+        self._report = next((entry.job for entry in reversed(entries) if isinstance(entry, ReportAsked)), self._report)
+
+    async def _look_at_report(self) -> Making | None:
+        view = None if self._report is None else await self._store.inspect.job(self._report)
+        if view is None:
+            return None
+        told = view.progress
+        return Making(view.status, told.fraction if told else 0.0, told.note if told else "")
 
     def _totals(self, now: float) -> list[Total]:
         self._past.append((now, dict(self._counts)))

@@ -119,7 +119,8 @@ def report_sales(ctx: Context[Resources], seed: int) -> Sales:
     found = sales.quantities(ctx.state.files.database)
     random = Random(seed)
     lines: list[sales.Line] = []
-    for product, ordered in found.items():
+    for number, (product, ordered) in enumerate(found.items()):
+        ctx.progress(number / len(found), product)
         lines.append(sales.line(product, ordered, random))
     return Sales(sum(len(ordered) for ordered in found.values()), lines)
 

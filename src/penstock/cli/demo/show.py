@@ -1,7 +1,7 @@
-"""One run of the demo from the first sign-up to the verdict.
+"""One run of the demo from the first visitor to the verdict.
 
-Sign-ups come until the time is over or somebody says so; then everything is worked off, one dead letter is replayed, the workers
-leave, and the sums are held against each other.
+Visitors come until the time is over or somebody says so; then everything is worked off, one dead letter is replayed, the schedule is
+paused and run once more by hand, the workers leave, and the sums are held against each other.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ REST = 0.1
 PATIENCE = 90.0
 """Seconds to work off what is left."""
 GRACE = 10.0
-"""Seconds that sign-ups go on for a planned kill that has not found its moment."""
+"""Seconds that visitors go on to come for a planned kill that has not found its moment."""
 
 
 class Replayed(Struct, frozen=True):
@@ -100,7 +100,7 @@ class Show:
         seconds = self._meter.elapsed
         self._planned.clear()
         await self._cast.dismiss_visitors()
-        replayed = await self._replay() if await self._worked_off("no more sign-ups; working off what is left") else None
+        replayed = await self._replay() if await self._worked_off("no more visitors; working off what is left") else None
         await self._sweep_up()
         await self._cast.dismiss_workers()
         evidence = await gather(self._plan, self._store, self._killer.kills)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from penstock.cli.demo.killer import Kill
-from penstock.cli.demo.meter import Numbers
+from penstock.cli.demo.meter import Making, Numbers
 
 TITLE = "Penstock demo: jobs whose workers are killed"
 STORY = (
@@ -16,7 +16,9 @@ STORY = (
     "nothing in the database may happen twice."
 )
 
-BRIEFLY: Mapping[str, str] = {"signed up": "sign-ups acknowledged", "e-mails": "e-mails delivered", "orders": "orders acknowledged"}
+BAR = 24
+"""Characters."""
+BRIEFLY: Mapping[str, str] = {"users": "sign-ups acknowledged", "e-mails": "e-mails delivered", "orders": "orders acknowledged"}
 
 
 def table(numbers: Numbers, doing: str, keys: bool) -> list[str]:
@@ -29,6 +31,7 @@ def table(numbers: Numbers, doing: str, keys: bool) -> list[str]:
         f"  {'jobs':<10}{_now(numbers)}",
         f"  {'workers':<10}{_workers(numbers)}",
         f"  {'killed':<10}{_killed(numbers.kills)}",
+        f"  {'report':<10}{_report(numbers.report)}",
         "",
         f"  {numbers.elapsed:.0f} s   {doing}" if doing else f"  {_clock(numbers)}   {_keys(keys)}",
     ]
@@ -44,7 +47,8 @@ def line(numbers: Numbers, doing: str) -> str:
         f"dead {numbers.dead:<2,}",
         f"killed {len(numbers.kills)}",
     ]
-    return "  ".join(part for part in parts if part) + (f"\n        {doing}" if doing else "")
+    below = [f"report {_report(numbers.report)}"] if numbers.report is not None and numbers.report.status == "running" else []
+    return "\n        ".join(["  ".join(parts), *below, *([doing] if doing else [])])
 
 
 def _now(numbers: Numbers) -> str:
@@ -69,6 +73,15 @@ def _killed(kills: Sequence[Kill]) -> str:
     if last.back_after is None:
         return f"{len(kills)}   {who} just now"
     return f"{len(kills)}   {who}: back after {last.back_after * 1000:.0f} ms"
+
+
+def _report(report: Making | None) -> str:
+    if report is None:
+        return "nobody has asked for one yet"
+    if report.status != "running":
+        return report.status
+    full = round(report.fraction * BAR)
+    return f"[{'#' * full}{'.' * (BAR - full)}] {report.fraction:4.0%}  {report.note}".rstrip()
 
 
 def _clock(numbers: Numbers) -> str:
