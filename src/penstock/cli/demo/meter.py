@@ -61,8 +61,9 @@ class Numbers(Struct, frozen=True):
 
     @property
     def settled(self) -> bool:
-        """Nothing waits or runs, and what killed workers held was seen again."""
-        return not (self.waiting or self.running or self.retrying) and all(kill.back_after is not None for kill in self.kills)
+        """Workers are there, nothing waits or runs, and what killed ones held was seen again."""
+        left = self.waiting or self.running or self.retrying
+        return bool(self.workers) and not left and all(kill.back_after is not None for kill in self.kills)
 
 
 class Meter:

@@ -63,6 +63,8 @@ def commands(plan: Plan, ending: Ending) -> list[str]:
         f"  export PENSTOCK_STORE={plan.store}",
         "  penstock dead ls",
         *([f"  penstock jobs show {shown}"] if shown else []),
+        "  penstock subscriptions ls",
+        "  penstock schedules ls",
     ]
 
 

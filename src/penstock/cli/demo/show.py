@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from random import Random
 
@@ -25,6 +26,7 @@ from penstock.cli.demo.reconcile.signups import Buried
 from penstock.cli.demo.roles import held
 from penstock.cli.demo.sales import Sales
 from penstock.cli.demo.screen import Screen
+from penstock.errors import NotFound
 from penstock.model.delivery import FATAL_DEATHS
 from penstock.model.job import Status
 from penstock.observe.signals import Signals
@@ -147,8 +149,9 @@ class Show:
 
     async def _sweep_up(self) -> None:
         """The schedule is paused, and runs once more by hand."""
-        await self._store.schedules.pause("demo", "sweep", "demo")
-        await self._store.schedules.run_now("demo", "sweep", "last-sweep")
+        with suppress(NotFound):  # the run was so short that no worker has brought it
+            await self._store.schedules.pause("demo", "sweep", "demo")
+            await self._store.schedules.run_now("demo", "sweep", "last-sweep")
         await self._worked_off("the schedule is paused, and run once more by hand")
 
     async def _replay(self) -> Replayed | None:
