@@ -104,7 +104,7 @@ class ReportAsked(Struct, frozen=True, tag="report asked"):
 
 
 class Written(Struct, frozen=True, tag="written"):
-    """The web API wrote a temporary file."""
+    """The web API wrote a temporary file. `at`: just before."""
 
     at: int
     name: str

@@ -21,8 +21,9 @@ class Shelf:
         self._clock = clock
 
     def write(self, name: str, text: str) -> None:
+        at = self._clock.now()
         (self._folder / name).write_text(text)
-        self._ledger.write(Written(self._clock.now(), name))
+        self._ledger.write(Written(at, name))
 
     def remove_old(self) -> int:
         """How many. Another may do the same at the same time: who finds nothing any more has not removed it."""

@@ -15,7 +15,7 @@ from msgspec import Struct
 from penstock.cli.demo.ledger import FileEntry, Removed, Removing, Written
 
 SLACK = 50_000
-"""µs between a file and its line in the ledger."""
+"""µs by which the time that a file system gives to a file may be behind the clock."""
 
 
 class Evidence(Struct, frozen=True):
