@@ -13,7 +13,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 .PHONY: help demo test check static format bench lock clean demo-environment dev-environment
 
 help:
-	@echo 'make demo     signups, e-mails and killed workers, live; ends with a reconciliation (ARGS="--for 30 --kills 3")'
+	@echo 'make demo     signups, orders, e-mails and killed workers, live; ends with a reconciliation (ARGS="--for 30 --kills 3")'
 	@echo 'make test     everything: static checks, all tests, wheel and sdist in clean environments, most tests again with other Pythons that are here (ARGS="-k word" for some tests)'
 	@echo 'make check    the fast loop: format, lint, types, import contracts, architecture and unit tests'
 	@echo 'make bench    the benchmarks (ARGS=--help)'

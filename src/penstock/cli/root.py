@@ -15,7 +15,7 @@ from penstock.cli.groups import Commands
 from penstock.errors import PenstockError
 
 _COMMANDS: Mapping[str, tuple[str, str]] = {
-    "demo": ("penstock.cli.demo:demo", "Signups, e-mails and killed workers, live; ends with a reconciliation."),
+    "demo": ("penstock.cli.demo:demo", "Signups, orders, e-mails and killed workers, live; ends with a reconciliation."),
     "worker": ("penstock.cli.worker:worker", "Run the jobs of an app, in processes that are watched over."),
     "enqueue": ("penstock.cli.enqueue:enqueue", "Enqueue a job, or one for each line of a file."),
     "jobs": ("penstock.cli.jobs:jobs", "List, show, retry and cancel jobs."),

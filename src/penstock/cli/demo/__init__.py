@@ -1,4 +1,4 @@
-"""`penstock demo`: sign-ups, welcome e-mails and killed workers, live; ends with a reconciliation."""
+"""`penstock demo`: sign-ups, e-mails, orders and killed workers, live; ends with a reconciliation."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ INTERRUPTED = 130
 @click.option("--keep", is_flag=True, help="Keep the data in a new folder.")
 @click.option("--json", "machine", is_flag=True, help="Print nothing but the result, as JSON.")
 def demo(seconds: float | None, kills: int | None, seed: int | None, folder: Path | None, keep: bool, machine: bool) -> int:
-    """Watch jobs survive: sign-ups over HTTP, welcome e-mails over SMTP, workers killed with SIGKILL.
+    """Watch jobs survive: sign-ups and orders over HTTP, e-mails over SMTP, workers killed with SIGKILL.
 
     Real processes on this machine, loopback only. At the end the sums are held against each other; exit code 1 if they differ.
     """
@@ -69,6 +69,7 @@ def _run(plan: Plan, machine: bool) -> int:
     watched = sys.stdin.isatty()
     screen = Screen(sys.stderr if machine else sys.stdout, keys=watched)
     plan.logs.mkdir()
+    plan.temporary.mkdir()
     screen.say(view.TITLE, "", view.STORY)
     try:
         ending = asyncio.run(_watch(plan, screen, watched))

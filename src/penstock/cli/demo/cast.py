@@ -8,7 +8,7 @@ from types import TracebackType
 import msgspec
 
 from penstock.cli.demo.child import Child
-from penstock.cli.demo.plan import Plan
+from penstock.cli.demo.plan import FOLDER, SMTP_PORT, Plan
 
 HERE = "penstock.cli.demo"
 CONCURRENCY = 8
@@ -17,7 +17,7 @@ CONCURRENCY = 8
 class Cast:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._environ = {"PENSTOCK_STORE": plan.store, "PYTHONUNBUFFERED": "1"}
+        self._environ = {"PENSTOCK_STORE": plan.store, FOLDER: str(plan.folder), "PYTHONUNBUFFERED": "1"}
         self._here: list[Child] = []
         self._workers: Child | None = None
         self._visitors: Child | None = None
@@ -34,7 +34,7 @@ class Cast:
         plan = self._plan
         orders = {"spool": str(plan.spool), "mailboxes": str(plan.mailboxes), "seed": plan.seed}
         mail, web = await asyncio.gather(self._enter("mail server", "mailserver", orders), self._enter("web API", "web", None))
-        self._environ["PENSTOCK_DEMO_SMTP_PORT"] = str((await mail.facts())["port"])
+        self._environ[SMTP_PORT] = str((await mail.facts())["port"])
         self._workers = await self._start_workers()
         visits = {"port": (await web.facts())["port"], "ledger": str(plan.visits), "rate": plan.rate, "together": 8, "seed": plan.seed}
         self._visitors = await self._enter("visitors", "visitors", visits)

@@ -1,13 +1,14 @@
 """What the demo believes: files outside Penstock, one line an event, appended by the process that saw it happen.
 
 The visitors write a line before each call and one after its reply; the mail server writes one for each message that it accepts or
-refuses. A line is one `write` on an unbuffered file: what a process saw is in the file before it goes on.
+refuses; whoever writes a temporary file or removes it says so. A line is one `write` on an unbuffered file: what a process saw is in
+the file before it goes on.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -25,7 +26,7 @@ class Acknowledged(Struct, frozen=True, tag="acknowledged"):
 
     at: int
     address: str
-    user: int
+    user: str
     job: str
 
 
@@ -53,11 +54,81 @@ class Refused(Struct, frozen=True, tag="refused"):
     code: int
 
 
-Visit: TypeAlias = Tried | Acknowledged | Unknown
-Mail: TypeAlias = Accepted | Refused
-Entry: TypeAlias = Visit | Mail
+class OrderTried(Struct, frozen=True, tag="order tried"):
+    """As `Tried`. The visitor made up the reference."""
 
-EntryT = TypeVar("EntryT", Tried, Acknowledged, Unknown, Accepted, Refused)
+    at: int
+    reference: str
+
+
+class OrderAcknowledged(Struct, frozen=True, tag="order acknowledged"):
+    at: int
+    reference: str
+    order: int
+
+
+class OrderUnknown(Struct, frozen=True, tag="order unknown"):
+    at: int
+    reference: str
+    why: str
+
+
+class ChangeTried(Struct, frozen=True, tag="change tried"):
+    """As `Tried`: another address for an account; None: it is to be deleted."""
+
+    at: int
+    user: str
+    address: str | None
+    by: str
+
+
+class ChangeAcknowledged(Struct, frozen=True, tag="change acknowledged"):
+    at: int
+    user: str
+    address: str | None
+    version: int
+
+
+class ChangeUnknown(Struct, frozen=True, tag="change unknown"):
+    at: int
+    user: str
+    address: str | None
+    why: str
+
+
+class ReportAsked(Struct, frozen=True, tag="report asked"):
+    """A visitor asked for a report, and was told its job. `at`: before the call."""
+
+    at: int
+    job: str
+
+
+class Written(Struct, frozen=True, tag="written"):
+    """The web API wrote a temporary file. `at`: just before."""
+
+    at: int
+    name: str
+
+
+class Removing(Struct, frozen=True, tag="removing"):
+    """A worker is about to remove it."""
+
+    at: int
+    name: str
+    pid: int
+
+
+class Removed(Struct, frozen=True, tag="removed"):
+    at: int
+    name: str
+
+
+Visit: TypeAlias = Tried | Acknowledged | Unknown
+OrderCall: TypeAlias = OrderTried | OrderAcknowledged | OrderUnknown
+Mail: TypeAlias = Accepted | Refused
+ChangeCall: TypeAlias = ChangeTried | ChangeAcknowledged | ChangeUnknown
+FileEntry: TypeAlias = Written | Removing | Removed
+Entry: TypeAlias = Visit | OrderCall | ChangeCall | ReportAsked | FileEntry | Mail
 
 _DECODER = msgspec.json.Decoder(Entry)
 _ENCODER = msgspec.json.Encoder()

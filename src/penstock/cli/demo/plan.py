@@ -7,16 +7,13 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
+FOLDER = "PENSTOCK_DEMO_FOLDER"
+SMTP_PORT = "PENSTOCK_DEMO_SMTP_PORT"
+"""What the children find in their environment."""
 
-class Plan(Struct, frozen=True):
+
+class Files(Struct, frozen=True):
     folder: Path
-    keep: bool
-    seconds: float | None
-    """None: until somebody says so."""
-    kills: int
-    seed: int
-    rate: float = 40.0
-    workers: int = 2
 
     @property
     def store(self) -> str:
@@ -39,5 +36,24 @@ class Plan(Struct, frozen=True):
         return self.folder / "mailboxes"
 
     @property
+    def temporary(self) -> Path:
+        """A folder, of files that nobody needs for long."""
+        return self.folder / "temporary"
+
+    @property
+    def shelf(self) -> Path:
+        return self.folder / "shelf.jsonl"
+
+    @property
     def logs(self) -> Path:
         return self.folder / "logs"
+
+
+class Plan(Files, frozen=True):
+    keep: bool
+    seconds: float | None
+    """None: until somebody says so."""
+    kills: int
+    seed: int
+    rate: float = 40.0
+    workers: int = 2

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from penstock.cli.demo import tally
+from penstock.cli.demo.archive import Fact
+from penstock.cli.demo.events import UserDeleted, address_after
+from penstock.cli.demo.killer import Kill
 from penstock.cli.demo.plan import Plan
-from penstock.cli.demo.reconcile import Buried, SentAgain, Verdict
+from penstock.cli.demo.reconcile import Verdict
+from penstock.cli.demo.reconcile.signups import Buried, SentAgain
+from penstock.cli.demo.sales import Sales
 from penstock.cli.demo.show import Ending
 from penstock.model.clock import SECOND
 
@@ -20,11 +27,13 @@ def lines(ending: Ending) -> list[str]:
     verdict = ending.verdict
     return [
         "",
+        *_kills(ending.kills),
         *_dead_letters(ending),
+        *_story(ending),
+        *_sales(ending.sales),
         "",
-        "The sums, from the visitors' own file, the mail server's spool, and SQL:",
-        "",
-        *_sums(verdict),
+        "The sums, from the files of those who took part, and from SQL:",
+        *tally.rows(verdict),
         *_again(verdict.sent_again),
         *_faults(verdict),
         "",
@@ -37,9 +46,11 @@ def proof(ending: Ending) -> str:
         return "THE SUMS DIFFER: see above. The files are kept."
     return (
         f"What it proved: {_killed(len(ending.kills))} in {ending.seconds:.0f} s. "
-        f"Of {sums.acknowledged:,} acknowledged sign-ups none was lost: each was welcomed once, or stands in the dead letters with its "
-        "reason. Nothing in the database happened twice. An e-mail cannot be taken back: where a worker died between sending it and "
-        "its commit, it went out again, and the job's history says so."
+        f"Of {sums.sign_ups.acknowledged:,} acknowledged sign-ups none was lost: each was welcomed once, or stands in the dead letters "
+        f"with its reason. Of {sums.orders.acknowledged:,} acknowledged orders each moved stock once and was shipped once. The "
+        f"{sums.accounts.events:,} events of the accounts, replayed, are the table of users. Nothing in the database happened twice. "
+        "An e-mail cannot be taken back: where a worker died between sending it and its commit, it went out again, and the job's "
+        "history says so."
     )
 
 
@@ -52,6 +63,8 @@ def commands(plan: Plan, ending: Ending) -> list[str]:
         f"  export PENSTOCK_STORE={plan.store}",
         "  penstock dead ls",
         *([f"  penstock jobs show {shown}"] if shown else []),
+        "  penstock subscriptions ls",
+        "  penstock schedules ls",
     ]
 
 
@@ -63,13 +76,32 @@ def as_json(plan: Plan, ending: Ending) -> str:
         "seed": plan.seed,
         "sums": verdict.sums,
         "kills": ending.kills,
+        "killed_by_role": {"worker": len(ending.kills), **_by_role(ending.kills)},
         "sent_again_after_a_kill": verdict.sent_again,
         "dead_letters": ending.letters,
         "replayed": ending.replayed,
+        "account": ending.story,
+        "report": ending.sales,
         "faults": verdict.faults,
         "folder": str(plan.folder) if plan.keep or not verdict.ok else None,
     }
     return msgspec.json.format(msgspec.json.encode(facts)).decode()
+
+
+def _kills(kills: Sequence[Kill]) -> list[str]:
+    if not kills:
+        return []
+    back = [kill.back_after * 1000 for kill in kills if kill.back_after is not None]
+    roles = _by_role(kills)
+    return [
+        f"Killed: {len(kills)}, of whom {roles['feeder']} fed subscriptions and {roles['scheduler']} kept the schedules",
+        *([f"  what they held was visible again after {min(back):.0f} to {max(back):.0f} ms"] if back else []),
+        "",
+    ]
+
+
+def _by_role(kills: Sequence[Kill]) -> dict[str, int]:
+    return {role: sum(role in kill.roles for kill in kills) for role in ("feeder", "scheduler")}
 
 
 def _dead_letters(ending: Ending) -> list[str]:
@@ -84,28 +116,42 @@ def _letter(letter: Buried) -> str:
     return f"{letter.address:<24}{letter.reason}"
 
 
-def _sums(verdict: Verdict) -> list[str]:
-    sums = verdict.sums
-    between = sums.acknowledged <= sums.users <= sums.tried
-    rows: list[tuple[str, int, bool | None, str]] = [
-        ("sign-ups tried", sums.tried, None, f"{sums.unknown} without a reply" if sums.unknown else ""),
-        ("sign-ups acknowledged", sums.acknowledged, None, ""),
-        ("users", sums.users, between, "between the two"),
-        ("  welcomed", sums.welcomed, None, ""),
-        ("  dead letters", sums.dead_letters, None, ""),
-        ("  lost", sums.lost, sums.lost == 0, "neither welcomed nor dead letter"),
-        ("  effects twice", sums.effects_twice, sums.effects_twice == 0, "a second row in welcomed"),
-        ("e-mails", sums.e_mails, None, ""),
-        ("  sent again after a kill", len(verdict.sent_again), None, "as the job's history says"),
-        ("  twice, unexplained", sums.e_mails_twice_unexplained, sums.e_mails_twice_unexplained == 0, ""),
-        ("welcomed without an e-mail", sums.welcomed_without_e_mail, sums.welcomed_without_e_mail == 0, ""),
+def _story(ending: Ending) -> list[str]:
+    """Replay, state as of a moment, and audit trail of one account."""
+    story = ending.story
+    if story is None:
+        return []
+    return [
+        "",
+        f"One account, {story.user}, as its events tell it:",
+        *(f"  {_fact(fact)}" for fact in story.trail[-SHOWN:]),
+        f"  replayed: {_address(address_after(fact.event for fact in story.trail))}; "
+        f"as of {_moment(story.moment)}: {_address(story.address_then)}",
     ]
-    return [_row(*row) for row in rows]
 
 
-def _row(name: str, count: int, right: bool | None, note: str) -> str:
-    mark = "" if right is None else "ok" if right else "WRONG"
-    return f"  {name:<28}{count:>8,}  {mark:<6}{note}".rstrip()
+def _fact(fact: Fact) -> str:
+    address = "" if isinstance(fact.event, UserDeleted) else fact.event.address
+    return f"{fact.version:>3}  {_moment(fact.at)}  {fact.by:<11}{type(fact.event).__name__:<14}{address}".rstrip()
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone().strftime("%H:%M:%S.%f")[:-3]
+
+
+def _address(address: str | None) -> str:
+    return address or "deleted"
+
+
+def _sales(sales: Sales | None) -> list[str]:
+    if sales is None:
+        return []
+    return [
+        "",
+        f"The last report, by a child process, when there were {sales.orders} orders:",
+        f"  {'product':<10}{'orders':>8}{'pieces':>8}   pieces an order, with 95 % confidence",
+        *(f"  {each.product:<10}{each.orders:>8}{each.pieces:>8}   {each.low:.2f} to {each.high:.2f}" for each in sales.lines),
+    ]
 
 
 def _again(sent: Sequence[SentAgain]) -> list[str]:

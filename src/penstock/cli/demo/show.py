@@ -1,25 +1,32 @@
-"""One run of the demo from the first sign-up to the verdict.
+"""One run of the demo from the first visitor to the verdict.
 
-Sign-ups come until the time is over or somebody says so; then everything is worked off, one dead letter is replayed, the workers
-leave, and the sums are held against each other.
+Visitors come until the time is over or somebody says so; then everything is worked off, one dead letter is replayed, the schedule is
+paused and run once more by hand, the workers leave, and the sums are held against each other.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from random import Random
 
 from msgspec import Struct
 
 from penstock import connect
+from penstock.cli.demo.archive import Story
 from penstock.cli.demo.cast import Cast
 from penstock.cli.demo.evidence import gather, letters
-from penstock.cli.demo.killer import Kill, Killer, moments
+from penstock.cli.demo.killer import Kill, Killer, plan_kills
 from penstock.cli.demo.meter import Meter, Numbers
 from penstock.cli.demo.plan import Plan
-from penstock.cli.demo.reconcile import Buried, Verdict, reconcile
+from penstock.cli.demo.reconcile import Verdict, reconcile
+from penstock.cli.demo.reconcile.signups import Buried
+from penstock.cli.demo.roles import held
+from penstock.cli.demo.sales import Sales
 from penstock.cli.demo.screen import Screen
+from penstock.errors import NotFound
 from penstock.model.delivery import FATAL_DEATHS
 from penstock.model.job import Status
 from penstock.observe.signals import Signals
@@ -29,7 +36,7 @@ REST = 0.1
 PATIENCE = 90.0
 """Seconds to work off what is left."""
 GRACE = 10.0
-"""Seconds that sign-ups go on for a planned kill that has not found its moment."""
+"""Seconds that visitors go on to come for a planned kill that has not found its moment."""
 
 
 class Replayed(Struct, frozen=True):
@@ -45,6 +52,9 @@ class Ending(Struct, frozen=True):
     kills: tuple[Kill, ...]
     letters: tuple[Buried, ...]
     replayed: Replayed | None
+    story: Story | None
+    sales: Sales | None
+    """The last report."""
     verdict: Verdict
 
 
@@ -83,8 +93,8 @@ class Show:
         self._cast = cast
         self._screen = screen
         self._wishes = wishes
-        self._killer = Killer(store, random)
-        self._planned = moments(plan.kills, plan.seconds or 0.0, random)
+        self._killer = Killer(store, partial(held, plan), random)
+        self._planned = plan_kills(plan.kills, plan.seconds or 0.0, random)
         self._meter = Meter(plan, store, self._killer.kills)
 
     async def run(self) -> Ending:
@@ -92,10 +102,19 @@ class Show:
         seconds = self._meter.elapsed
         self._planned.clear()
         await self._cast.dismiss_visitors()
-        replayed = await self._replay() if await self._worked_off("no more sign-ups; working off what is left") else None
+        replayed = await self._replay() if await self._worked_off("no more visitors; working off what is left") else None
+        await self._sweep_up()
         await self._cast.dismiss_workers()
         evidence = await gather(self._plan, self._store, self._killer.kills)
-        return Ending(seconds, tuple(self._killer.kills), tuple(evidence.letters), replayed, reconcile(evidence))
+        return Ending(
+            seconds=seconds,
+            kills=tuple(self._killer.kills),
+            letters=tuple(evidence.sign_ups.letters),
+            replayed=replayed,
+            story=evidence.accounts.story,
+            sales=evidence.reports.last,
+            verdict=reconcile(evidence),
+        )
 
     async def _until(self, over: Callable[[Numbers], bool], doing: str = "") -> None:
         """Show the numbers and kill as planned and as wished."""
@@ -114,8 +133,9 @@ class Show:
         return numbers.left == 0 and not (self._planned and numbers.elapsed < (self._plan.seconds or 0.0) + GRACE)
 
     async def _kill(self, elapsed: float) -> None:
-        """What is planned waits until another worker is there to take over; a key kills whoever lives."""
-        if self._planned and elapsed >= self._planned[0] and await self._killer.kill(spare=min(1, self._plan.workers - 1)):
+        """What is planned waits until its victim and another worker to take over are there; a key kills whoever lives."""
+        planned = self._planned[0] if self._planned else None
+        if planned and elapsed >= planned.at and await self._killer.kill(spare=min(1, self._plan.workers - 1), aim=planned.aim):
             self._planned.pop(0)
         elif self._wishes.kills:
             self._wishes.kills -= 1
@@ -126,6 +146,13 @@ class Show:
         end = self._meter.elapsed + PATIENCE
         await self._until(lambda numbers: numbers.settled or numbers.elapsed > end, doing)
         return self._meter.elapsed <= end
+
+    async def _sweep_up(self) -> None:
+        """The schedule is paused, and runs once more by hand."""
+        with suppress(NotFound):  # the run was so short that no worker has brought it
+            await self._store.schedules.pause("demo", "sweep", "demo")
+            await self._store.schedules.run_now("demo", "sweep", "last-sweep")
+        await self._worked_off("the schedule is paused, and run once more by hand")
 
     async def _replay(self) -> Replayed | None:
         """The mailbox of one refused address is made, and its dead letter replayed."""

@@ -1,4 +1,4 @@
-"""Holds what the visitors and the mail server saw against what the user's tables hold. A pure function of the evidence.
+"""Sign-ups and e-mails: what the visitors and the mail server saw, against what the database holds.
 
 - Every acknowledged sign-up is a user, and every user was a sign-up: acknowledged ≤ users ≤ tried.
 - Every user ends exactly once: one row in `welcomed`, or one dead letter. A dead letter needs a cause: the mail server refused the
@@ -23,12 +23,14 @@ SLACK = 250_000
 
 
 class User(Struct, frozen=True):
-    id: int
+    """As created; what became of the account does not matter to the welcome."""
+
+    id: str
     address: str
 
 
 class Welcomed(Struct, frozen=True):
-    user: int
+    user: str
     job: str
 
 
@@ -36,7 +38,7 @@ class Buried(Struct, frozen=True):
     """A dead letter."""
 
     job: str
-    user: int
+    user: str
     address: str
     reason: str
     deaths: int
@@ -59,8 +61,6 @@ class Evidence(Struct, frozen=True):
     """By job; at least of those whose e-mail is there twice, and of dead letters."""
     kills: Mapping[str, int]
     """Worker: when it was killed."""
-    unfinished: int = 0
-    """Jobs that still wait or run."""
 
 
 class SentAgain(Struct, frozen=True):
@@ -80,7 +80,6 @@ class Sums(Struct, frozen=True):
     users: int
     welcomed: int
     dead_letters: int
-    unfinished: int
     lost: int
     effects_twice: int
     e_mails: int
@@ -94,10 +93,6 @@ class Verdict(Struct, frozen=True):
     faults: tuple[str, ...]
     """What does not add up, in words; empty: everything does."""
 
-    @property
-    def ok(self) -> bool:
-        return not self.faults
-
 
 def reconcile(evidence: Evidence) -> Verdict:
     ends = _ends(evidence)
@@ -106,7 +101,6 @@ def reconcile(evidence: Evidence) -> Verdict:
     faults = [
         *_between(sums),
         *(f"lost: {what}" for what in ends.lost),
-        *_still_here(evidence),
         *(f"effects twice: {what}" for what in _twice(evidence)),
         *(f"user without a sign-up: {what}" for what in _invented(evidence)),
         *(f"dead letter without a cause: {what}" for what in _causeless(evidence)),
@@ -139,11 +133,6 @@ def _ends(evidence: Evidence) -> _Ends:
 
 def _acknowledged(evidence: Evidence) -> list[Acknowledged]:
     return [visit for visit in evidence.visits if isinstance(visit, Acknowledged)]
-
-
-def _still_here(evidence: Evidence) -> Iterable[str]:
-    if evidence.unfinished:
-        yield f"not finished: {evidence.unfinished} jobs still wait or run"
 
 
 def _between(sums: Sums) -> Iterable[str]:
@@ -225,7 +214,6 @@ def _sums(evidence: Evidence, lost: int, twice: int, unexplained: int) -> Sums:
         users=len(evidence.users),
         welcomed=len(evidence.welcomed),
         dead_letters=len(evidence.letters),
-        unfinished=evidence.unfinished,
         lost=lost,
         effects_twice=twice,
         e_mails=sum(isinstance(entry, Accepted) for entry in evidence.mail),
