@@ -301,7 +301,8 @@ class App(Router):
         subscriptions, topics = self.feeds()
         hooks = tuple(cast("list[Hook]", self._error_hooks))
         nursery = connect.nursery(self, routes, self.source, url or self.found.url)
-        return Program(routes, tuple(self._stages), hooks, state, subscriptions, topics, self.schedules(), nursery, self._queues.limits)
+        limits = (*self.own_limits(), *self._queues.limits)
+        return Program(routes, tuple(self._stages), hooks, state, subscriptions, topics, self.schedules(), nursery, limits)
 
     @asynccontextmanager
     async def resources(self) -> AsyncGenerator[object, None]:

@@ -114,6 +114,29 @@ async def test_a_publish_that_is_rolled_back_was_never_there(shop: App) -> None:
     await shop.close()
 
 
+async def test_no_more_are_handled_at_once_than_it_says(shop: App) -> None:
+    orders = shop.topic("orders", OrderPlaced)
+    now = most = 0
+    handled: list[str] = []
+
+    @shop.subscribe(orders, start="beginning", concurrency=2)
+    async def careful(event: OrderPlaced) -> None:
+        nonlocal now, most
+        now, most = now + 1, max(most, now + 1)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        now -= 1
+        handled.append(event.order)
+
+    await orders.publish_many([OrderPlaced(f"o-{n}") for n in range(30)])
+    async with shop.worker():
+        await until(lambda: len(handled) == 30, "all are handled")
+    assert most == 2
+    with pytest.raises(ConfigurationError, match=r"subscribe\(concurrency=0\): a number of jobs, at least 1"):
+        shop.subscribe(orders, concurrency=0)
+    await shop.close()
+
+
 async def test_one_subscriptions_failures_do_not_touch_another(shop: App) -> None:
     orders = shop.topic("orders", OrderPlaced)
     handled: list[str] = []

@@ -20,7 +20,7 @@ from penstock.engine.worker import Worker
 EXPORTED = {name: getattr(penstock, name) for name in penstock.__all__}
 KIT = {name: getattr(testing, name) for name in testing.__all__}
 MACHINERY = {"attachment", "chosen", "definitions", "feeds", "found", "open_store", "packed", "program"}
-MACHINERY |= {"resources", "routes", "schedules", "signals", "topics"}
+MACHINERY |= {"resources", "routes", "schedules", "signals", "topics", "own_limits"}
 """Of an app, for commands and tests; and of a call, for whoever enqueues it."""
 WRITTEN = {"App", "Router", "Retry", "RetryAfter", "Snooze", "Reject"}
 """A user calls their constructors; the others come from a method, or are structs, whose fields are looked at."""

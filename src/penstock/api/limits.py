@@ -27,13 +27,14 @@ class QueueLimits:
         if concurrency is None and rate is None and max_waiting is None:
             raise ConfigurationError(f"{where}({name!r}): give concurrency=, rate= or max_waiting=")
         if concurrency is not None or rate is not None:
-            self._limits[name] = Limit(name, _number(where, "concurrency", concurrency), _rate(where, rate))
+            self._limits[name] = Limit(name, whole_number(where, "concurrency", concurrency), _rate(where, rate))
         if max_waiting is not None:
-            _number(where, "max_waiting", max_waiting)
+            whole_number(where, "max_waiting", max_waiting)
             self.max_waiting[name] = max_waiting
 
 
-def _number(where: str, what: str, number: Any) -> int | None:
+def whole_number(where: str, what: str, number: Any) -> int | None:
+    """Raises ConfigurationError unless it is one from 1 on, or None."""
     if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
         raise ConfigurationError(f"{where}({what}={number!r}): a number of jobs, at least 1")
     return number

@@ -35,6 +35,7 @@ class SubscriptionDefinition(Handled):
         only: type[Any] | None,
         start: Start,
         hold: bool,
+        concurrency: int | None,
         isolation: Isolation,
         retry: Retry,
         timeout: float | None,
@@ -49,6 +50,7 @@ class SubscriptionDefinition(Handled):
         self._only = None if only is None else _names(signature, topic, only)
         self._start: Start = start
         self._hold = hold
+        self.concurrency = concurrency
 
     @property
     def wire_queue(self) -> str:

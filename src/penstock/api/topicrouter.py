@@ -8,12 +8,14 @@ from typing import Any, TypeVar, Unpack, overload
 from penstock.api import place
 from penstock.api.declaring import AfterDeath, Handler, TopicOptions, declare_topic
 from penstock.api.fitting import isolation_of, locals_of, name_of, timeout_of
+from penstock.api.limits import whole_number
 from penstock.api.registry import Registry
 from penstock.api.signature import read
 from penstock.api.subscription import Subscription, SubscriptionDefinition
 from penstock.api.topic import Accepts, Chosen, Topic
 from penstock.errors import ConfigurationError
 from penstock.model.clock import Duration
+from penstock.model.limit import Limit
 from penstock.model.log import Start, SubscriptionSpec, TopicSpec
 from penstock.model.retry import Retry
 
@@ -70,16 +72,16 @@ class TopicRouter(Registry):
     @overload
     def subscribe(
         self, topic: Topic[Event], /, *, only: None = None, name: str | None = None, start: Start = "now",
-        on_dead: AfterDeath = "continue", retry: Retry | None = None, timeout: Duration | None = None,
+        on_dead: AfterDeath = "continue", retry: Retry | None = None, timeout: Duration | None = None, concurrency: int | None = None,
     ) -> Callable[[Handler[Event]], Subscription[Event]]: ...  # fmt: skip
     @overload
     def subscribe(
         self, topic: Accepts[Event], /, *, only: type[Event], name: str | None = None, start: Start = "now",
-        on_dead: AfterDeath = "continue", retry: Retry | None = None, timeout: Duration | None = None,
+        on_dead: AfterDeath = "continue", retry: Retry | None = None, timeout: Duration | None = None, concurrency: int | None = None,
     ) -> Callable[[Handler[Event]], Subscription[Event]]: ...  # fmt: skip
     def subscribe(
         self, topic: Any, /, *, only: type[Any] | None = None, name: str | None = None, start: Start = "now",
-        on_dead: AfterDeath = "continue", retry: Retry | None = None, timeout: Duration | None = None,
+        on_dead: AfterDeath = "continue", retry: Retry | None = None, timeout: Duration | None = None, concurrency: int | None = None,
     ) -> Callable[[Handler[Any]], Subscription[Any]]:  # fmt: skip
         """Declare a subscription: a function of one event (after `ctx` and `tx`) that handles each event of a topic once.
 
@@ -87,8 +89,10 @@ class TopicRouter(Registry):
         `<prefix>.<function>`, whole. `only`: one of the topic's types. `start`: where it begins when it is registered for the
         first time, with the start of a worker: `now`, or at the `beginning`. `on_dead`: when an event dies the next one of its
         key passes (`continue`), or the key waits until it is replayed or discarded (`hold`). `retry` and `timeout` as for tasks.
-        Raises ConfigurationError, naming file and line.
+        `concurrency`: so many of its events are handled at once over all workers, as with `app.queue(…, concurrency=…)`. Raises
+        ConfigurationError, naming file and line.
         """
+        at_once = whole_number(f"{place.caller()}: subscribe", "concurrency", concurrency)
         _check_subscribe(topic, start, on_dead, retry)
 
         def decorate(function: Callable[..., Any]) -> Subscription[Any]:
@@ -102,6 +106,7 @@ class TopicRouter(Registry):
                 only=only,
                 start=start,
                 hold=on_dead == "hold",
+                concurrency=at_once,
                 isolation=isolation,
                 retry=retry or Retry(),
                 timeout=timeout_of(signature, isolation, timeout),
@@ -110,6 +115,11 @@ class TopicRouter(Registry):
             return Subscription(definition)
 
         return decorate
+
+    def own_limits(self) -> tuple[Limit, ...]:
+        """What subscriptions say of their own queues."""
+        known = {each.wire: each for each in self.definitions().values() if isinstance(each, SubscriptionDefinition)}
+        return tuple(Limit(name, each.concurrency, None) for name, each in known.items() if each.concurrency is not None)
 
     def feeds(self) -> tuple[tuple[SubscriptionSpec, ...], tuple[TopicSpec, ...]]:
         """All subscriptions and topics, as a store is told of them."""
