@@ -69,7 +69,7 @@ async def _position(link: Link, topic: str, after: int | datetime) -> int:
     if not isinstance(after, datetime):
         return _checked_position(after)
     moment = _moment(after)
-    return await link.run(lambda store: store.log.position_at(topic, moment))
+    return await link.run(lambda store: store.inspect.position_at(topic, moment))
 
 
 def _checked_position(after: object) -> int:

@@ -11,7 +11,7 @@ from penstock.cli.finding import Place, in_store
 from penstock.cli.groups import Commands
 from penstock.cli.tables import Column, note, show_json, show_table
 from penstock.cli.words import did_you_mean, iso, length
-from penstock.errors import NotFound
+from penstock.errors import ConfigurationError, NotFound
 from penstock.model.clock import SECOND, from_datetime
 from penstock.model.job import QueueView
 from penstock.model.log import SubscriptionView
@@ -114,6 +114,28 @@ def seek(place: Place, subscription: str, target: str) -> None:
         click.echo(f"subscription {subscription}: goes on behind position {position:,}; {dropped:,} that waited were dropped")
 
 
+@subscriptions.command("drop")
+@click.argument("subscription")
+@in_store
+def drop(place: Place, subscription: str) -> None:
+    """Forget SUBSCRIPTION, whose code is gone: its topic keeps events for it no longer. What has begun, ends; dead letters stay."""
+
+    async def work(store: Store) -> int:
+        names = [view.name for view in await store.inspect.subscriptions()]
+        if subscription not in names:
+            raise NotFound(f"no subscription is called {subscription!r}{did_you_mean(subscription, names)}")
+        alive = [worker.name for worker in await store.inspect.workers() if subscription in worker.tasks]
+        if alive:
+            raise ConfigurationError(f"worker {alive[0]} has subscription {subscription!r} in its code: it would come back")
+        return await store.log.drop(subscription)
+
+    dropped = place.run(work)
+    if place.as_json:
+        show_json({"subscription": subscription, "dropped": dropped})
+    else:
+        click.echo(f"subscription {subscription}: dropped, with {dropped:,} events that waited")
+
+
 async def _position(store: Store, view: SubscriptionView, target: str) -> int:
     if target == "end":
         return view.head
@@ -122,6 +144,6 @@ async def _position(store: Store, view: SubscriptionView, target: str) -> int:
     if target.isdecimal():
         return min(int(target), view.head)
     try:
-        return await store.log.position_at(view.topic, from_datetime(datetime.fromisoformat(target)))
+        return await store.inspect.position_at(view.topic, from_datetime(datetime.fromisoformat(target)))
     except ValueError as error:
         raise click.UsageError(f"{target!r}: beginning, end, a position, or a time like 2026-05-17T12:30:00Z ({error})") from error

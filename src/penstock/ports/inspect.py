@@ -41,6 +41,10 @@ class Inspect(Protocol):
 
     async def subscriptions(self) -> Sequence[SubscriptionView]: ...
 
+    async def position_at(self, topic: str, moment: int) -> int:
+        """The position behind which the events published at `moment` (µs) or later lie. Raises NotFound."""
+        ...
+
     async def workers(self) -> Sequence[WorkerView]: ...
 
 

@@ -43,8 +43,9 @@ class Log(Protocol):
         """Go on behind `position`: what was fed and has not begun is dropped, what runs ends. Returns how many were dropped."""
         ...
 
-    async def position_at(self, topic: str, moment: int) -> int:
-        """The position behind which the events published at `moment` (µs) or later lie."""
+    async def drop(self, subscription: str) -> int:
+        """Forget it: its topic need not keep events for it any more. As a seek, what it was fed and has not begun is dropped.
+        Returns how many that were. Raises NotFound."""
         ...
 
     async def trim(self, limit: int) -> int:

@@ -85,9 +85,15 @@ def test_a_subscription_is_seen_and_sought(console: Console, shop: App) -> None:
     with console.worker("--log-format", "text") as worker:
         for _ in range(2):
             worker.until("shipped o-")
+        kept = console.run("subscriptions", "drop", "shop.ship")
+        assert (kept.code, "has subscription 'shop.ship' in its code" in kept.err) == (78, True)
         assert worker.stop() == 0
     assert "goes on behind position 2" in console.ok("subscriptions", "seek", "shop.ship", "end").out
     assert console.json("subscriptions", "seek", "shop.ship", "2000-01-01T00:00:00Z")["position"] == 0
+    assert console.json("subscriptions", "drop", "shop.ship") == {"subscription": "shop.ship", "dropped": 0}
+    assert console.run("subscriptions", "drop", "shop.ship").code == 1
+    with console.worker("--log-format", "text") as worker:
+        assert worker.stop() == 0
     for target, name, code, message in (("soon", "shop.ship", 2, "a position"), ("end", "shop.shop", 1, "did you mean shop.ship?")):
         wrong = console.run("subscriptions", "seek", name, target)
         assert (wrong.code, message in wrong.err) == (code, True), wrong

@@ -15,6 +15,7 @@ from penstock.model.message import decode_options
 from penstock.model.unique import Hold
 from penstock.ports.inspect import DEPTH
 from penstock.stores.sqlite.listing import ALL, Page, known_tasks, letters, list_jobs, matching_letters
+from penstock.stores.sqlite.moments import position_at
 from penstock.stores.sqlite.roads import Reading
 from penstock.stores.sqlite.views import attempt_of, job_of, letter_of, queue_of, subscription_of, topic_of, worker_of
 
@@ -73,6 +74,9 @@ class SqliteInspect:
 
     async def topics(self) -> Sequence[TopicView]:
         return [topic_of(row) for row in await self._reader.rows("topics", {})]
+
+    async def position_at(self, topic: str, moment: int) -> int:
+        return await self._reader.drive(position_at(topic, moment))
 
     async def subscriptions(self) -> Sequence[SubscriptionView]:
         return [subscription_of(row) for row in await self._reader.rows("subscriptions", {})]

@@ -55,8 +55,9 @@ class SqliteLog:
         work = Run(lambda _: seeking.seek(subscription, position), f"seek {subscription}", rings=True)
         return await self._writer.submit(work)  # type: ignore[no-any-return]
 
-    async def position_at(self, topic: str, moment: int) -> int:
-        return await self._reader.drive(seeking.position_at(topic, moment))
+    async def drop(self, subscription: str) -> int:
+        work = Run(lambda _: seeking.drop(subscription), f"drop {subscription}", rings=True)
+        return await self._writer.submit(work)  # type: ignore[no-any-return]
 
     async def trim(self, limit: int) -> int:
         work = Run(lambda now: trimming.trim(limit, now), "trim topics", durable=False)

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from penstock.errors import NotFound
 from penstock.model.statement import Program, Statement
 from penstock.stores.sqlite.tally import Tally
-from penstock.stores.sqlite.topics import place, position
 
 _PLACES = ("drop_ready", "drop_aside", "drop_strays")
 
@@ -20,6 +19,17 @@ _PLACES = ("drop_ready", "drop_aside", "drop_strays")
 def seek(name: str, position: int) -> Program[int]:
     if not (yield Statement("seek", {"name": name, "cursor": position})):
         raise NotFound(f"seek: there is no subscription {name} in this store")
+    return (yield from _drop_unbegun(name))
+
+
+def drop(name: str) -> Program[int]:
+    """As if it were sought for the last time."""
+    if not (yield Statement("drop_subscription", {"name": name})):
+        raise NotFound(f"drop: there is no subscription {name} in this store")
+    return (yield from _drop_unbegun(name))
+
+
+def _drop_unbegun(name: str) -> Program[int]:
     dropped = yield from _drop(name)
     begun = yield Statement("begun_of", {"queue": name})
     yield Statement("embody", {"seqs": str([row[0] for row in begun])})
@@ -42,20 +52,3 @@ def _drop(queue: str) -> Program[int]:
 def _forget(seqs: Sequence[int]) -> Program[None]:
     for statement in ("forget_attempts", "forget_messages"):
         yield Statement(statement, {"seqs": str(seqs)})
-
-
-def position_at(topic: str, moment: int) -> Program[int]:
-    """By halving: times never go back in a topic, and positions have no gaps but where it begins."""
-    rows = yield Statement("topic", {"name": topic})
-    if not rows:
-        raise NotFound(f"there is no topic {topic} in this store")
-    number, next_, first = (int(value) for value in rows[0][:3])
-    low, high = first, next_
-    while low < high:
-        middle = (low + high) // 2
-        found = yield Statement("event_at", {"place": place(number, middle), "end": place(number, next_)})
-        if found and found[0][1] < moment:
-            low = position(found[0][0]) + 1
-        else:
-            high = middle
-    return low - 1

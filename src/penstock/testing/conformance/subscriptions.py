@@ -208,6 +208,23 @@ class SubscriptionConformance:
         assert (await store.job("x@inventory#2")).status == "done"
         assert (await store.letter("x@inventory")).body == b"x"
 
+    async def test_one_that_is_dropped_keeps_no_events(self, store: Ground) -> None:
+        brief = TopicSpec("orders", retention=1_000_000)
+        worker = await reader(store, subscription("retired", brief))
+        await publish(store, "a1", "a2", topic=brief, key="a")
+        await feed(store, "retired")
+        running = await worker.claim(1, queue="retired")
+        await publish(store, "a3", topic=brief)
+        store.advance(2)
+        assert await log(store).trim(10) == 2
+        assert await log(store).drop("retired") == 1
+        assert await log(store).trim(10) == 1
+        await worker.done(running)
+        assert await store.counters("retired") == Counts(done=1)
+        assert await store.store.inspect.subscriptions() == []
+        with pytest.raises(NotFound, match="no subscription retired"):
+            await log(store).drop("retired")
+
     # -- holding -------------------------------------------------------------------------------------
 
     async def test_a_death_holds_its_key_until_it_is_replayed(self, store: Ground) -> None:

@@ -54,9 +54,9 @@ class TopicConformance:
             store.advance(10)
         events = await log(store).read("orders", 0, 10)
         assert [events[n + 1].at - events[n].at for n in range(2)] == [10 * SECOND, 10 * SECOND]
-        assert [await log(store).position_at("orders", events[1].at + ahead) for ahead in (0, 1, -1)] == [1, 2, 1]
-        assert await log(store).position_at("orders", 0) == 0
-        assert await log(store).position_at("orders", store.now()) == 3
+        assert [await store.store.inspect.position_at("orders", events[1].at + ahead) for ahead in (0, 1, -1)] == [1, 2, 1]
+        assert await store.store.inspect.position_at("orders", 0) == 0
+        assert await store.store.inspect.position_at("orders", store.now()) == 3
 
     # -- versions ------------------------------------------------------------------------------------
 

@@ -107,6 +107,11 @@ set generation = generation + 1, cursor = (
 where name = :name
 returning generation
 
+-- name: drop_subscription
+delete from penstock_subscription
+where name = :name
+returning name
+
 -- name: begun_of
 select l.seq
 from penstock_worker w
@@ -140,7 +145,7 @@ where queue = :queue and exists (
     select 1
     from penstock_message m
     where m.seq = penstock_ready.seq
-        and m.ref is not null
+        and m.type is not null
         and not exists (select 1 from penstock_attempt a where a.seq = m.seq)
 )
 returning seq
@@ -151,7 +156,7 @@ where queue = :queue and key is not null and exists (
     select 1
     from penstock_message m
     where m.seq = penstock_aside.seq
-        and m.ref is not null
+        and m.type is not null
         and not exists (select 1 from penstock_attempt a where a.seq = m.seq)
 )
 returning seq
@@ -162,7 +167,7 @@ where queue = :queue and stray is not null and exists (
     select 1
     from penstock_message m
     where m.seq = penstock_aside.seq
-        and m.ref is not null
+        and m.type is not null
         and not exists (select 1 from penstock_attempt a where a.seq = m.seq)
 )
 returning seq

@@ -1,0 +1,24 @@
+"""Finding a place in a topic by time."""
+
+from __future__ import annotations
+
+from penstock.errors import NotFound
+from penstock.model.statement import Program, Statement
+from penstock.stores.sqlite.topics import place, position
+
+
+def position_at(topic: str, moment: int) -> Program[int]:
+    """By halving: times never go back in a topic, and positions have no gaps but where it begins."""
+    rows = yield Statement("topic", {"name": topic})
+    if not rows:
+        raise NotFound(f"there is no topic {topic} in this store")
+    number, next_, first = (int(value) for value in rows[0][:3])
+    low, high = first, next_
+    while low < high:
+        middle = (low + high) // 2
+        found = yield Statement("event_at", {"place": place(number, middle), "end": place(number, next_)})
+        if found and found[0][1] < moment:
+            low = position(found[0][0]) + 1
+        else:
+            high = middle
+    return low - 1
