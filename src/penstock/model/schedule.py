@@ -134,6 +134,10 @@ def digest(definition: bytes) -> str:
     return hashlib.sha256(definition).hexdigest()[:32]
 
 
+Identity: TypeAlias = tuple[str, str, str]
+"""One definition of a schedule: app, name, digest."""
+
+
 class Due(Struct, frozen=True):
     """A schedule whose next slot has come."""
 
@@ -143,6 +147,10 @@ class Due(Struct, frozen=True):
     next: int
     anchor: int
     paused: bool
+
+    @property
+    def identity(self) -> Identity:
+        return self.app, self.schedule.name, self.digest
 
 
 class Firing(Struct, frozen=True):
