@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pytest
 
+from penstock.model import schedule
 from penstock.model.clock import SECOND, from_datetime, to_datetime
 from penstock.model.schedule import LATE, MOST, Due, Firing, Missed, Schedule, Template, Timing, decide, zone_of
 
@@ -149,6 +150,34 @@ def test_the_last_slot_is_found_however_long_nobody_looked() -> None:
 def test_what_is_wrong_is_said(timing: Timing, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         timing.check()
+
+
+def test_a_machine_without_zones_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(name: str) -> ZoneInfo:
+        raise ZoneInfoNotFoundError(name)
+
+    assert "tzdata" not in what_is_wrong("Mars/Olympus")
+    monkeypatch.setattr(schedule, "ZoneInfo", lacking)
+    assert "install the tzdata package" in what_is_wrong("Europe/Berlin")
+
+
+def what_is_wrong(zone: str) -> str:
+    with pytest.raises(ValueError, match=zone) as caught:
+        zone_of(zone)
+    return str(caught.value)
+
+
+def test_an_unknown_zone_is_told_without_reading_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A leader may meet hundreds in one turn of its loop."""
+    asked: list[str] = []
+
+    def known(name: str) -> ZoneInfo:
+        asked.append(name)
+        return ZoneInfo(name)
+
+    monkeypatch.setattr(schedule, "ZoneInfo", known)
+    what_is_wrong("Mars/Olympus")
+    assert asked == ["Mars/Olympus", "UTC"]
 
 
 def test_what_only_another_release_understands_is_a_value_error() -> None:

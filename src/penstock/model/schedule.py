@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal, TypeAlias, get_args
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import msgspec
 from cronsim import CronSim, CronSimError
@@ -89,11 +89,18 @@ def zone_of(name: str) -> tzinfo:
     """Raises ValueError. UTC needs no database of zones."""
     if name == "UTC":
         return UTC
+    zone = _known(name)
+    if zone is None:
+        lacking = "" if _known("UTC") else "; this machine has no time zones: install the tzdata package"
+        raise ValueError(f"tz={name!r} is not a time zone, e.g. Europe/Berlin{lacking}")
+    return zone
+
+
+def _known(name: str) -> ZoneInfo | None:
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, TypeError, LookupError):
-        lacking = "" if available_timezones() else "; this machine has no time zones: install the tzdata package"
-        raise ValueError(f"tz={name!r} is not a time zone, e.g. Europe/Berlin{lacking}") from None
+        return None
 
 
 class Template(Struct, frozen=True, omit_defaults=True):
