@@ -17,7 +17,7 @@ POLICIES = ("skip", "once", "all")
 
 @dataclass(frozen=True)
 class Planned:
-    """`hour` None: each hour at `minute`. `every`: µs, instead of both."""
+    """`hour` None: each hour at `minute`. `second`: in a cron of six fields. `every`: µs, instead of all."""
 
     name: str
     missed: str
@@ -25,10 +25,12 @@ class Planned:
     minute: int = 0
     hour: int | None = None
     every: int | None = None
+    second: int | None = None
 
     @property
     def cron(self) -> str:
-        return f"{self.minute} {'*' if self.hour is None else self.hour} * * *"
+        second = "" if self.second is None else f"{self.second} "
+        return f"{second}{self.minute} {'*' if self.hour is None else self.hour} * * *"
 
     def slots(self, after: int, until: int, begun: int) -> list[int]:
         """Those in (after, until]."""
@@ -42,7 +44,7 @@ class Planned:
         """Each time that the clock on the wall shows this minute; the zones here are whole hours from UTC."""
         hour = after - after % (60 * MINUTE)
         while hour <= until:
-            yield hour + self.minute * MINUTE
+            yield hour + self.minute * MINUTE + (self.second or 0) * 1_000_000
             hour += 60 * MINUTE
 
     def _daily(self, after: int, until: int, hour: int) -> Iterator[int]:
@@ -54,7 +56,7 @@ class Planned:
             day += timedelta(days=1)
 
     def _on(self, day: date, hour: int, zone: ZoneInfo) -> int:
-        moment = datetime.combine(day, time(hour, self.minute), zone)
+        moment = datetime.combine(day, time(hour, self.minute, self.second or 0), zone)
         back = moment.astimezone(UTC).astimezone(zone)
         if back.replace(tzinfo=None) != moment.replace(tzinfo=None):
             moment = datetime.combine(day, time(hour + 1, 0), zone)
@@ -62,16 +64,17 @@ class Planned:
 
 
 def plan(count: int, seed: int) -> list[Planned]:
-    """Most of them once a day, about the hours in which clocks change."""
+    """Most of them once a day, about the hours in which clocks change; half of the crons with seconds."""
     chance = Random(seed)
     made: list[Planned] = []
     for n in range(count):
         name, missed = f"s{n:04}", POLICIES[n % 3]
         zone, minute, kind = chance.choice(ZONES), chance.randrange(60), chance.random()
+        second = chance.choice((None, chance.randrange(60)))
         if kind < 0.7:
-            made.append(Planned(name, missed, zone, minute, chance.randrange(1, 5)))
+            made.append(Planned(name, missed, zone, minute, chance.randrange(1, 5), second=second))
         elif kind < 0.85:
-            made.append(Planned(name, missed, zone, minute))
+            made.append(Planned(name, missed, zone, minute, second=second))
         else:
             made.append(Planned(name, missed, every=chance.randrange(40, 200) * MINUTE))
     return made

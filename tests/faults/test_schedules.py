@@ -38,6 +38,9 @@ def test_the_other_reckoning_knows_both_changes_of_time() -> None:
     daily = Planned("s", "all", "Europe/Berlin", 30, 2)
     assert daily.slots(at("2026-03-28 12:00"), at("2026-03-29 12:00"), 0) == [at("2026-03-29 01:00")]
     assert daily.slots(at("2026-10-24 12:00"), at("2026-10-25 12:00"), 0) == [at("2026-10-25 00:30")]
+    exact = Planned("s", "all", "Europe/Berlin", 30, 2, second=15)
+    assert exact.slots(at("2026-03-28 12:00"), at("2026-03-29 12:00"), 0) == [at("2026-03-29 01:00")]
+    assert exact.slots(at("2026-10-24 12:00"), at("2026-10-25 12:00"), 0) == [at("2026-10-25 00:30:15")]
     hourly = Planned("s", "all", "Europe/Berlin", 30)
     assert len(hourly.slots(at("2026-10-24 22:00"), at("2026-10-25 03:00"), 0)) == 5
 
@@ -53,4 +56,5 @@ def test_a_plan_has_all_sorts() -> None:
     made = plan(200, 1)
     assert {each.missed for each in made} == {"skip", "once", "all"}
     assert {(each.hour is None, each.every is None) for each in made} == {(True, True), (True, False), (False, True)}
+    assert len([each for each in made if each.second is not None and each.hour is not None]) > 50
     assert len({each.name for each in made}) == 200

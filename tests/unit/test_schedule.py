@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pytest
 
+from penstock.model import schedule
 from penstock.model.clock import SECOND, from_datetime, to_datetime
 from penstock.model.schedule import LATE, MOST, Due, Firing, Missed, Schedule, Template, Timing, decide, zone_of
 
@@ -19,7 +20,7 @@ def at(text: str) -> int:
     return from_datetime(datetime.fromisoformat(text).replace(tzinfo=UTC))
 
 
-def slots(timing: Timing, start: str, count: int) -> list[str]:
+def slots(timing: Timing, start: str, count: int, form: str = "%m-%d %H:%M%z") -> list[str]:
     """By the clock on the wall of its zone."""
     found: list[str] = []
     slot: int | None = at(start)
@@ -27,7 +28,7 @@ def slots(timing: Timing, start: str, count: int) -> list[str]:
         assert slot is not None
         slot = timing.after(slot, 0)
         assert slot is not None
-        found.append(to_datetime(slot).astimezone(zone_of(timing.tz)).strftime("%m-%d %H:%M%z"))
+        found.append(to_datetime(slot).astimezone(zone_of(timing.tz)).strftime(form))
     return found
 
 
@@ -52,16 +53,60 @@ def test_an_hour_that_is_repeated() -> None:
     assert slots(berlin("0 * * * *"), "2026-10-24 23:30", 3) == ["10-25 02:00+0200", "10-25 02:00+0100", "10-25 03:00+0100"]
 
 
+@pytest.mark.parametrize(
+    ("zone", "cron", "around", "found"),
+    [
+        ("Europe/Berlin", "0 30 2 * * *", "2026-03-28 12:00", ["03-29 03:00:00+0200", "03-30 02:30:00+0200"]),
+        ("Europe/Berlin", "15 30 2 * * *", "2026-03-28 12:00", ["03-29 03:00:00+0200", "03-30 02:30:15+0200"]),
+        ("Europe/Berlin", "0 30 2 * * *", "2026-10-24 12:00", ["10-25 02:30:00+0200", "10-26 02:30:00+0100"]),
+        ("Europe/Berlin", "15 30 2 * * *", "2026-10-24 12:00", ["10-25 02:30:15+0200", "10-26 02:30:15+0100"]),
+        ("Europe/Berlin", "0,30 15 2 * * *", "2026-10-24 12:00", ["10-25 02:15:00+0200", "10-25 02:15:30+0200", "10-26 02:15:00+0100"]),
+        ("Australia/Lord_Howe", "0 15 2 * * *", "2026-10-03 12:00", ["10-04 02:30:00+1100", "10-05 02:15:00+1100"]),
+        ("Australia/Lord_Howe", "5 45 1 * * *", "2026-04-04 12:00", ["04-05 01:45:05+1100", "04-06 01:45:05+1030"]),
+        ("Australia/Lord_Howe", "15 2 * * *", "2026-10-03 12:00", ["10-04 02:30:00+1100", "10-05 02:15:00+1100"]),
+        ("Australia/Lord_Howe", "45 1 * * *", "2026-04-04 12:00", ["04-05 01:45:00+1100", "04-06 01:45:00+1030"]),
+    ],
+)
+def test_with_seconds_a_time_of_the_day_comes_once_a_day_too(zone: str, cron: str, around: str, found: list[str]) -> None:
+    """In hours that are skipped or repeated, and in Lord Howe's half hours."""
+    assert slots(Timing(cron=cron, tz=zone), around, len(found), "%m-%d %H:%M:%S%z") == found
+
+
+@pytest.mark.parametrize("cron", ["0 30 * * * *", "*/10 * 2 * * *", "0 */30 2 * * *"])
+def test_with_seconds_a_star_goes_by_real_time(cron: str) -> None:
+    """Twice the slots in an hour that is repeated."""
+    timing = berlin(cron)
+    first, second = (
+        {
+            (slot - begin)
+            for moment in range(begin - SECOND, begin + HOUR - SECOND, SECOND * 10)
+            if (slot := timing.after(moment, 0)) is not None
+        }
+        for begin in (at("2026-10-25 00:00"), at("2026-10-25 01:00"))
+    )
+    assert {slot for slot in first if slot < HOUR} == {slot for slot in second if slot < HOUR} != set()
+
+
 @pytest.mark.parametrize("seen", ["2026-10-25 00:30", "2026-10-25 00:31", "2026-10-25 01:15", "2026-10-25 01:45"])
 def test_a_time_in_the_repeated_hour_does_not_come_again(seen: str) -> None:
     """Wherever one looks from after it."""
     assert slots(berlin("30 2 * * *"), seen, 1) == ["10-26 02:30+0100"]
 
 
-@pytest.mark.parametrize("cron", ["*/20 * * * *", "30 2 * * *", "0 */2 * * *", "15 1,2,3 * * *", "0 0 1 * *", "*/30 * * * * *"])
-@pytest.mark.parametrize("around", ["2026-03-29 01:00", "2026-10-25 01:00"])
-def test_slots_are_the_same_from_wherever_one_looks(cron: str, around: str) -> None:
-    timing = berlin(cron)
+@pytest.mark.parametrize(
+    "cron", ["*/20 * * * *", "30 2 * * *", "0 */2 * * *", "15 1,2,3 * * *", "0 0 1 * *", "*/30 * * * * *", "45 30 1,2 * * *"]
+)
+@pytest.mark.parametrize(
+    ("zone", "around"),
+    [
+        ("Europe/Berlin", "2026-03-29 01:00"),
+        ("Europe/Berlin", "2026-10-25 01:00"),
+        ("Australia/Lord_Howe", "2026-10-03 15:30"),
+        ("Australia/Lord_Howe", "2026-04-04 15:00"),
+    ],
+)
+def test_slots_are_the_same_from_wherever_one_looks(cron: str, zone: str, around: str) -> None:
+    timing = Timing(cron=cron, tz=zone)
     begin, end = at(around) - 3 * HOUR, at(around) + 3 * HOUR
     walked: list[int] = []
     slot = timing.after(begin, 0)
@@ -105,6 +150,40 @@ def test_the_last_slot_is_found_however_long_nobody_looked() -> None:
 def test_what_is_wrong_is_said(timing: Timing, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         timing.check()
+
+
+def test_a_machine_without_zones_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(name: str) -> ZoneInfo:
+        raise ZoneInfoNotFoundError(name)
+
+    assert "tzdata" not in what_is_wrong("Mars/Olympus")
+    monkeypatch.setattr(schedule, "ZoneInfo", lacking)
+    assert "install the tzdata package" in what_is_wrong("Europe/Berlin")
+
+
+def what_is_wrong(zone: str) -> str:
+    with pytest.raises(ValueError, match=zone) as caught:
+        zone_of(zone)
+    return str(caught.value)
+
+
+def test_an_unknown_zone_is_told_without_reading_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A leader may meet hundreds in one turn of its loop."""
+    asked: list[str] = []
+
+    def known(name: str) -> ZoneInfo:
+        asked.append(name)
+        return ZoneInfo(name)
+
+    monkeypatch.setattr(schedule, "ZoneInfo", known)
+    what_is_wrong("Mars/Olympus")
+    assert asked == ["Mars/Olympus", "UTC"]
+
+
+def test_what_only_another_release_understands_is_a_value_error() -> None:
+    """As a zone that this machine does not know."""
+    with pytest.raises(ValueError, match="Bad hour"):
+        Timing(cron="0 H * * *").after(0, 0)
 
 
 def due(missed: Missed, timing: Timing, next_: int, paused: bool = False) -> Due:

@@ -13,7 +13,7 @@ from penstock.api.link import Link
 from penstock.api.options import Using, named
 from penstock.api.plan import BoundCall
 from penstock.errors import ConfigurationError, PenstockError
-from penstock.model.clock import micros
+from penstock.model.clock import SECOND, micros
 from penstock.model.schedule import POLICIES, Missed, Schedule, Template, Timing
 
 _LONGEST = micros(timedelta(days=36_525))
@@ -90,8 +90,8 @@ def _timing(where: str, cron: object, every: object, tz: object) -> Timing:
     if (cron is None) == (every is None):
         raise ConfigurationError(f"{where}: give one of cron=… and every=…")
     if every is not None:
-        if not isinstance(every, timedelta) or not 0 < micros(every) <= _LONGEST:
-            raise ConfigurationError(f"{where}: every={every!r}: a timedelta above 0, of 100 years at the most")
+        if not isinstance(every, timedelta) or not SECOND <= micros(every) <= _LONGEST:
+            raise ConfigurationError(f"{where}: every={every!r}: a timedelta of 1 s at the least and 100 years at the most")
         if tz != "UTC":
             raise ConfigurationError(f"{where}: tz={tz!r} is for cron=…; every=… counts real time")
         return Timing(every=micros(every))

@@ -5,7 +5,8 @@
   is a compare-and-set, one of them wins it. And the id of a slot's job is made of the slot.
 - Which slots fire is `model.schedule.decide`, a pure function of what was seen and of the store's time.
 - It sleeps until the next slot, but looks once a second: the store's clock may be set, workers may come and go.
-- A schedule that cannot be understood here (a zone that this machine does not know) is told as trouble; the others go on.
+- A schedule that cannot be understood here (a zone that this machine does not know) is told as trouble, once, and left out from then
+  on: it takes no place among the others and keeps nobody awake. Another definition of it is another one, and who leads again tries again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from penstock.engine.leader import Leader
 from penstock.engine.service import Service
 from penstock.engine.ties import Ties
 from penstock.model.clock import SECOND, Clock
-from penstock.model.schedule import Due, Firing, decide
+from penstock.model.schedule import Due, Firing, Identity, decide
 from penstock.ports.schedules import Look, Schedules
 
 REST = 1.0
@@ -34,11 +35,14 @@ class Scheduler(Service):
         self._clock = clock
         self._leader = leader
         self._crew: tuple[int, ...] = ()
+        self._strange: set[Identity] = set()
+        """Not understood here."""
         leader.when_elected(self.wake)
 
     async def tick(self) -> float:
         if not self._leader.leading:
             self._crew = ()
+            self._strange.clear()
             return REST
         look = await self._looked()
         left = self._left(look.next)
@@ -48,22 +52,22 @@ class Scheduler(Service):
 
     async def _looked(self) -> Look:
         """After a change of the crew: with the definitions of those who are there now."""
-        look = await self._schedules.look()
+        look = await self._schedules.look(self._strange)
         if look.crew == self._crew or not look.any:
             return look
         await self._schedules.review()
         self._crew = look.crew
-        return await self._schedules.look()
+        return await self._schedules.look(self._strange)
 
     def _left(self, instant: int | None) -> float:
         return REST if instant is None else (instant - self._clock.now()) / SECOND
 
     async def _fire_page(self) -> bool:
-        """False: nothing could be fired."""
-        firings = self._decided(await self._schedules.due(PAGE))
-        if firings:
+        """False: nothing was due."""
+        dues = await self._schedules.due(PAGE, self._strange)
+        if firings := self._decided(dues):
             await self._schedules.fire(firings)
-        return bool(firings)
+        return bool(dues)
 
     def _decided(self, dues: Sequence[Due]) -> list[Firing]:
         now, jobs = self._clock.now(), 0
@@ -75,5 +79,6 @@ class Scheduler(Service):
                 firings.append(decide(due, now))
                 jobs += len(firings[-1].messages)
             except ValueError as error:
+                self._strange.add(due.identity)
                 self.ties.trouble(f"schedule {due.schedule.name} of {due.app}", error)
         return firings

@@ -6,9 +6,10 @@ A *slot* is an instant at which a schedule is due. Times are µs of the store's 
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime, tzinfo
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal, TypeAlias, get_args
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import msgspec
 from cronsim import CronSim, CronSimError
@@ -38,24 +39,28 @@ class Timing(Struct, frozen=True, omit_defaults=True):
     def check(self) -> None:
         """Raises ValueError: what is wrong with it."""
         zone = zone_of(self.tz)
-        if not self.every:
-            try:
-                next(CronSim(self.cron, datetime(2000, 1, 1, tzinfo=zone)))
-            except CronSimError as error:
-                raise ValueError(f"cron={self.cron!r}: {error}; five fields: minute hour day-of-month month day-of-week") from None
-            except StopIteration:
-                raise ValueError(f"cron={self.cron!r} never comes") from None
+        if not self.every and next(self._moments(datetime(2000, 1, 1, tzinfo=zone)), None) is None:
+            raise ValueError(f"cron={self.cron!r} never comes")
 
     def after(self, instant: int, anchor: int) -> int | None:
-        """The first slot after an instant. None: none comes any more."""
+        """The first slot after an instant. None: none comes any more. Raises ValueError if it is not understood here."""
         if self.every:
             return anchor + max(1, (instant - anchor) // self.every + 1) * self.every
-        times = CronSim(self.cron, to_datetime(instant).astimezone(zone_of(self.tz)))
-        for moment in times:
+        for moment in self._moments(to_datetime(instant).astimezone(zone_of(self.tz))):
             # In an hour that is repeated it thinks by the clock on the wall, and may say a time that has passed.
             if (slot := from_datetime(moment)) > instant:
                 return slot
         return None
+
+    def _moments(self, start: datetime) -> Iterator[datetime]:
+        """What its cron says from `start` on. A star for the minute or hour: by real time. Else by the clock on the wall, which
+        CronSim alone would do for five fields only."""
+        star = any(field.startswith("*") for field in self.cron.split()[-5:-3])
+        try:
+            times = CronSim(self.cron, start if star else start.replace(tzinfo=None))
+        except CronSimError as error:
+            raise ValueError(f"cron={self.cron!r}: {error}; five fields: minute hour day-of-month month day-of-week") from None
+        return times if star else (_shown(moment, start.tzinfo) for moment in times)
 
     def latest(self, first: int, now: int, anchor: int) -> int:
         """The last slot up to `now`; `first` is one. Costs the same however long nobody looked."""
@@ -72,15 +77,30 @@ class Timing(Struct, frozen=True, omit_defaults=True):
         return last
 
 
+def _shown(moment: datetime, zone: tzinfo | None) -> datetime:
+    """When clocks in the zone show it: the first of two times; the end of the hour that is skipped, if they never do."""
+    shown = moment.replace(tzinfo=zone)
+    while shown.astimezone(UTC).astimezone(zone) != shown:
+        shown = shown.replace(second=0) + timedelta(minutes=1)
+    return shown
+
+
 def zone_of(name: str) -> tzinfo:
     """Raises ValueError. UTC needs no database of zones."""
     if name == "UTC":
         return UTC
+    zone = _known(name)
+    if zone is None:
+        lacking = "" if _known("UTC") else "; this machine has no time zones: install the tzdata package"
+        raise ValueError(f"tz={name!r} is not a time zone, e.g. Europe/Berlin{lacking}")
+    return zone
+
+
+def _known(name: str) -> ZoneInfo | None:
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, TypeError, LookupError):
-        lacking = "" if available_timezones() else "; this machine has no time zones: install the tzdata package"
-        raise ValueError(f"tz={name!r} is not a time zone, e.g. Europe/Berlin{lacking}") from None
+        return None
 
 
 class Template(Struct, frozen=True, omit_defaults=True):
@@ -121,6 +141,10 @@ def digest(definition: bytes) -> str:
     return hashlib.sha256(definition).hexdigest()[:32]
 
 
+Identity: TypeAlias = tuple[str, str, str]
+"""One definition of a schedule: app, name, digest."""
+
+
 class Due(Struct, frozen=True):
     """A schedule whose next slot has come."""
 
@@ -130,6 +154,10 @@ class Due(Struct, frozen=True):
     next: int
     anchor: int
     paused: bool
+
+    @property
+    def identity(self) -> Identity:
+        return self.app, self.schedule.name, self.digest
 
 
 class Firing(Struct, frozen=True):

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
-from penstock.model.schedule import Due, Firing, Schedule, ScheduleView
+from penstock.model.schedule import Due, Firing, Identity, Schedule, ScheduleView
 
 
 class Look(Struct, frozen=True):
     """What a scheduler has to know each second; cheap, however many schedules there are."""
 
     next: int | None
-    """µs: the next slot of all schedules that a live worker declares."""
+    """µs: the next slot of all schedules that a live worker declares, but for those left out."""
     crew: tuple[int, ...]
     """The workers in the registry: when they change, definitions may."""
     any: bool
@@ -32,14 +32,14 @@ class Schedules(Protocol):
         """This worker, which is enrolled, has these. Durable. Once for each incarnation; they end with it."""
         ...
 
-    async def look(self) -> Look: ...
+    async def look(self, without: Collection[Identity] = ()) -> Look: ...
 
     async def review(self) -> None:
         """Take the newest definition that a live worker declares, schedule by schedule. After the crew has changed."""
         ...
 
-    async def due(self, limit: int) -> Sequence[Due]:
-        """Those whose slot has come, the longest due first."""
+    async def due(self, limit: int, without: Collection[Identity] = ()) -> Sequence[Due]:
+        """Those whose slot has come, the longest due first; none of `without`, which take no place in `limit`."""
         ...
 
     async def fire(self, firings: Sequence[Firing]) -> list[str]:

@@ -58,6 +58,12 @@ def test_what_is_not_said() -> None:
     assert (schedule.timing, schedule.missed) == (Timing(every=300 * SECOND), "once")
 
 
+def test_the_shortest_time_between_two() -> None:
+    app, task = shop()
+    app.schedule(task.bind(), name="often", every=timedelta(seconds=1))
+    assert app.schedules()[0].timing == Timing(every=SECOND)
+
+
 def test_a_router_schedules_before_it_has_an_app() -> None:
     router, app = Router(), App("sqlite:///shop.db", name="shop")
     task = router.task()(cleanup)
@@ -87,10 +93,11 @@ def test_a_call_bound_before_its_router_has_an_app_is_checked_when_it_is_used() 
         ({"cron": 5}, "strings"),
         ({"cron": "0 * * * *", "tz": "Mars/Olympus"}, "tz='Mars/Olympus' is not a time zone"),
         ({"cron": "0 * * * *", "tz": None}, "strings"),
-        ({"every": timedelta(0)}, "a timedelta above 0"),
-        ({"every": timedelta(seconds=-1)}, "a timedelta above 0"),
+        ({"every": timedelta(0)}, "a timedelta of 1 s at the least"),
+        ({"every": timedelta(seconds=-1)}, "a timedelta of 1 s at the least"),
+        ({"every": timedelta(microseconds=999_999)}, "every=datetime.timedelta(microseconds=999999): a timedelta of 1 s at the least"),
         ({"every": timedelta.max}, "100 years at the most"),
-        ({"every": 60}, "a timedelta above 0"),
+        ({"every": 60}, "a timedelta of 1 s at the least"),
         ({"every": timedelta(hours=1), "tz": "Europe/Berlin"}, "counts real time"),
         ({}, "give one of cron=… and every=…"),
         ({"cron": "0 * * * *", "every": timedelta(hours=1)}, "give one of cron=… and every=…"),

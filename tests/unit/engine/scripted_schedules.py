@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
-from penstock.model.schedule import Due, Firing, Schedule
+from penstock.model.schedule import Due, Firing, Identity, Schedule
 from penstock.ports.schedules import Look
 
 
@@ -31,17 +31,17 @@ class ScriptedSchedules:
             raise self.declare_errors.popleft()
         self.declared.append((incarnation, app, schedules))
 
-    async def look(self) -> Look:
+    async def look(self, without: Collection[Identity] = ()) -> Look:
         self.looks += 1
         self._tell()
-        return Look(min((due.next for due in self.dues), default=None), self.crew, self.any)
+        return Look(min((due.next for due in self.dues if due.identity not in without), default=None), self.crew, self.any)
 
     async def review(self) -> None:
         self.reviews.append(self.crew)
         self._tell()
 
-    async def due(self, limit: int) -> Sequence[Due]:
-        return sorted(self.dues, key=lambda due: due.next)[:limit]
+    async def due(self, limit: int, without: Collection[Identity] = ()) -> Sequence[Due]:
+        return sorted((due for due in self.dues if due.identity not in without), key=lambda due: due.next)[:limit]
 
     async def fire(self, firings: Sequence[Firing]) -> list[str]:
         if self.fire_errors:

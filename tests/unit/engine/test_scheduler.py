@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from penstock.engine.leader import Leader
-from penstock.engine.scheduler import ENOUGH, REST, Scheduler
+from penstock.engine.scheduler import ENOUGH, PAGE, REST, Scheduler
 from penstock.errors import StoreUnavailable
 from penstock.model.clock import SECOND
 from penstock.model.events import Trouble
 from penstock.model.schedule import Due, Schedule, Template, Timing
-from tests.unit.engine.scripted import NOW, Bench, Task, ties
+from tests.unit.engine.scripted import NOW, Bench, Recorder, Task, ties
 from tests.unit.engine.scripted_schedules import ScriptedSchedules
 
 
@@ -54,13 +55,18 @@ async def test_who_does_not_lead_does_not_look() -> None:
 
 
 def scheduler() -> tuple[Scheduler, ScriptedSchedules, Leader]:
+    service, schedules, _, leader = told_scheduler()
+    return service, schedules, leader
+
+
+def told_scheduler() -> tuple[Scheduler, ScriptedSchedules, Recorder, Leader]:
     """Of a worker that leads; ticked by hand."""
     made = bench()
     leases: Any = made.store.leases
     leader = Leader(leases, 1, 15, ties(made.signals))
     leader.leading = True
     schedules = made.store.schedules
-    return Scheduler(cast(Any, schedules), made.store.clock, leader, ties(made.signals)), schedules, leader
+    return Scheduler(cast(Any, schedules), made.store.clock, leader, ties(made.signals)), schedules, made.signals, leader
 
 
 async def test_it_sleeps_until_the_next_slot_but_looks_each_second() -> None:
@@ -99,6 +105,43 @@ async def test_one_that_cannot_be_understood_stops_no_other() -> None:
         await made.watch.until(lambda: made.store.schedules.fired)
     assert [firing.due.schedule.name for firing in made.store.schedules.fired] == ["good"]
     assert "Mars/Olympus" in str(made.signals.of(Trouble)[0].error)
+
+
+def foreign(count: int) -> list[Due]:
+    """In a zone that this machine does not know, longer due than all others."""
+    return [due(f"bad{n}", Timing(cron="* * * * *", tz="Mars/Olympus"), at=NOW - SECOND) for n in range(count)]
+
+
+async def test_a_page_that_cannot_be_understood_starves_nobody() -> None:
+    service, schedules, signals, _ = told_scheduler()
+    schedules.dues = [*foreign(2 * PAGE), due("good")]
+    assert [await service.tick() for _ in range(4)] == [0, 0, 0, REST]
+    assert [firing.due.schedule.name for firing in schedules.fired] == ["good"]
+    assert len(signals.of(Trouble)) == 2 * PAGE
+
+
+async def test_one_that_cannot_be_understood_is_told_once_and_delays_nobody() -> None:
+    service, schedules, signals, _ = told_scheduler()
+    schedules.dues = foreign(1)
+    assert await service.tick() == 0
+    schedules.dues.append(due(at=NOW + SECOND // 4))
+    assert [await service.tick(), await service.tick()] == [0.25, 0.25]
+    assert [trouble.where for trouble in signals.of(Trouble)] == ["schedule bad0 of shop"]
+
+
+async def test_who_leads_again_tries_again() -> None:
+    """The machine may have been given its zones meanwhile; and another definition of it is another one at once."""
+    service, schedules, signals, leader = told_scheduler()
+    schedules.dues = foreign(1)
+    await service.tick()
+    leader.leading = False
+    await service.tick()
+    leader.leading = True
+    assert (await service.tick(), await service.tick()) == (0, REST)
+    assert len(signals.of(Trouble)) == 2
+    schedules.dues = [replace(schedules.dues[0], schedule=due("bad0").schedule, digest="newer")]
+    await service.tick()
+    assert [firing.due.digest for firing in schedules.fired] == ["newer"]
 
 
 async def test_an_error_of_the_store_is_tried_again() -> None:

@@ -10,14 +10,14 @@ decides once a worker is up. If others of its app live, it was removed from the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
 from penstock.errors import ConfigurationError, NotFound
 from penstock.model.clock import SECOND
 from penstock.model.message import Message
-from penstock.model.schedule import Due, Firing, Schedule, ScheduleView, digest, label
+from penstock.model.schedule import Due, Firing, Identity, Schedule, ScheduleView, digest, label
 from penstock.model.statement import Program, Row, Statement
 from penstock.ports.schedules import Look
 from penstock.stores.sqlite.put import put
@@ -72,19 +72,23 @@ def _renewed(row: Row, now: int) -> tuple[object, ...]:
     return app, name, own, definition, anchor, following, 1
 
 
-def look() -> Program[Look]:
-    following = yield Statement("next_slot")
+def look(without: Collection[Identity] = ()) -> Program[Look]:
+    following = yield Statement("next_slot", {"without": _json(without)})
     crew = yield Statement("crew")
     found = yield Statement("any_schedule")
     return Look(following[0][0] if following else None, tuple(row[0] for row in crew), bool(found))
 
 
-def due(now: int, limit: int) -> Program[list[Due]]:
-    rows = yield Statement("due_schedules", {"now": now, "limit": limit})
+def due(now: int, limit: int, without: Collection[Identity] = ()) -> Program[list[Due]]:
+    rows = yield Statement("due_schedules", {"now": now, "limit": limit, "without": _json(without)})
     return [
         Due(app, _schedules.decode(definition), own, following, anchor, bool(paused))
         for app, definition, own, following, anchor, paused in rows
     ]
+
+
+def _json(identities: Collection[Identity]) -> str:
+    return msgspec.json.encode(list(identities)).decode()
 
 
 def fire(firings: Sequence[Firing], now: int) -> Program[list[str]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from penstock.model.clock import Clock
-from penstock.model.schedule import Due, Firing, Schedule, ScheduleView
+from penstock.model.schedule import Due, Firing, Identity, Schedule, ScheduleView
 from penstock.model.statement import Program
 from penstock.ports.schedules import Look
 from penstock.stores.sqlite import schedules as programs
@@ -23,14 +23,14 @@ class SqliteSchedules:
     async def declare(self, incarnation: int, app: str, schedules: Sequence[Schedule]) -> None:
         await self._write(lambda now: programs.declare(incarnation, app, schedules, now), "declare schedules")
 
-    async def look(self) -> Look:
-        return await self._reader.drive(programs.look())
+    async def look(self, without: Collection[Identity] = ()) -> Look:
+        return await self._reader.drive(programs.look(without))
 
     async def review(self) -> None:
         await self._write(programs.review, "review the schedules")
 
-    async def due(self, limit: int) -> Sequence[Due]:
-        return await self._reader.drive(programs.due(self._clock.now(), limit))
+    async def due(self, limit: int, without: Collection[Identity] = ()) -> Sequence[Due]:
+        return await self._reader.drive(programs.due(self._clock.now(), limit, without))
 
     async def fire(self, firings: Sequence[Firing]) -> list[str]:
         work = Run(lambda now: programs.fire(firings, now), "fire schedules", rings=True, point="schedule", weight=len(firings))

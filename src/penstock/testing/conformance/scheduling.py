@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from penstock.errors import NotFound
 from penstock.model.message import Options
-from penstock.model.schedule import LATE, MOST, Timing
+from penstock.model.schedule import LATE, MOST, Timing, digest
 from penstock.model.unique import Hold
 from penstock.testing.conformance.calendar import APP, Calendar, every
 from penstock.testing.conformance.ground import TASK, Ground
@@ -179,6 +179,19 @@ class SchedulingConformance:
         await calendar.worker(foreign, every(10))
         store.advance(10)
         assert await calendar.tick() == [10]
+
+    async def test_those_left_out_are_neither_due_nor_next(self, store: Ground) -> None:
+        """They are a definition of an app's schedule, no more: what has its name in another app is due."""
+        calendar, schedules = Calendar(store), store.store.schedules
+        for app in ("one", "two"):
+            await calendar.worker(every(10), every(20, "later"), app=app)
+        store.advance(20)
+        strange = [due.identity for due in await schedules.due(10) if (due.app, due.schedule.name) != ("two", "later")]
+        assert [due.app for due in await schedules.due(1, strange)] == ["two"]
+        assert (await schedules.look(strange)).next == store.now()
+        assert await schedules.due(10, [*strange, ("two", "later", digest(every(20, "later").encoded()))]) == []
+        await calendar.worker(every(10, body=b'"new"'), app="one")
+        assert [due.schedule.name for due in await schedules.due(10, strange)] == ["tick", "later"]
 
     async def test_two_apps_have_one_name_each(self, store: Ground) -> None:
         calendar = Calendar(store)

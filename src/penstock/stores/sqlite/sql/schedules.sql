@@ -75,7 +75,9 @@ where live = 0
 -- name: next_slot
 select next
 from penstock_schedule
-where live = 1 and next is not null
+where live = 1
+    and next is not null
+    and (app, name, digest) not in (select json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') from json_each(:without))
 order by next
 limit 1
 
@@ -97,7 +99,9 @@ select s.app, s.definition, s.digest, s.next, s.anchor,
         where p.scope = 'schedule:' || s.name || '@' || s.app and p.name = 'paused'
     )
 from penstock_schedule s
-where s.live = 1 and s.next <= :now
+where s.live = 1
+    and s.next <= :now
+    and (s.app, s.name, s.digest) not in (select json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') from json_each(:without))
 order by s.next
 limit :limit
 
