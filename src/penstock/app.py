@@ -162,8 +162,11 @@ class App(Router):
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """A transaction of this app's store: commits at the end of the block, rolls back on an exception.
 
-        Inside a handler that asked for `tx`, and inside another such block, it is a savepoint. It begins at its first statement
-        and may stay open for 5 s. A job joins it with `using(tx=tx)`.
+        It begins at its first statement and may stay open for 5 s. A job joins it with `using(tx=tx)`.
+
+        Inside a handler that asked for `tx`, and inside another such block, it is a savepoint; in a handler whatever is enqueued in
+        it joins it by itself. Those of several tasks take turns: the next begins when the one before has ended, or raises
+        TransactionClosed when the transaction around them ends first.
 
             async with app.transaction() as tx:
                 await tx.execute("insert into users (name) values (:name)", name=name)

@@ -104,7 +104,11 @@ class OpenTransaction(Joined, Protocol):
     def fetch_now(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]: ...
 
     async def savepoint(self) -> OpenTransaction:
-        """A nested one: its commit releases, its rollback rolls back to here."""
+        """A nested one: its commit releases, its rollback rolls back to here. Those beside each other take turns.
+
+        Waits while another task has one open beside it; TransactionClosed if the transaction ends meanwhile. Raises
+        ConfigurationError for the task that has it open itself: it would wait for itself.
+        """
         ...
 
     async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import sqlite3
+from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
-from penstock.model.clock import Clock
-from penstock.model.statement import Rows
+from penstock.model.statement import Program, Rows
 from penstock.ports.signals import Signals
 from penstock.stores.sql.library import Library
+from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite.checkpoint import Checkpointer
+from penstock.stores.sqlite.clock import StoreClock
 from penstock.stores.sqlite.writelock import WriteLock
+
+T = TypeVar("T")
 
 
 class Bells(Protocol):
@@ -31,10 +35,14 @@ class Access(Struct, frozen=True):
 
     path: str
     library: Library
-    clock: Clock
+    clock: StoreClock
     signals: Signals
     lock: WriteLock
     power: bool
     """Commits that must survive power loss are synced."""
     checkpointer: Checkpointer
     bells: Bells
+
+    def drive(self, connection: sqlite3.Connection, program: Program[T]) -> T:
+        """Run a program to its end on this connection."""
+        return connections.drive(connection, program, self.library)

@@ -14,12 +14,12 @@ from penstock.model.log import Append, Event, TopicSpec
 from penstock.model.message import Message, Placed
 from penstock.model.statement import Program
 from penstock.stores.sql.endings import refuse_ending
-from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite.access import Access
 from penstock.stores.sqlite.kept import Kept
 from penstock.stores.sqlite.publishing import agreed, append_one
 from penstock.stores.sqlite.reply import Reply
 from penstock.stores.sqlite.transaction import Request, Transaction, TransactionThread
+from penstock.stores.sqlite.turns import Turns
 from penstock.stores.sqlite.watching import Settled, settle_and_hear
 
 Work = Callable[[sqlite3.Connection], Any]
@@ -33,6 +33,8 @@ class Handle:
         self._thread = thread
         self._inner = inner
         self._kept = Kept()
+        self._turns: Turns | None = None
+        self._depth = 0
         self._ended = False
         self._asked = False
 
@@ -94,9 +96,13 @@ class Handle:
         return agreed(append, self._ask_now(self._at_once(lambda now: append_one(append, now))))
 
     async def savepoint(self) -> Handle:
+        """Waits until the one beside it, that another task has open, has ended."""
         self._check()
-        nested = Savepoint(self)
-        await self._ask(self._open_savepoint)
+        if self._turns is None:
+            self._turns = Turns(self._check, self._thread.limit)
+        await self._turns.take()
+        nested = Savepoint(self, self._turns)
+        await nested.begin()
         return nested
 
     async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None) -> None:
@@ -150,7 +156,7 @@ class Handle:
 
     def _program(self, make: Callable[[int], Program[Any]]) -> Work:
         def work(connection: sqlite3.Connection) -> Any:
-            return connections.drive(connection, make(self._access.clock.now()), self._access.library)
+            return self._access.drive(connection, make(self._access.clock.now()))
 
         return work
 
@@ -164,10 +170,6 @@ class Handle:
             return result
 
         return work
-
-    def _open_savepoint(self, connection: sqlite3.Connection) -> None:
-        self._flush(connection)
-        connection.execute("savepoint penstock_savepoint")
 
     def _flush(self, connection: sqlite3.Connection) -> None:
         if self._kept:
@@ -188,30 +190,80 @@ class Handle:
 
 
 class Savepoint(Handle):
-    """`transaction()` inside a transaction. Its end releases or rolls back to where it began; what it kept back goes with it."""
+    """`transaction()` inside a transaction. Its end releases or rolls back to where it began; what it kept back goes with it.
 
-    def __init__(self, outer: Handle) -> None:
+    It has a turn from before it begins until its end is asked for: requests are served in order, so the next one begins after it.
+    Its name is its depth, so that none that could not begin ends another one.
+    """
+
+    def __init__(self, outer: Handle, turns: Turns) -> None:
         super().__init__(outer._access, outer._thread, outer._inner)
+        self._outer = outer
+        self._siblings = turns
+        self._depth = outer._depth + 1
+        self._name = f"penstock_savepoint_{self._depth}"
+        self._gone = False
+        """Ended, on the transaction thread."""
+
+    async def begin(self) -> None:
+        try:
+            await self._ask(self._open)
+        except BaseException:
+            self._forgo()
+            raise
 
     async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None) -> None:
         self._close()
-        await self._ask(self._release)
+        await self._end(self._release)
 
     async def rollback(self) -> None:
         if self._ended:
             return
         self._close()
         self._kept.clear()
-        await self._ask(_undo)
+        await self._end(self._undo)
+
+    async def _end(self, work: Work) -> None:
+        try:
+            await self._ask(work)
+        finally:
+            self._siblings.leave()
+
+    def _forgo(self) -> None:
+        """It could not begin, or nobody waits for it any more: then it may yet begin."""
+        self._ended = True
+        with suppress(TransactionClosed, StoreUnavailable):
+            self._thread.post(Request(self._inner, self._undo, Reply.blocking()))
+        self._siblings.leave()
+
+    def _open(self, connection: sqlite3.Connection) -> None:
+        self._outer._flush(connection)
+        connection.execute(f"savepoint {self._name}")
 
     def _release(self, connection: sqlite3.Connection) -> None:
-        self._flush(connection)
-        connection.execute("release penstock_savepoint")
+        self._check_outer()
+        try:
+            self._flush(connection)
+        except BaseException:
+            with suppress(sqlite3.Error):  # SQLite has undone all of it
+                self._undo(connection)
+            raise
+        self._gone = True
+        connection.execute(f"release {self._name}")
 
+    def _undo(self, connection: sqlite3.Connection) -> None:
+        self._check_outer()
+        self._gone = True
+        connection.execute(f"rollback to {self._name}")
+        connection.execute(f"release {self._name}")
 
-def _undo(connection: sqlite3.Connection) -> None:
-    connection.execute("rollback to penstock_savepoint")
-    connection.execute("release penstock_savepoint")
+    def _check_outer(self) -> None:
+        """Left open by one that has ended, it went as that went; its name may be another's by now."""
+        outer: Handle = self._outer
+        while isinstance(outer, Savepoint):
+            if outer._gone:
+                raise TransactionClosed("the transaction around this one has ended, and this one with it")
+            outer = outer._outer
 
 
 def _rows(cursor: sqlite3.Cursor) -> list[Mapping[str, Any]]:

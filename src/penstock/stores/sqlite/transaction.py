@@ -68,7 +68,8 @@ class Transaction:
 class TransactionThread:
     def __init__(self, access: Access, limit: float) -> None:
         self._access = access
-        self._limit = limit
+        self.limit = limit
+        """Seconds that one may stay open."""
         self._inbox: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._waiting: deque[Request] = deque()
         self._mine: deque[Request] = deque()
@@ -220,7 +221,7 @@ class TransactionThread:
         self._hold.begin()
         owner.refused = False
         self._active = owner
-        self._deadline = time.monotonic() + self._limit
+        self._deadline = time.monotonic() + self.limit
         self._mine.extend(request for request in self._waiting if request.owner is owner)
         if self._mine:
             self._waiting = deque(request for request in self._waiting if request.owner is not owner)
@@ -263,7 +264,7 @@ class TransactionThread:
         return self._active is not None and time.monotonic() >= self._deadline
 
     def _expire(self) -> None:
-        self._give_up(f"the transaction was open for more than {self._limit:g} s and was rolled back")
+        self._give_up(f"the transaction was open for more than {self.limit:g} s and was rolled back")
 
     def _give_up(self, why: str) -> None:
         """Roll back the one that runs, if any."""

@@ -14,6 +14,7 @@ from penstock.stores.sql.endings import refuse_ending
 from penstock.stores.sqlite.publishing import agreed, append_one, publish
 from penstock.stores.sqlite.put import put
 from penstock.stores.sqlite.settle import settle
+from penstock.stores.sqlite.turns import Turns
 from penstock.testing.borrowed.desk import Desk
 
 
@@ -23,14 +24,16 @@ class BorrowedTransaction:
     refused = False
     """The test's transaction is open: a savepoint of it can always begin."""
 
-    def __init__(self, desk: Desk, clock: Clock, connection: object, *, around: bool = False) -> None:
-        """`around`: the test's transaction itself, that has begun and is not ours to end."""
+    def __init__(self, desk: Desk, clock: Clock, connection: object, *, around: bool = False, siblings: Turns | None = None) -> None:
+        """`around`: the test's transaction itself, that has begun and is not ours to end. `siblings`: those of a savepoint."""
         self.connection: Any = connection
         self.started = False
         self._desk = desk
         self._clock = clock
         self._around = around
         self._ended = False
+        self._siblings = siblings
+        self._turns = Turns(lambda: self._check(""), look=None)
 
     async def execute(self, sql: str, params: Mapping[str, object]) -> int:
         await self._begin(sql)
@@ -76,23 +79,35 @@ class BorrowedTransaction:
 
     async def savepoint(self) -> BorrowedTransaction:
         self._check("")
-        return BorrowedTransaction(self._desk, self._clock, self.connection)
+        await self._turns.take()
+        return BorrowedTransaction(self._desk, self._clock, self.connection, siblings=self._turns)
 
     async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None) -> None:
         self._check("")
         self._ended = True
-        if settle is not None:
-            await self._settle(*settle)
-        if self.started:
-            self.started = False
-            await self._desk.bare("keep_tx")
+        try:
+            if settle is not None:
+                await self._settle(*settle)
+            if self.started:
+                self.started = False
+                await self._desk.bare("keep_tx")
+        finally:
+            self._leave()
 
     async def rollback(self) -> None:
         self._ended = True
-        if self.started:
-            self.started = False
-            await self._desk.bare("undo_tx")
-            await self._desk.bare("keep_tx")
+        try:
+            if self.started:
+                self.started = False
+                await self._desk.bare("undo_tx")
+                await self._desk.bare("keep_tx")
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        siblings, self._siblings = self._siblings, None
+        if siblings is not None:
+            siblings.leave()
 
     async def _settle(self, owner: int, settlements: Sequence[Settlement]) -> None:
         if await self._desk.drive(settle(owner, settlements, self._clock.now())):
