@@ -58,6 +58,9 @@ class SqliteBackend:
     def advance(self, seconds: float) -> None:
         self.clock.advance(seconds)
 
+    def set_wall(self, seconds: float) -> None:
+        self.clock.set_wall(seconds)
+
     def connect(self, where: Where) -> SqliteConnection:
         path = self.path.with_name("elsewhere.db") if where == "elsewhere" else self.path
         return SqliteConnection(path, careless=where == "careless")

@@ -14,7 +14,7 @@ from penstock.api.joining import AMBIENT, Connection
 from penstock.api.link import Link
 from penstock.errors import ConfigurationError, PayloadTooLarge
 from penstock.model.chain import Successor
-from penstock.model.clock import Clock, Duration, from_datetime, micros, seconds
+from penstock.model.clock import Duration, from_datetime, micros, seconds
 from penstock.model.ids import is_name
 from penstock.model.message import DEFAULT_PRIORITY, Options, raw
 from penstock.model.retry import Retry
@@ -44,7 +44,7 @@ _TASKS_OWN = Options()
 
 @dataclass(frozen=True)
 class Using:
-    """The options of one call. Times in µs: `delay` and `lifetime` from the enqueue on, `at` and `expires` by the clock."""
+    """The options of one call. Times in µs: `delay` and `lifetime` from when the store has it on, `at` and `expires` by the clock."""
 
     delay: int | None = None
     at: int | None = None
@@ -69,12 +69,6 @@ class Using:
         if then is not None:
             chosen = msgspec.structs.replace(chosen, then=raw(msgspec.json.encode(then)))
         return None if chosen == _TASKS_OWN else msgspec.json.encode(chosen)
-
-    def due(self, clock: Clock) -> int | None:
-        return self.at if self.delay is None else clock.now() + self.delay
-
-    def end(self, clock: Clock) -> int | None:
-        return self.expires if self.lifetime is None else clock.now() + self.lifetime
 
     def when(self, delay: Duration | None, at: datetime | None) -> Using:
         if delay is not None and at is not None:

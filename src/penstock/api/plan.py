@@ -12,7 +12,6 @@ from penstock.api.link import Link
 from penstock.api.options import Bound, Using
 from penstock.errors import ConfigurationError, PayloadTooLarge
 from penstock.model.chain import Successor
-from penstock.model.clock import Clock
 from penstock.model.message import Message, raw
 from penstock.model.unique import hold_of
 
@@ -66,14 +65,34 @@ class Plan:
         self._given = using.id is not None
         self._timed = using.timed
 
-    def message(self, body: bytes, next_id: Callable[[], str], clock: Clock) -> Message:
-        due = self.using.due(clock) if self._timed else None
-        end = self.using.end(clock) if self._timed else None
+    def message(self, body: bytes, next_id: Callable[[], str]) -> Message:
         id = self._fixed or next_id()
         options = self._options if self._then is None else self.options(next_id)
+        if self._timed:
+            return self._timed_message(id, body, options)
         return Message(
-            id, self._queue, self._task, body, self._headers, options, self._key, self._priority, due, end, self._given, self.hold
+            id, self._queue, self._task, body, self._headers, options, self._key, self._priority, None, None, self._given, self.hold
         )  # fmt: skip
+
+    def _timed_message(self, id: str, body: bytes, options: bytes | None) -> Message:
+        """Lengths of time stay such: the store makes instants of them, by its own clock."""
+        using = self.using
+        return Message(
+            id,
+            self._queue,
+            self._task,
+            body,
+            self._headers,
+            options,
+            self._key,
+            self._priority,
+            due=using.at,
+            expires=using.expires,
+            given=self._given,
+            unique=self.hold,
+            delay=using.delay,
+            lifetime=using.lifetime,
+        )
 
     def options(self, next_id: Callable[[], str]) -> bytes | None:
         return self.using.options(self.hold, None if self._then is None else self._then.successor(next_id))

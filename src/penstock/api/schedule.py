@@ -37,19 +37,9 @@ class Scheduled(Struct, frozen=True):
         plan = packed.plan
         if plan.link is not link:
             raise ConfigurationError(f"{self.where}: schedule {self.name!r}: its task belongs to another app")
-        m = plan.message(packed.body, lambda: self.name, _NO_CLOCK)
+        m = plan.message(packed.body, lambda: self.name)
         template = Template(m.task, m.queue, m.body, m.headers, m.options, m.key, m.priority, plan.using.lifetime)
         return Schedule(self.name, self.timing, self.missed, template)
-
-
-class _NoClock:
-    """A call with a lifetime is made into a message at each firing, by the store's time."""
-
-    def now(self) -> int:
-        return 0
-
-
-_NO_CLOCK = _NoClock()
 
 
 def declare(where: str, call: BoundCall[Any], name: object, cron: object, every: object, tz: object, missed: object) -> Scheduled:

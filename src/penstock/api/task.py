@@ -90,7 +90,7 @@ class Task(Generic[P, R_co]):
         if store is None or plan.tx is not AMBIENT or not alone():
             call: Packed[R_co] = Packed(plan, body)
             return (await enqueue_many([call]))[0]
-        placed = (await store.queue.put((plan.message(body, link.own_id, store.clock),)))[0]
+        placed = (await store.queue.put((plan.message(body, link.own_id),)))[0]
         return Job(placed.id, link, plan.result, placed.created)
 
     def bind(self, *args: P.args, **kwargs: P.kwargs) -> BoundCall[R_co]:
@@ -179,7 +179,7 @@ async def enqueue_many(bound: Sequence[BoundCall[R]]) -> list[Job[R]]:
     here = link.store_here()
     store = here or await link.opened()
     next_id = link.own_id if here is not None else link.foreign_id
-    messages = [call.plan.message(call.body, next_id, store.clock) for call in calls]
+    messages = [call.plan.message(call.body, next_id) for call in calls]
     placed = await put(link, store, messages, tx)
     return _jobs(calls, placed)
 
@@ -190,7 +190,7 @@ def enqueue_now(bound: Sequence[BoundCall[R]], instead: str) -> list[Job[R]]:
         return []
     link, tx = _destination(calls)
     store = link.opened_now(instead)
-    messages = [call.plan.message(call.body, link.foreign_id, store.clock) for call in calls]
+    messages = [call.plan.message(call.body, link.foreign_id) for call in calls]
     placed = put_now(link, store, messages, tx, instead)
     return _jobs(calls, placed)
 

@@ -63,6 +63,10 @@ class Message(Struct, frozen=True, gc=False):
     """The caller chose the id: a second put of it is the first one."""
     unique: Hold | None = None
     """A name that one job may hold: if another does, the put stores nothing. Stands in `options`, too."""
+    delay: int | None = None
+    """Instead of `due`: µs from the put on, by the store's clock in the transaction that stores it."""
+    lifetime: int | None = None
+    """Instead of `expires`, likewise."""
 
     @property
     def asks(self) -> bool:

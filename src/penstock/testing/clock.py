@@ -33,6 +33,7 @@ class VirtualClock:
         """`start` in µs since the epoch; None: the time it is now."""
         self.given = start is not None
         self._now = WallClock().now() if start is None else start
+        self._set = 0
 
     def now(self) -> int:
         """µs since the epoch."""
@@ -45,9 +46,17 @@ class VirtualClock:
     def advance(self, seconds: float) -> None:
         self._now += micros(seconds)
 
+    def set_wall(self, seconds: float) -> None:
+        """Somebody sets the machine's wall clock, forward or back; no time passes."""
+        self._set += micros(seconds)
+
+    def wall(self) -> int:
+        """What the machine's wall clock shows."""
+        return self._now + self._set
+
     def store_clock(self) -> StoreClock:
         """For one handle. All are of one boot, that of every test, so that a file which has served a test needs no new anchor."""
-        return StoreClock(self.now, self.now, _BOOT)
+        return StoreClock(self.wall, self.now, _BOOT)
 
 
 def started(start: datetime | None) -> VirtualClock:

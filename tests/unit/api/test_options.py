@@ -11,7 +11,7 @@ from penstock.errors import ConfigurationError, PayloadTooLarge
 from penstock.model.chain import successor_of
 from penstock.model.message import Message, Options, decode_options
 from penstock.model.unique import Hold
-from tests.unit.api.scripted import NOW, ScriptedStore, attach
+from tests.unit.api.scripted import ScriptedStore, attach
 
 SECOND = 1_000_000
 NOON = datetime(2024, 5, 17, 12, tzinfo=UTC)
@@ -41,12 +41,12 @@ async def test_without_options(app: App) -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"delay": 1.5}, {"due": NOW + 1_500_000}),
-        ({"delay": 0}, {"due": NOW}),
-        ({"delay": timedelta(hours=1)}, {"due": NOW + 3600 * SECOND}),
+        ({"delay": 1.5}, {"due": None, "delay": 1_500_000}),
+        ({"delay": 0}, {"due": None, "delay": 0}),
+        ({"delay": timedelta(hours=1)}, {"due": None, "delay": 3600 * SECOND}),
         ({"at": NOON}, {"due": NOON_MICROS}),
-        ({"expires": 60}, {"expires": NOW + 60 * SECOND}),
-        ({"expires": timedelta(minutes=1)}, {"expires": NOW + 60 * SECOND}),
+        ({"expires": 60}, {"expires": None, "lifetime": 60 * SECOND}),
+        ({"expires": timedelta(minutes=1)}, {"expires": None, "lifetime": 60 * SECOND}),
         ({"expires": NOON}, {"expires": NOON_MICROS}),
         ({"priority": 0}, {"priority": 0}),
         ({"priority": 9}, {"priority": 9}),

@@ -2,7 +2,9 @@
 
 `now = max(floor, shift + time since boot)`. The first opener of a boot writes the anchor from the wall clock; the maintenance
 leader moves it when the wall clock was set: forward at once, backward by standing still at `floor` until the wall clock has
-caught up. Every process of the machine reads the same anchor, so they agree to the microsecond, and time never goes back.
+caught up. Every process of the machine reads the same anchor in each transaction that writes, so what is stored is stored at one
+time, to the microsecond, and that never goes back. Between its transactions a process has the anchor of its last one: what must be
+right to the second is reckoned inside of them (`Message.delay`).
 """
 
 from __future__ import annotations
@@ -36,17 +38,19 @@ class StoreClock:
         self._wall = wall or WallClock().now
         self._boot = boot
         self._name = boot_name or boot_id()
-        self._shift = self._wall() - boot()
-        self._floor = 0
+        self._anchor = (self._wall() - boot(), 0)
+        """Shift and floor: one value, because several threads read it anew."""
 
     def now(self) -> int:
-        return max(self._floor, self._shift + self._boot())
+        shift, floor = self._anchor
+        return max(floor, shift + self._boot())
 
     def load(self) -> Program[bool]:
         """Read the anchor. False: there is none yet."""
         rows = yield Statement("clock", {"boot": self._name})
         if rows:
-            self._shift, self._floor = rows[0]
+            shift, floor = rows[0]
+            self._anchor = (shift, floor)
         return bool(rows)
 
     def anchor(self) -> Program[None]:
@@ -54,19 +58,18 @@ class StoreClock:
         if (yield from self.load()):
             return
         latest = (yield Statement("latest_floor"))[0][0] or 0
-        self._shift = self._wall() - self._boot()
-        self._floor = latest
+        self._anchor = (self._wall() - self._boot(), latest)
         yield from self._write()
 
     def adjust(self) -> Program[None]:
         """Follow the wall clock, from where another leader may have moved the anchor. Only the maintenance leader does this."""
         yield from self.load()
-        ahead = self._wall() - (self._shift + self._boot())
+        shift = self._anchor[0]
+        ahead = self._wall() - (shift + self._boot())
         if abs(ahead) <= _TOLERATED:
             return
-        self._floor = self.now()
-        self._shift += ahead
+        self._anchor = (shift + ahead, self.now())
         yield from self._write()
 
     def _write(self) -> Program[None]:
-        yield Statement("set_clock", {"boot": self._name, "shift": self._shift, "floor": max(self._floor, self.now())})
+        yield Statement("set_clock", {"boot": self._name, "shift": self._anchor[0], "floor": self.now()})

@@ -71,6 +71,7 @@ class Hold:
         try:
             if not self._shared:
                 self._execute("begin immediate")
+                self._read_clock()
             self._execute("savepoint penstock_member")
         except BaseException as error:
             if not self._served:
@@ -175,6 +176,10 @@ class Hold:
         self._changes = changes
         if checkpointer.due:
             checkpointer.run(connection)
+
+    def _read_clock(self) -> None:
+        with self._forkable as connection:
+            self._access.drive(connection, self._access.clock.load())
 
     def _execute(self, sql: str) -> None:
         with self._forkable as connection:

@@ -16,14 +16,12 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from penstock.errors import ConfigurationError
-from penstock.model.clock import Clock
 from penstock.model.log import Append, Event, TopicSpec
 from penstock.model.message import Message, Placed
 from penstock.model.statement import Program, Rows, Statement
 from penstock.ports.store import Durability
 from penstock.ports.transaction import ForeignConnection
 from penstock.stores.sql.executors import drive, drive_async
-from penstock.stores.sql.library import Library
 from penstock.stores.sqlite.access import Access
 from penstock.stores.sqlite.failures import translated
 from penstock.stores.sqlite.janitor import Janitor
@@ -41,16 +39,13 @@ _DRIVERS = ("sqlite3", "aiosqlite")
 class Host(Struct, frozen=True):
     """What a joined connection needs of the store."""
 
-    database: str
-    library: Library
-    clock: Clock
+    access: Access
     durability: Durability
-    ring: Callable[[], None]
-    """Wakes the workers."""
     janitor: Janitor
 
     def committed(self) -> None:
-        self.ring()
+        """Wakes the workers."""
+        self.access.bells.ring()
         self.janitor.tidy()
 
 
@@ -108,8 +103,7 @@ class Joiner:
         self._access = access
 
     def join(self, connection: object, durability: Durability) -> Joined:
-        access = self._access
-        return Joined(Host(access.path, access.library, access.clock, durability, access.bells.ring, self.janitor), as_foreign(connection))
+        return Joined(Host(self._access, durability, self.janitor), as_foreign(connection))
 
 
 class Joined:
@@ -118,7 +112,7 @@ class Joined:
     def __init__(self, host: Host, foreign: ForeignConnection) -> None:
         if foreign.driver not in _DRIVERS:
             raise ConfigurationError(
-                f"using(tx=…): this connection speaks {foreign.driver}, the app's store is the SQLite file {host.database}; "
+                f"using(tx=…): this connection speaks {foreign.driver}, the app's store is the SQLite file {host.access.path}; "
                 "one transaction cannot span two databases"
             )
         self._host = host
@@ -145,8 +139,8 @@ class Joined:
     async def _write(self, make: Callable[[int], Program[T]], doing: str) -> T:
         try:
             if self._foreign.awaits:
-                return await drive_async(self._program(make), self._host.library, self._foreign.run_async)
-            return drive(self._program(make), self._host.library, self._foreign.run)
+                return await drive_async(self._program(make), self._host.access.library, self._foreign.run_async)
+            return drive(self._program(make), self._host.access.library, self._foreign.run)
         except sqlite3.Error as error:
             raise translated(error, doing) from error
 
@@ -154,7 +148,7 @@ class Joined:
         if self._foreign.awaits:
             raise ConfigurationError("using(tx=…).sync: this connection is async; await the verb without .sync")
         try:
-            return drive(self._program(make), self._host.library, self._foreign.run)
+            return drive(self._program(make), self._host.access.library, self._foreign.run)
         except sqlite3.Error as error:
             raise translated(error, doing) from error
 
@@ -162,7 +156,8 @@ class Joined:
         yield from check(self._host)
         self._host.janitor.tidy()
         yield Statement("take_write_lock")
-        result = yield from make(self._host.clock.now())
+        yield from self._host.access.clock.load()
+        result = yield from make(self._host.access.clock.now())
         self._host.janitor.wrote()
         self._foreign.after_commit(self._host.committed)
         return result
@@ -181,7 +176,7 @@ def same_file(database: str) -> Program[None]:
 
 def check(host: Host) -> Program[None]:
     """This very file, and as durable as the app promises."""
-    yield from same_file(host.database)
+    yield from same_file(host.access.path)
     if host.durability == "power" and (yield Statement("synchronous"))[0][0] < FULL:
         raise ConfigurationError(
             "using(tx=…): this connection has `pragma synchronous` below full, so its commits may be lost on power failure; "

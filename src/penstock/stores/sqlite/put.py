@@ -79,12 +79,15 @@ def _values(messages: Sequence[Message], now: int, tally: Tally) -> tuple[list[o
     values: list[object] = []
     delayed = 0
     for m in messages:
-        due = m.due if m.due is not None and m.due > now else None
-        if due is not None:
+        due = m.due if m.delay is None else now + m.delay
+        end = m.expires if m.lifetime is None else now + m.lifetime
+        if due is not None and due > now:
             delayed += 1
             tally.move(m.queue, "waiting", "delayed")
+        else:
+            due = None
         rank = 9 - m.priority
-        values += (m.id, m.queue, m.task, rank, m.key, due, m.expires, now, m.given, m.headers, m.options, m.body)
+        values += (m.id, m.queue, m.task, rank, m.key, due, end, now, m.given, m.headers, m.options, m.body)
     for queue, count in Counter([m.queue for m in messages]).items():
         tally.add(queue, "waiting", count)
     return values, delayed

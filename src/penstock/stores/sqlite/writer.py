@@ -23,7 +23,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -42,6 +42,8 @@ _GROUP = 4_000
 """Messages in one group at the most."""
 
 _EVERYBODYS = (StoreUnavailable, StoreFull, StoreReadOnly, StoreCorrupt, SchemaOutdated, PublishUnknown)
+
+T = TypeVar("T")
 
 log = logging.getLogger("penstock.store")
 
@@ -186,6 +188,7 @@ class Writer:
             self._sync(self._access.power and group.durable)
             self._begin(group.doing)
             self._access.signals.reach("write.begun")
+            self._drive(self._access.clock.load(), group.doing)
             now = self._access.clock.now()
             answers: list[Answer] = []
             for indices, program in group.parts(now):
@@ -204,7 +207,7 @@ class Writer:
         except sqlite3.Error as error:
             raise translated(error, doing) from error
 
-    def _drive(self, program: Program[Sequence[Any]], doing: str) -> Sequence[Any]:
+    def _drive(self, program: Program[T], doing: str) -> T:
         try:
             return connections.drive(self._connection, program, self._access.library)
         except sqlite3.Error as error:

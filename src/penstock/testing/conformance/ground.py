@@ -103,6 +103,10 @@ class Ground:
     def advance(self, seconds: float) -> None:
         self.backend.advance(seconds)
 
+    def set_wall(self, seconds: float) -> None:
+        """Somebody sets the wall clock; no time passes."""
+        self.backend.set_wall(seconds)
+
     def after(self, seconds: float) -> int:
         return self.now() + round(seconds * SECOND)
 

@@ -8,6 +8,7 @@ from penstock.testing.conformance.limits import LimitConformance
 from penstock.testing.conformance.log import LogConformance
 from penstock.testing.conformance.queue import QueueConformance
 from penstock.testing.conformance.scheduling import SchedulingConformance
+from penstock.testing.conformance.timekeeping import TimekeepingConformance
 
 
 class StoreConformance(
@@ -15,6 +16,7 @@ class StoreConformance(
     LimitConformance,
     HistoryConformance,
     AtomicityConformance,
+    TimekeepingConformance,
     LogConformance,
     SchedulingConformance,
 ):
