@@ -218,6 +218,52 @@ async def test_a_transaction_inside_is_a_savepoint(ledger: App, fast: Path) -> N
     assert [row[0] for row in stored] == ["kept", "outer"]
 
 
+async def test_what_is_enqueued_in_a_transaction_inside_goes_with_it(ledger: App, fast: Path) -> None:
+    @ledger.task()
+    async def follow(via: str) -> None: ...
+
+    def aside() -> None:
+        with pytest.raises(ValueError, match="undone"), ledger.sync.transaction():
+            follow.sync.enqueue("undone on a thread")
+            raise ValueError("undone")
+        with ledger.sync.transaction():
+            follow.sync.enqueue("kept on a thread")
+
+    @ledger.task(retry=ONCE)
+    async def outer(tx: Transaction) -> None:
+        with pytest.raises(ValueError, match="undone"):
+            async with ledger.transaction():
+                await follow.enqueue("undone")
+                raise ValueError("undone")
+        async with ledger.transaction():
+            await follow.enqueue("kept")
+        await asyncio.to_thread(aside)
+        await follow.enqueue("outer")
+
+    async with ledger.worker() as worker:
+        await (await outer.enqueue()).result(timeout=PATIENCE)
+        await worker.idle()
+    stored = rows(fast / "shop.db", "select body ->> 'via' from penstock_message where task = 'shop.follow' order by seq")
+    assert [row[0] for row in stored] == ["kept", "kept on a thread", "outer"]
+
+
+async def test_transactions_inside_of_two_tasks_do_not_undo_each_other(ledger: App, fast: Path) -> None:
+    @ledger.task(retry=ONCE)
+    async def outer(tx: Transaction) -> None:
+        async def add(what: str) -> None:
+            async with ledger.transaction() as inner:
+                await inner.execute("insert into ledger values (:what)", what=what)
+                if what == "undone":
+                    raise ValueError(what)
+
+        ends = await asyncio.gather(*(add(what) for what in ("a", "undone", "b")), return_exceptions=True)
+        assert [str(end) for end in ends] == ["None", "undone", "None"]
+
+    async with ledger.worker():
+        await (await outer.enqueue()).result(timeout=PATIENCE)
+    assert entries(fast) == ["a", "b"]
+
+
 # -- once
 
 

@@ -20,7 +20,8 @@ class Transaction:
 
     A handler asks for it with a parameter typed `Transaction`, after `ctx`; what it writes, its acknowledgement, and what it
     enqueues meanwhile commit together or not at all. It begins at its first statement, and may stay open for 5 s. `:name` marks
-    a parameter. Used after its end, everything raises TransactionClosed.
+    a parameter. Used after its end, everything raises TransactionClosed. While an `app.transaction()` inside it is open, what is
+    executed through this one, by whatever task, is part of that one, and undone with it.
 
         @app.task()
         async def ship(tx: Transaction, order_id: str) -> None:
@@ -90,12 +91,15 @@ class SyncTransaction:
 class Block:
     """What `async with app.transaction()` holds until it ends."""
 
-    __slots__ = ("ended", "inner", "store")
+    __slots__ = ("ended", "handler", "inner", "outer", "store")
 
     def __init__(self, inner: OpenTransaction, store: Store) -> None:
         self.inner = inner
         self.store = store
         self.ended = False
+        self.outer = block.get()
+        self.handler = ambient.get()
+        """The handler's transaction that it stands in."""
 
 
 block: ContextVar[Block | None] = ContextVar("penstock_block", default=None)
@@ -103,9 +107,20 @@ block: ContextVar[Block | None] = ContextVar("penstock_block", default=None)
 
 
 def joined_here(store: Store) -> OpenTransaction | None:
-    """The transaction of the handler that runs here, if it is one of this store."""
+    """What joins by itself: the transaction of the handler that runs here, if it is one of this store; of its blocks the innermost."""
     current = ambient.get()
-    return current[1] if current is not None and current[0] is store else None
+    if current is None or current[0] is not store:
+        return None
+    around = _around(store)
+    return around.inner if around is not None and around.handler is current else current[1]
+
+
+def _around(store: Store) -> Block | None:
+    """The innermost block of this store's that is open. A task may outlive the one that it was started in."""
+    held = block.get()
+    while held is not None and (held.ended or held.store is not store):
+        held = held.outer
+    return held
 
 
 def refuse_waiting_for_itself(store: Store) -> None:
@@ -138,8 +153,7 @@ def _same_database(one: Store, other: Store) -> bool:
 async def _begin(store: Store) -> OpenTransaction:
     """A new one; inside another of the same store, a savepoint of it."""
     inner = joined_here(store)
-    around = block.get()
-    if inner is None and around is not None and around.store is store and not around.ended:
+    if inner is None and (around := _around(store)) is not None:
         inner = around.inner
     return store.transaction() if inner is None else await inner.savepoint()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from penstock import App, Task
+from penstock import App, Task, Transaction
 from penstock.errors import ConfigurationError
 from penstock.ports.transaction import ambient
 from tests.unit.api.scripted import ScriptedStore, ScriptedTransaction, attach
@@ -101,6 +101,58 @@ async def test_a_transaction_inside_another_is_a_savepoint(app: App, store: Scri
     async with app.transaction():
         pass
     assert [begun.ends for begun in store.begun] == [["savepoint", "commit"], ["commit"]]
+
+
+async def test_in_a_block_of_a_handler_an_enqueue_joins_the_block(app: App, store: ScriptedStore, send: Task[[int], None]) -> None:
+    tx = ScriptedTransaction("handler")
+    with inside_a_handler(store, tx):
+        async with app.transaction() as block:
+            await send.enqueue(1)
+            async with app.transaction() as inner:
+                await asyncio.create_task(send.enqueue(2))
+            await send.enqueue(3)
+        await send.enqueue(4)
+    assert [_puts(each) for each in (block, inner)] == [2, 1]
+    assert len(tx.put_by) == 1
+    assert _name(inner) == "savepoint of savepoint of handler"
+
+
+async def test_a_task_that_outlives_a_block_of_a_handler_joins_what_is_around_it(
+    app: App, store: ScriptedStore, send: Task[[int], None]
+) -> None:
+    tx = ScriptedTransaction("handler")
+    ended = asyncio.Event()
+
+    async def later() -> None:
+        await ended.wait()
+        await send.enqueue(1)
+
+    with inside_a_handler(store, tx):
+        async with app.transaction() as outer:
+            async with app.transaction():
+                task = asyncio.create_task(later())
+            ended.set()
+            await task
+    assert (_puts(outer), tx.put_by) == (1, [])
+
+
+async def test_a_handler_that_runs_inside_of_a_block_joins_its_own(app: App, store: ScriptedStore, send: Task[[int], None]) -> None:
+    """A worker that was started in a block hands the block's context on."""
+    tx = ScriptedTransaction("handler")
+    async with app.transaction() as block:
+        with inside_a_handler(store, tx):
+            await send.enqueue(1)
+            async with app.transaction() as inner:
+                assert _name(inner) == "savepoint of handler"
+    assert (_puts(block), len(tx.put_by)) == (0, 1)
+
+
+def _puts(tx: Transaction) -> int:
+    return len(tx._inner.put_by)  # type: ignore[attr-defined]
+
+
+def _name(tx: Transaction) -> str:
+    return str(tx._inner.name)  # type: ignore[attr-defined]
 
 
 async def test_a_task_that_outlives_a_block_is_free_of_it(app: App, store: ScriptedStore, send: Task[[int], None]) -> None:
