@@ -149,6 +149,13 @@ def test_a_name_that_went_to_another_is_not_let_go(beside: Beside) -> None:
     assert beside.drive(put([unique("c", hold)], 1)) == [Placed("b", created=False)]
 
 
+def test_who_ends_a_job_by_a_clock_that_is_behind_lets_go_of_its_name(beside: Beside) -> None:
+    hold = Hold("send/n")
+    beside.drive(put([unique("a", hold)], 100))
+    beside.end(beside.claim(now=100), Done())
+    assert beside.drive(put([unique("b", hold)], 2)) == [Placed("b")]
+
+
 def test_a_replay_beside_a_put_gives_the_name_to_one(beside: Beside) -> None:
     hold = Hold("send/n")
     beside.drive(put([unique("a", hold)], 1))

@@ -19,46 +19,59 @@ _WIDTH = 12
 
 def put(messages: Sequence[Message], now: int) -> Program[list[Placed]]:
     """Keep all that are new. Where an id that the caller chose is known, or a unique name held, what is there stays as it is."""
-    asking = [message for message in messages if message.given or message.unique is not None]
-    if not asking:
+    if not any(message.given or message.unique is not None for message in messages):
         yield from _insert(messages, now)
         return [Placed(message.id) for message in messages]
-    unknown = yield from _unknown(messages)
-    holders = yield from take(_asked(messages, unknown), now)
-    placed = _place(messages, unknown, holders)
+    placed: dict[int, Placed] = {}
+    while len(placed) < len(messages):
+        turn = _first_of_each_id(messages, placed)
+        placed.update(zip(turn, (yield from _put_those([messages[at] for at in turn], now)), strict=True))
+        there = {one.id for at in turn if (one := placed[at]).id == messages[at].id}
+        placed |= {at: Placed(one.id, False) for at, one in enumerate(messages) if at not in placed and one.id in there}
+    return [placed[at] for at in range(len(messages))]
+
+
+def _first_of_each_id(messages: Sequence[Message], placed: Mapping[int, Placed]) -> list[int]:
+    """An id that comes again is asked for again only if a name refused the first: a name is taken for one that is stored."""
+    first: dict[str, int] = {}
+    for at, message in enumerate(messages):
+        if at not in placed:
+            first.setdefault(message.id, at)
+    return list(first.values())
+
+
+def _put_those(messages: Sequence[Message], now: int) -> Program[list[Placed]]:
+    """Messages whose ids differ."""
+    known = yield from _known(messages)
+    holders = yield from take(_asked(messages, known), now)
+    placed = [_place(message, known, holders) for message in messages]
     if fresh := [message for message, one in zip(messages, placed, strict=True) if one.created]:
         yield from _insert(fresh, now)
     return placed
 
 
-def _unknown(messages: Sequence[Message]) -> Program[set[str]]:
-    """The ids that the store does not have."""
+def _known(messages: Sequence[Message]) -> Program[set[str]]:
+    """The ids that the store has already."""
     given = [message.id for message in messages if message.given]
     known = (yield Statement("known_ids", {"ids": msgspec.json.encode(given).decode()})) if given else ()
-    return {message.id for message in messages} - {row[0] for row in known}
+    return {row[0] for row in known}
 
 
-def _asked(messages: Sequence[Message], unknown: set[str]) -> list[tuple[Hold, str]]:
+def _asked(messages: Sequence[Message], known: set[str]) -> list[tuple[Hold, str]]:
     """Each name once, for the first message that wants it."""
     asked: dict[str, tuple[Hold, str]] = {}
     for message in messages:
-        if message.unique is not None and message.id in unknown:
+        if message.unique is not None and message.id not in known:
             asked.setdefault(message.unique.name, (message.unique, message.id))
     return list(asked.values())
 
 
-def _place(messages: Sequence[Message], unknown: set[str], holders: Mapping[str, tuple[str, bool]]) -> list[Placed]:
-    """What becomes of each: stored, or it is the one with its id, or the one with its name."""
-    free = set(unknown)
-    placed: list[Placed] = []
-    for message in messages:
-        hold = message.unique
-        holder, held = (message.id, True) if hold is None or message.id not in free else holders[hold.name]
-        created = holder == message.id and held and message.id in free
-        if created:
-            free.discard(message.id)
-        placed.append(Placed(holder, created))
-    return placed
+def _place(message: Message, known: set[str], holders: Mapping[str, tuple[str, bool]]) -> Placed:
+    """What becomes of it: stored, or it is the one with its id, or the one with its name."""
+    if message.id in known:
+        return Placed(message.id, False)
+    holder, held = (message.id, True) if message.unique is None else holders[message.unique.name]
+    return Placed(holder, held and holder == message.id)
 
 
 def _insert(messages: Sequence[Message], now: int) -> Program[None]:

@@ -52,6 +52,21 @@ class UniqueConformance:
         assert await store.queue.put([again, again]) == [Placed("a", created=False)] * 2
         assert (await put(store, "b", name="other")).created, "a put that stored nothing took a name"
 
+    async def test_an_id_that_comes_twice_in_one_put_takes_no_second_name(self, store: Ground) -> None:
+        first, again = (replace(named(store, "a", name=name), given=True) for name in ("one", "other"))
+        plain = replace(store.message("b"), given=True)
+        placed = await store.queue.put([first, again, first, plain, replace(named(store, "b"), given=True), plain])
+        assert placed == [Placed("a"), *[Placed("a", created=False)] * 2, Placed("b"), *[Placed("b", created=False)] * 2]
+        assert (await put(store, "c")).created and (await put(store, "d", name="other")).created
+        assert await store.counters() == await store.recount() == Counts(waiting=4)
+
+    async def test_an_id_that_a_name_refused_may_come_again_with_another(self, store: Ground) -> None:
+        await put(store, "holder")
+        refused, next_one = (replace(named(store, "a", name=name), given=True) for name in ("n", "other"))
+        placed = await store.queue.put([refused, next_one, next_one, refused])
+        assert placed == [Placed("holder", False), Placed("a"), *[Placed("a", False)] * 2]
+        assert not (await put(store, "b", name="other")).created
+
     @pytest.mark.parametrize("how", ["done", "dead", "cancelled", "stopped", "expired", "swept"])
     async def test_any_end_lets_it_go(self, store: Ground, how: str) -> None:
         worker = await store.worker()

@@ -12,7 +12,9 @@ returning name, job, held
 
 -- name: free_unique
 delete from penstock_unique
-where name in (select value from json_each(:names)) and job in (select value from json_each(:jobs)) and ends <= :now
+where name in (select value from json_each(:names))
+    and job in (select value from json_each(:jobs))
+    and (ends <= :now or ends = taken)
 
 -- name: loosen_unique
 update penstock_unique
