@@ -9,8 +9,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-import msgspec
-
 from penstock.api.definition import Attachment, Owner
 from penstock.api.events import EventTypes
 from penstock.api.history import History, Record
@@ -217,10 +215,11 @@ class Topic(Generic[Event]):
             raise ConfigurationError(f"append(expected={expected!r}): a version, 0 for a new key, or None for any")
         if not is_name(key):
             raise ConfigurationError(f"append({key!r}, …): a key is 1 to 128 of A-Z a-z 0-9 _ . : -")
-        append = Append(self._versioned, key, (), expected, self._chosen.id)
+        sent: list[Sent] = []
+        append = Append(self._versioned, key, sent, expected, self._chosen.id)
         number = itertools.count(1)
-        sent = self._all_sent(events, next_id if append.given is None else lambda: append.id_of(next(number)))
-        return msgspec.structs.replace(append, events=sent)
+        sent += self._all_sent(events, next_id if append.given is None else lambda: append.id_of(next(number)))
+        return append
 
     def _all_sent(self, events: Iterable[Event], next_id: Callable[[], str]) -> list[Sent]:
         several = list(events)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -41,18 +41,22 @@ def publish(topic: TopicSpec, events: Sequence[Event], now: int) -> Program[list
 def append(topic: TopicSpec, appends: Sequence[Append], now: int) -> Program[list[Result]]:
     """For each, in their order: the key's new version, or why not. The same given id again: what the first time came to."""
     versions = yield from _versions(topic, appends)
-    known = yield from _known(topic, [id for each in appends for id in _ids(each)])
+    known = yield from _known(topic, [id for each in appends if each.given is not None for id in _ids(each)])
     fresh: list[Placing] = []
     results: list[Result] = []
     for each in appends:
-        result = _decide(each, versions.get(each.key, 0), known)
-        if isinstance(result, list):
-            fresh += result
-            known.update((event.id, version) for event, _, version in result if event.given)
-            versions[each.key] = last = result[-1][2] or 0
-            results.append(last)
-        else:
-            results.append(result)
+        version = versions.get(each.key, 0)
+        result: Result | None = None if each.given is None else _again(each, known)
+        if result is None and each.expected is not None and each.expected != version:
+            result = Conflict(each.expected, version)
+        if result is None:
+            for event in each.events:
+                version += 1
+                fresh.append((event, each.key, version))
+                if event.given:
+                    known[event.id] = version
+            versions[each.key] = result = version
+        results.append(result)
     if fresh:
         yield from _insert(topic, fresh, now)
     return results
@@ -79,20 +83,16 @@ def append_one(append_: Append, now: int) -> Program[Result]:
 
 def _ids(append: Append) -> list[str]:
     """What has to be known, or not, for it to be the same append again: its events, and that there was no further one."""
-    if append.given is None:
-        return []
     return [*(event.id for event in append.events), append.id_of(len(append.events) + 1)]
 
 
-def _decide(append: Append, version: int, known: dict[str, int | None]) -> list[Placing] | Result:
-    events = append.events
-    *before, beyond = [known.get(id) for id in _ids(append)] or [None]
-    if beyond is not None or any(each is not None for each in before):
-        last = before[-1] if before else None
-        return Reused() if beyond is not None or last is None or None in before else last
-    if append.expected is not None and append.expected != version:
-        return Conflict(append.expected, version)
-    return [(event, append.key, version + number) for number, event in enumerate(events, 1)]
+def _again(append: Append, known: Mapping[str, int | None]) -> int | Reused | None:
+    """What the first append of its id came to; None: there was none."""
+    *before, beyond = [known.get(id) for id in _ids(append)]
+    if beyond is None and all(each is None for each in before):
+        return None
+    last = before[-1]
+    return Reused() if beyond is not None or last is None or None in before else last
 
 
 def _versions(topic: TopicSpec, appends: Sequence[Append]) -> Program[dict[str, int]]:
