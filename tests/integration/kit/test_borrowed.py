@@ -83,6 +83,10 @@ def asks(job_id: str) -> None:
     app.job(job_id).sync.status()
 
 
+@app.task(isolation="process")
+def apart() -> None: ...
+
+
 @app.task(retry=Retry(attempts=1))
 def raises(error: str) -> None:
     raise {"StopIteration": StopIteration, "SystemExit": SystemExit, "KeyError": KeyError}[error]("told")
@@ -288,3 +292,14 @@ async def test_an_async_handler_does_not_wait_for_an_async_connection(kit: Kit) 
         assert (await session.execute(text("select count(*) from orders"))).scalar() == 1
         await session.rollback()
     await engine.dispose()
+
+
+def test_a_child_process_is_not_lent_a_connection(kit: Kit) -> None:
+    """It would wait for the lock that the test itself holds."""
+    with open_transaction(kit) as connection:
+        apart.using(tx=connection).sync.enqueue()
+        note.using(tx=connection).sync.enqueue(1)
+        with pytest.raises(ConfigurationError, match=r"shop\.apart .*isolation='process'"):
+            kit.sync.drain(tx=connection)
+        assert orders(connection) == [0]
+    assert committed(kit) == (0, 0)
