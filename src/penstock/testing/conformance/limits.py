@@ -157,6 +157,20 @@ class LimitConformance:
         assert await worker.claim() == []
         assert await inspect.next_due(store.now()) == store.after(6)
 
+    async def test_a_suspect_that_a_rate_keeps_back_is_due_when_it_opens(self, store: Ground) -> None:
+        holder = await limited(store, rate="5/min")
+        await store.put("poison")
+        for _ in range(2):
+            dying = await store.worker()
+            await dying.claim_one()
+            await store.rescue(dying, by=holder)
+            store.advance(12)
+        assert await holder.claim() == []
+        assert await store.store.inspect.next_due(store.now()) is None
+        await store.put("a")
+        await holder.done(await holder.claim_one())
+        assert await store.store.inspect.next_due(store.now()) == store.after(12)
+
     async def test_tokens_of_a_fast_rate_are_collected(self, store: Ground) -> None:
         """Who stops at each instant would stop a million times a second."""
         worker = await limited(store, rate="1000/s")
