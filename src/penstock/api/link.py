@@ -14,6 +14,8 @@ import concurrent.futures
 import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import ContextVar
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from penstock.api.background import Background
@@ -64,6 +66,18 @@ class Home:
             store, self.store = self.store, None
             if store is not None:
                 await store.close()
+
+
+class Diversion:
+    """A stay of a link at another store."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.over = False
+
+
+inside: ContextVar[Diversion | None] = ContextVar("penstock_inside", default=None)
+"""The diversion that runs the caller: its handlers, and what they start."""
 
 
 class Link:
@@ -178,9 +192,16 @@ class Link:
     def _home_for(self, loop: asyncio.AbstractEventLoop) -> Home:
         with self._guard():
             if self._home is None or not (self._home.loop is loop or self._home.loop.is_running()):
-                self._home = Home(loop, self._opener, self._home)
+                self._home = Home(loop, partial(self._open, self._opener), self._home)
                 self.own_id = _new_ids().next
             return self._home
+
+    async def _open(self, opener: Opener) -> Store:
+        """Not for what a diversion that is over has left behind: it was never meant to reach this store."""
+        around = inside.get()
+        if around is not None and around.over and around.link is self:
+            raise ConfigurationError(_OVER)
+        return await opener()
 
     def _home_to_block_on(self, instead: str) -> Home:
         running = _running_loop()
@@ -242,6 +263,10 @@ def _block(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
         raise PublishUnknown(_LOST) from error
 
 
+_OVER = (
+    "the kit is over that ran the handler which started this task or thread; what it enqueues now would go to the app's own store: "
+    "let handlers wait for what they start"
+)
 _LOST = "the event loop that this app runs on ended before it answered; retry with the same id"
 
 

@@ -24,7 +24,10 @@ class Inspect(Protocol):
         ...
 
     async def next_due(self, after: int) -> int | None:
-        """When the next thing after `after` (µs) is due: a delay, a retry. None: nothing is."""
+        """When the next thing after `after` (µs) is due: a delay, a retry, the start that a rate keeps back now. None: nothing is.
+
+        As far as can be known: the end of a job, or an operator, may let something start before.
+        """
         ...
 
     async def letter(self, job_id: str) -> DeadLetterView | None: ...

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 
+from penstock.api.link import inside
 from penstock.errors import ConfigurationError
 from penstock.model.clock import to_datetime
 from penstock.testing.borrowed.lending import Lending
 from penstock.testing.clock import Length, VirtualClock, length
 from penstock.testing.looking import Looking, SyncLooking
-from penstock.testing.process import Plan, Stage, inside, play
+from penstock.testing.process import Plan, Stage, play
 from penstock.testing.report import HandlerRaised, Report
 from penstock.testing.timeline import at_once, until
 

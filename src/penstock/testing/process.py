@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from random import Random
 from typing import TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from penstock.api.link import Link
+from penstock.api.link import Diversion, Link, inside
 from penstock.app import App
 from penstock.engine.program import Program, WorkerOptions
 from penstock.engine.ties import Ties
@@ -38,9 +37,6 @@ class Life(Struct, frozen=True):
 Plan: TypeAlias = Callable[[Life], Awaitable[None]]
 """What is done while the worker runs. After a crash it is done again, from where the store stands."""
 
-inside: ContextVar[bool] = ContextVar("penstock_kit_runs", default=False)
-"""The caller is run by a kit: its handlers, and what they start."""
-
 
 class Stage:
     """What the processes of one kit share."""
@@ -48,6 +44,7 @@ class Stage:
     def __init__(self, app: App, options: WorkerOptions, clock: Clock, random: Random) -> None:
         self.app = app
         self.link: Link = app.attachment().link
+        self.diversion = Diversion(self.link)
         self.options = options
         self.random = random
         self.url = ""
@@ -56,6 +53,19 @@ class Stage:
         self.recorder = Recorder(clock)
         self.wire = self.new_wire()
         """Of the process that lives now: the store's handle, and the worker on it, report here."""
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """What is started in here is the kit's."""
+        token = inside.set(self.diversion)
+        try:
+            yield
+        finally:
+            inside.reset(token)
+
+    def end(self) -> None:
+        """The kit is over: what its handlers left behind is refused."""
+        self.diversion.over = True
 
     def new_wire(self) -> Wire:
         return Wire(self.app.signals, self.recorder.note, self.faults)
@@ -80,21 +90,20 @@ class Stage:
 
 async def play(stage: Stage, plan: Plan, patience: float) -> None:
     """Carry out the plan, over as many crashes as were armed. Raises TimeoutError after `patience` real seconds."""
-    token = inside.set(True)
     stage.faults.live = True
     deadline = asyncio.timeout(patience)
     try:
-        async with deadline:
-            while await _crashes(stage, plan):
-                await stage.link.leave()
-                await _rescue(await stage.link.settle_here())
+        with stage.running():
+            async with deadline:
+                while await _crashes(stage, plan):
+                    await stage.link.leave()
+                    await _rescue(await stage.link.settle_here())
     except TimeoutError as error:
         if deadline.expired():
             raise TimeoutError(await _unfinished(await stage.link.settle_here(), patience)) from error
         raise
     finally:
         stage.faults.live = False
-        inside.reset(token)
 
 
 async def _crashes(stage: Stage, plan: Plan) -> bool:

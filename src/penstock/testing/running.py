@@ -103,6 +103,7 @@ class Running:
             kit = facility.kit(os.path.realpath(path))
             stack.callback(facility.close)
             stack.callback(facility.stage.link.divert(facility.open))
+            stack.callback(facility.stage.end)
             self._stack = stack.pop_all()
         return kit
 

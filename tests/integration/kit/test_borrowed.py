@@ -50,6 +50,13 @@ def order_sync(tx: Transaction, n: int) -> None:
 
 
 @app.task()
+async def at_once(tx: Transaction, n: int) -> None:
+    tx.sync.execute("insert into orders values (:n)", n=n)
+    seen.append(tx.sync.fetch_one("select count(*) as orders from orders"))
+    await note.enqueue(n)
+
+
+@app.task()
 async def nested(tx: Transaction) -> None:
     for n in (1, 2):
         try:
@@ -74,6 +81,10 @@ async def tell(letter: DeadLetter) -> None:
 @app.task()
 def asks(job_id: str) -> None:
     app.job(job_id).sync.status()
+
+
+@app.task(isolation="process")
+def apart() -> None: ...
 
 
 @app.task(retry=Retry(attempts=1))
@@ -237,6 +248,14 @@ async def test_a_connection_in_an_async_test(kit: Kit) -> None:
         assert isinstance(seen[0], threading.Thread) and seen[0] is not threading.current_thread()
 
 
+async def test_an_async_handler_uses_its_transaction_from_sync_code(kit: Kit) -> None:
+    with open_transaction(kit) as connection:
+        await at_once.using(tx=connection).enqueue(2)
+        await kit.drain(tx=connection, timeout=5)
+        assert orders(connection) == [0, 2]
+        assert seen == [{"orders": 2}, 2]
+
+
 # -- refused
 
 
@@ -261,3 +280,26 @@ async def test_an_async_connection_is_awaited(kit: Kit) -> None:
         with pytest.raises(ConfigurationError, match=r"await kit\.drain\(tx=…\)"):
             await asyncio.to_thread(kit.sync.drain, tx=session)
     await engine.dispose()
+
+
+async def test_an_async_handler_does_not_wait_for_an_async_connection(kit: Kit) -> None:
+    engine = prepare(create_async_engine(kit.url.replace("sqlite:", "sqlite+aiosqlite:")))
+    async with AsyncSession(engine) as session:
+        await session.execute(text("insert into orders values (0)"))
+        await at_once.using(tx=session).enqueue(1)
+        with pytest.raises(HandlerRaised, match=r"await tx\.execute"):
+            await kit.drain(tx=session, timeout=5)
+        assert (await session.execute(text("select count(*) from orders"))).scalar() == 1
+        await session.rollback()
+    await engine.dispose()
+
+
+def test_a_child_process_is_not_lent_a_connection(kit: Kit) -> None:
+    """It would wait for the lock that the test itself holds."""
+    with open_transaction(kit) as connection:
+        apart.using(tx=connection).sync.enqueue()
+        note.using(tx=connection).sync.enqueue(1)
+        with pytest.raises(ConfigurationError, match=r"shop\.apart .*isolation='process'"):
+            kit.sync.drain(tx=connection)
+        assert orders(connection) == [0]
+    assert committed(kit) == (0, 0)

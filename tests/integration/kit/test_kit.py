@@ -206,6 +206,41 @@ async def test_an_app_whose_store_does_not_exist_is_never_opened() -> None:
     assert not Path("/nowhere").exists()
 
 
+async def test_what_a_handler_left_behind_does_not_open_it(fast: Path) -> None:
+    real = App(f"sqlite:///{fast}/real.db", name="real")
+    over = asyncio.Event()
+    left: list[asyncio.Task[None]] = []
+
+    @real.task()
+    async def work(n: int) -> None: ...
+
+    async def later() -> None:
+        await over.wait()
+        await work.enqueue(1)
+
+    @real.task()
+    async def leave() -> None:
+        left.append(asyncio.create_task(later()))
+        left.append(asyncio.create_task(asyncio.to_thread(lambda: asyncio.run(work_off()))))
+
+    async def work_off() -> None:
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(over.wait(), loop))
+        await work.enqueue(2)
+
+    loop = asyncio.get_running_loop()
+    async with testing.run(real) as kit:
+        await leave.enqueue()
+        await kit.drain()
+    over.set()
+    for each in left:
+        with pytest.raises(ConfigurationError, match="the kit is over"):
+            await each
+    assert not (fast / "real.db").exists()
+    await work.enqueue(3)
+    assert rows(fast / "real.db", "select count(*) from penstock_message") == [(1,)]
+    await real.close()
+
+
 async def test_a_test_database_of_ones_own(fast: Path) -> None:
     for n in (1, 2):  # used again: time goes on from where it was
         async with testing.run(app, path=fast / "test.db") as kit:

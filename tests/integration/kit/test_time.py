@@ -70,6 +70,60 @@ async def test_everything_on_the_way_runs_at_its_time(app: App, kit: Kit) -> Non
     await kit.assert_enqueued(note, text="too late")
 
 
+async def test_what_a_rate_keeps_back_starts_when_it_opens(app: App, kit: Kit) -> None:
+    app.queue("slow", rate="1/min")
+
+    @app.task(queue="slow")
+    async def call(n: int) -> None:
+        if n == 1:
+            await note.using(delay=90.5).enqueue()
+
+    @app.task()
+    async def note() -> None: ...
+
+    for n in range(4):
+        await call.enqueue(n)
+    minute = timedelta(minutes=1)
+    assert [run.at for run in (await kit.drain()).runs] == [MONDAY]
+    report = await kit.advance("10m")
+    assert [(run.task, run.at) for run in report.runs] == [
+        ("shop.call", MONDAY + minute),
+        ("shop.call", MONDAY + 2 * minute),
+        ("shop.note", MONDAY + timedelta(seconds=150.5)),
+        ("shop.call", MONDAY + 3 * minute),
+    ]
+    assert kit.now == MONDAY + 10 * minute
+
+
+async def test_a_fast_rate_does_not_stop_at_each_token(app: App, kit: Kit) -> None:
+    app.queue("fast", rate="1000/s")
+
+    @app.task(queue="fast")
+    async def call(n: int) -> None: ...
+
+    await app.enqueue_many(call.bind(n) for n in range(200))
+    began = time.process_time()
+    report = await kit.advance("1s")
+    assert time.process_time() - began < 1
+    starts = sorted({run.at for run in report.runs})
+    assert starts == [MONDAY + timedelta(milliseconds=10 * n) for n in range(11)]
+
+
+async def test_a_rate_of_a_paused_queue_is_waited_for_by_nobody(app: App, kit: Kit) -> None:
+    app.queue("slow", rate="1/min")
+
+    @app.task(queue="slow")
+    async def call(n: int) -> None: ...
+
+    await app.enqueue_many(call.bind(n) for n in range(2))
+    await kit.drain()
+    store = await app.attachment().link.opened()
+    await store.settings.write("queue:slow", "paused", "true", "operator")
+    assert not (await kit.advance("1d")).runs
+    await store.settings.write("queue:slow", "paused", None, "operator")
+    assert [run.at for run in (await kit.drain()).runs] == [MONDAY + timedelta(days=1)]
+
+
 async def test_a_week_takes_less_than_a_second(app: App, kit: Kit) -> None:
     sent: list[str] = []
 

@@ -15,7 +15,7 @@ from penstock.model.message import decode_options
 from penstock.model.unique import Hold
 from penstock.ports.inspect import DEPTH
 from penstock.stores.sqlite.listing import ALL, Page, known_tasks, letters, list_jobs, matching_letters
-from penstock.stores.sqlite.moments import position_at
+from penstock.stores.sqlite.moments import next_moment, position_at
 from penstock.stores.sqlite.roads import Reading
 from penstock.stores.sqlite.views import attempt_of, job_of, letter_of, queue_of, subscription_of, topic_of, worker_of
 
@@ -43,7 +43,7 @@ class SqliteInspect:
         return await self._reader.drive(list_jobs(where, Page(limit, ALL if before is None else before, depth)))
 
     async def next_due(self, after: int) -> int | None:
-        return (await self._reader.rows("next_moment", {"after": after}))[0][0]  # type: ignore[no-any-return]
+        return await self._reader.drive(next_moment(after))
 
     async def letter(self, job_id: str) -> DeadLetterView | None:
         rows = await self._reader.rows("find_message", {"id": job_id})

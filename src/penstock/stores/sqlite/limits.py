@@ -89,6 +89,14 @@ class Gate:
             return None
         return max(self._now + _GRAIN, next_token(self._rate, self._bucket))
 
+    @property
+    def reopens_at(self) -> int | None:
+        """µs: when the rate, closed now, lets the next one start; of a fast one, the next few. None: it is open."""
+        if self._rate is None or tokens(self._rate, self._bucket) > 0:
+            return None
+        fast = self._rate.per < _GRAIN * self._rate.count
+        return max(self._now + (_GRAIN if fast else 0), next_token(self._rate, self._bucket))
+
 
 def read_rules() -> Program[Rules]:
     return Rules((yield Statement("queue_rules")))
@@ -99,6 +107,18 @@ def gate(limit: Limit | None, now: int) -> Program[Gate | None]:
         return None
     state = yield Statement("limit_state", {"queue": limit.queue})
     return Gate(limit, state[0], now)
+
+
+def next_opening(after: int) -> Program[int | None]:
+    """µs: when the first of the rates that keep something back at `after` lets the next one start. None: none does."""
+    rules = yield from read_rules()
+    openings: list[int] = []
+    for queue in sorted(rules.limited - rules.paused):
+        if (yield Statement("any_ready", {"queue": queue})) or (yield Statement("suspect_waits", {"queue": queue})):
+            closed = yield from gate(rules.limit(queue), after)
+            if closed is not None and (opening := closed.reopens_at) is not None:
+                openings.append(opening)
+    return min(openings, default=None)
 
 
 def register(app: str, limits: Sequence[Limit]) -> Program[None]:

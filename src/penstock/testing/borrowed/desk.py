@@ -3,7 +3,7 @@
 A connection is used by one thread and for one thing at a time. Each program runs in a savepoint, so it is done or not done at all.
 
 - `LoopDesk`, for async tests: on the loop that awaits the drain. `def` handlers run on threads, as in a worker, and what they
-  ask of the connection is sent to that loop.
+  ask of the connection is sent to that loop; what coroutines ask by `tx.sync` is done at once, if the connection does not await.
 - `ThreadDesk`, for sync tests: on the thread that called the drain, which serves this desk until the drain has ended; so a `def`
   handler finds there what frameworks keep by thread (Django's connection). Coroutines run on the app's loop, on another thread.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from contextvars import copy_context
 from queue import SimpleQueue
@@ -60,6 +60,7 @@ class LoopDesk:
     def __init__(self, borrowed: Borrowed) -> None:
         self._borrowed = borrowed
         self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
         self._free = asyncio.Lock()
 
     async def drive(self, program: Program[T]) -> T:
@@ -69,14 +70,14 @@ class LoopDesk:
             return self._borrowed.drive(program)
 
     def drive_now(self, program: Program[T]) -> T:
-        return asyncio.run_coroutine_threadsafe(self.drive(program), self._loop).result()
+        return self._now(lambda: self._borrowed.drive(program), lambda: self.drive(program))
 
     async def bare(self, name: str) -> Rows:
         async with self._free:
             return await self._borrowed.bare_async(name) if self._borrowed.foreign.awaits else self._borrowed.bare(name)
 
     def bare_now(self, name: str) -> Rows:
-        return asyncio.run_coroutine_threadsafe(self.bare(name), self._loop).result()
+        return self._now(lambda: self._borrowed.bare(name), lambda: self.bare(name))
 
     async def named(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
         async with self._free:
@@ -85,7 +86,15 @@ class LoopDesk:
             return self._borrowed.foreign.named(sql, params)
 
     def named_now(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
-        return asyncio.run_coroutine_threadsafe(self.named(sql, params), self._loop).result()
+        return self._now(lambda: self._borrowed.foreign.named(sql, params), lambda: self.named(sql, params))
+
+    def _now(self, here: Callable[[], T], there: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Who is on the loop cannot wait for it. Nobody else is at the connection then: what does not await, ends in one step."""
+        if threading.get_ident() != self._thread:
+            return asyncio.run_coroutine_threadsafe(there(), self._loop).result()
+        if self._borrowed.foreign.awaits:
+            raise ConfigurationError("drain(tx=…): this connection is async, and tx.sync would block its event loop: await tx.execute(…)")
+        return here()
 
     def threads(self, size: int) -> Threads:
         return Threads(size, self._loop)

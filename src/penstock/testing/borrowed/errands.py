@@ -18,7 +18,8 @@ from penstock.engine.runner import Runner
 from penstock.engine.settler import Settler
 from penstock.engine.stages.kit import kit_of
 from penstock.engine.table import Table
-from penstock.ports.queue import Claim
+from penstock.errors import ConfigurationError
+from penstock.ports.queue import Claim, Claimed
 from penstock.testing.borrowed.desk import Desk
 
 _BATCH = 1_000
@@ -43,6 +44,7 @@ class Errands:
     def __init__(self, duty: Duty, desk: Desk, subscriptions: Sequence[str]) -> None:
         table = Table(duty.program.routes, asyncio.get_running_loop(), duty.ties.signals)
         self._settler = Settler(duty.store.queue, duty.incarnation, duty.ties)
+        self._routes = duty.program.routes
         self._places = Places(duty, table)
         self._places.threads = desk.threads(1)
         kit = kit_of(duty, table, self._settler)
@@ -68,7 +70,18 @@ class Errands:
     async def _work(self) -> int:
         """What was claimed, and what is worth another look."""
         claimed = await self._queue.claim(self._ask)
+        self._refuse_apart(claimed)
         self._runner.offer(claimed.runs)
         await self._runner.idle()
         await self._settler.flush()
         return len(claimed.runs) + claimed.more
+
+    def _refuse_apart(self, claimed: Claimed) -> None:
+        """A child process has a connection of its own, and would wait for the lock that the test holds."""
+        for run in claimed.runs:
+            route = self._routes[run[0].task]
+            if route.isolation == "process":
+                raise ConfigurationError(
+                    f"drain(tx=…): task {route.name} has isolation='process', and no child process can join a transaction: test it with a "
+                    "drain without tx, or call its function"
+                )

@@ -18,7 +18,7 @@ from penstock.testing.borrowed.connection import Borrowed
 from penstock.testing.borrowed.desk import Desk, LoopDesk, ThreadDesk
 from penstock.testing.borrowed.errands import incarnation, work_off
 from penstock.testing.borrowed.store import BorrowedStore
-from penstock.testing.process import Stage, inside
+from penstock.testing.process import Stage
 
 
 class Lending:
@@ -63,15 +63,12 @@ class Lending:
 
     async def _work(self, store: BorrowedStore, desk: Desk, patience: float) -> None:
         stage = self._stage
-        token = inside.set(True)
-        try:
+        with stage.running():
             async with asyncio.timeout(patience), stage.app.resources() as state:
                 ties = Ties(stage.new_wire(), stage.random, _nothing)
                 options = replace(stage.options, concurrency=1)
                 duty = Duty(store, stage.program(state, store.joined), options, ties, incarnation())
                 await work_off(duty, desk, await stage.declare(store))
-        finally:
-            inside.reset(token)
 
 
 def _on_a_thread(run: Callable[[], None]) -> Future[None]:

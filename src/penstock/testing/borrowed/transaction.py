@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from penstock.errors import LeaseLost, TransactionClosed
+from penstock.errors import ConfigurationError, LeaseLost, TransactionClosed
 from penstock.model.clock import Clock
 from penstock.model.delivery import Settlement
 from penstock.model.log import Append, Event, TopicSpec
@@ -120,7 +120,11 @@ class BorrowedTransaction:
 
     def _begin_now(self, sql: str = "") -> None:
         if self._to_begin(sql):
-            self._desk.bare_now("open_tx")
+            try:
+                self._desk.bare_now("open_tx")
+            except ConfigurationError:
+                self.started = False
+                raise
 
     def _to_begin(self, sql: str) -> bool:
         self._check(sql)

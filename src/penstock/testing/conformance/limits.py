@@ -134,6 +134,52 @@ class LimitConformance:
         store.advance(0.1)
         assert len(await worker.claim()) == 1
 
+    async def test_what_a_rate_keeps_back_is_due_when_it_opens(self, store: Ground) -> None:
+        """And what it does not keep back is not due later, whatever else it waits for."""
+        inspect, worker = store.store.inspect, await limited(store, rate="5/min")
+        await store.put(*"abc")
+        assert await inspect.next_due(store.now()) is None
+        await worker.done(await worker.claim_one())
+        opens = store.after(12)
+        await store.put_delayed("later", 30)
+        assert await inspect.next_due(store.now()) == await inspect.next_due(opens - 1) == opens
+        store.advance(12)
+        assert await inspect.next_due(store.now()) == store.after(18)
+        await worker.done(await worker.claim_one())
+        await store.store.settings.write(f"queue:{QUEUE}", "paused", "true", "operator")
+        assert await inspect.next_due(store.now()) == store.after(18)
+        await store.store.settings.write(f"queue:{QUEUE}", "paused", None, "operator")
+        assert await inspect.next_due(store.now()) == store.after(12)
+        store.advance(12)
+        await worker.done(await worker.claim_one())
+        assert await inspect.next_due(store.now()) == store.after(6)
+        store.advance(6)
+        assert await worker.claim() == []
+        assert await inspect.next_due(store.now()) == store.after(6)
+
+    async def test_a_suspect_that_a_rate_keeps_back_is_due_when_it_opens(self, store: Ground) -> None:
+        holder = await limited(store, rate="5/min")
+        await store.put("poison")
+        for _ in range(2):
+            dying = await store.worker()
+            await dying.claim_one()
+            await store.rescue(dying, by=holder)
+            store.advance(12)
+        assert await holder.claim() == []
+        assert await store.store.inspect.next_due(store.now()) is None
+        await store.put("a")
+        await holder.done(await holder.claim_one())
+        assert await store.store.inspect.next_due(store.now()) == store.after(12)
+
+    async def test_tokens_of_a_fast_rate_are_collected(self, store: Ground) -> None:
+        """Who stops at each instant would stop a million times a second."""
+        worker = await limited(store, rate="1000/s")
+        await store.put(*(f"m{n:03}" for n in range(120)))
+        assert len(await worker.claim(120)) == 100
+        assert await store.store.inspect.next_due(store.now()) == store.after(0.01)
+        store.advance(0.01)
+        assert len(await worker.claim(120)) == 10
+
     async def test_a_retry_takes_its_turn_again(self, store: Ground) -> None:
         worker = await limited(store, rate="1/s")
         await store.put("a")
