@@ -446,6 +446,18 @@ async def test_a_program_that_was_started_as_a_file(apart: Any, fast: Path) -> N
         assert running.stop() == 0
 
 
+async def test_tasks_in_a_module_that_the_apps_own_does_not_import(apart: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "apart_more", raising=False)
+    more = importlib.import_module("apart_more")
+    async with apart.app.worker(TWO):
+        assert await (await more.elsewhere.enqueue()).result(timeout=PATIENCE) != os.getpid()
+    async with apart.app.worker(TWO):
+        with monkeypatch.context() as broken:
+            broken.setenv("APART_MORE_BROKEN", "1")
+            text = await failure_of(await more.elsewhere.enqueue())
+    assert "its child process cannot start: cannot import apart_more: " in text and "RuntimeError: no good there" in text
+
+
 async def test_the_dead_child_is_told_to_on_error(apart: Any) -> None:
     async with apart.app.worker(TWO):
         await failure_of(await apart.crash.enqueue("exit"))

@@ -82,6 +82,7 @@ class Inside:
 def known(route: Route | None, delivery: Delivery) -> Route:
     if route is None:
         raise ConfigurationError(
-            f"the child process does not know {delivery.task!r}: define it where the module is imported, not under a condition"
+            f"the child process does not know {delivery.task!r}: it imports the app's module and the one that defines the task; "
+            f"define it at the top level of one that an import finds by its name, not under a condition"
         )
     return route
