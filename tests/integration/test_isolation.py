@@ -290,9 +290,8 @@ async def test_one_that_is_stuck_is_told_of_with_its_process(apart: Any, lines: 
         job = await apart.hang.enqueue(str(lines[0].path))
         child = await lines[0].pid()
         stuck = await asyncio.wait_for(told.get(), PATIENCE)
-        if not stuck.stack.endswith(f"child process {child}\n"):  # it was waiting for one, and is told of again
-            stuck = await asyncio.wait_for(told.get(), PATIENCE)
     assert (stuck.job_id, stuck.task) == (job.id, "shop.hang")
+    assert stuck.stack.endswith(f"child process {child}\n"), "not while it waited for one"
 
 
 # -- cancellation and shutdown
