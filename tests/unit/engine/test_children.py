@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from msgspec import structs
 
 from penstock.engine.executors import memory
 from penstock.engine.executors.child import Child, Died, start_child
@@ -303,6 +304,20 @@ async def test_progress_from_the_handlers_thread() -> None:
         tell.append(outside.inside.progress)
         outside.say(Work(DELIVERY))
         assert [await outside.reply(), await outside.reply()] == [Progress(7, 0.5, "half"), Returned()]
+
+
+async def test_a_stop_that_comes_with_its_job() -> None:
+    """What the job before it was does not matter, and it answers."""
+    never = Task(asyncio.Event().wait, isolation="process")
+    thread = Task(lambda: b"here", asynchronous=False, isolation="process")
+    thread.name = "thread"
+    async with Outside(never, thread) as outside:
+        for _ in range(2):
+            outside.writer.write(frame(Work(DELIVERY)) + frame(Stop()))
+            reply = await outside.reply()
+            assert isinstance(reply, Raised) and reply.failure.type == "CancelledError"
+            outside.writer.write(frame(Work(structs.replace(DELIVERY, task="thread"))) + frame(Stop()))
+            assert await outside.reply() == Returned(b"here")
 
 
 async def test_a_task_that_the_child_does_not_know() -> None:
