@@ -18,7 +18,7 @@ from penstock.engine.executors.child import Child, Died, start_child
 from penstock.engine.executors.inside import Inside
 from penstock.engine.executors.meaning import error_of, raised
 from penstock.engine.executors.memory import MemoryWatch, resident
-from penstock.engine.executors.spawn import told
+from penstock.engine.executors.spawn import Spawned, told
 from penstock.engine.executors.words import (
     Leave,
     Order,
@@ -247,6 +247,28 @@ async def test_a_child_that_is_none(script: str, problem: str) -> None:
         await asyncio.wait_for(child.ready(HOME), 10)
     await soon(child.gone.wait())
     assert isinstance(await child.give(DELIVERY), Died), "one that is gone takes no work, and says so"
+
+
+async def test_what_it_left_behind_may_write_on() -> None:
+    class Endless(Spawned):
+        reads: int | None = None
+
+        def _reap(self) -> None:
+            self.reads = 0
+            super()._reap()
+
+        def _pass_on(self) -> bool:
+            if self.reads is None:
+                return super()._pass_on()
+            self.reads += 1
+            assert self.reads < 1000
+            return True
+
+    over = asyncio.get_running_loop().create_future()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        Endless((sys.executable, "-c", ""), theirs, over.set_result)
+        assert await asyncio.wait_for(over, 10) == 0
 
 
 async def test_a_command_that_is_not_there() -> None:
