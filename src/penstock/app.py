@@ -303,7 +303,8 @@ class App(Router):
                 route.check_state(state)
         subscriptions, topics = self.feeds()
         hooks = tuple(cast("list[Hook]", self._error_hooks))
-        nursery = connect.nursery(self, routes, self.source, url or self.found.url)
+        apart = {route.module for route in routes.values() if isinstance(route, HandlerRoute) and route.isolation == "process"}
+        nursery = connect.nursery(self, apart, self.source, url or self.found.url)
         limits = (*self.own_limits(), *self._queues.limits)
         return Program(routes, tuple(self._stages), hooks, state, subscriptions, topics, self.schedules(), nursery, limits)
 

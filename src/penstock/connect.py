@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
@@ -22,7 +22,6 @@ from penstock.config import masked
 from penstock.engine.nursery import Home, LogFormat, Nursery
 from penstock.engine.program import Program, WorkerOptions
 from penstock.errors import ConfigurationError
-from penstock.ports.handler import Routes
 from penstock.ports.signals import Signals
 from penstock.ports.store import Administration, Durability, Store
 
@@ -151,16 +150,29 @@ def _variables(module: object, wanted: object) -> list[str]:
     return [name for name, value in list(vars(module).items()) if value is wanted] if isinstance(module, ModuleType) else []
 
 
-def nursery(app: object, routes: Routes, source: Source | None, store: str) -> Nursery | None:
-    """How a worker of this app makes child processes. None: it needs none, or they could not find the app."""
-    if all(route.isolation != "process" for route in routes.values()):
+def nursery(app: object, modules: Collection[str], source: Source | None, store: str) -> Nursery | None:
+    """How a worker of this app makes child processes; `modules` are those of the handlers that run there.
+
+    None: there is no such handler, or they could not find the app.
+    """
+    if not modules:
         return None
     source = source or source_of(app)
     if source is None:
         return None
     path = tuple(str(Path(entry).absolute()) for entry in sys.path)
-    home = Home(source.target, store, path, tuple(sys.argv), os.getpid(), source.log_format)
+    named = tuple(sorted(set(modules) - {"__main__"}))
+    home = Home(source.target, store, path, tuple(sys.argv), os.getpid(), source.log_format, named)
     return Nursery((sys.executable, "-m", "penstock.cli.supervision.isolated"), home)
+
+
+def load_module(name: str) -> None:
+    """Import it, if there is one of that name; an error that it raises itself comes through as it is."""
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (name + ".").startswith(error.name + "."):
+            raise
 
 
 def load_object(target: str) -> Any:

@@ -290,9 +290,8 @@ async def test_one_that_is_stuck_is_told_of_with_its_process(apart: Any, lines: 
         job = await apart.hang.enqueue(str(lines[0].path))
         child = await lines[0].pid()
         stuck = await asyncio.wait_for(told.get(), PATIENCE)
-        if not stuck.stack.endswith(f"child process {child}\n"):  # it was waiting for one, and is told of again
-            stuck = await asyncio.wait_for(told.get(), PATIENCE)
     assert (stuck.job_id, stuck.task) == (job.id, "shop.hang")
+    assert stuck.stack.endswith(f"child process {child}\n"), "not while it waited for one"
 
 
 # -- cancellation and shutdown
@@ -444,6 +443,18 @@ async def test_a_program_that_was_started_as_a_file(apart: Any, fast: Path) -> N
         facts = await (await apart.facts.enqueue(5)).result(timeout=PATIENCE)
         assert facts.number == 5 and facts.pid != running.process.pid
         assert running.stop() == 0
+
+
+async def test_tasks_in_a_module_that_the_apps_own_does_not_import(apart: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "apart_more", raising=False)
+    more = importlib.import_module("apart_more")
+    async with apart.app.worker(TWO):
+        assert await (await more.elsewhere.enqueue()).result(timeout=PATIENCE) != os.getpid()
+    async with apart.app.worker(TWO):
+        with monkeypatch.context() as broken:
+            broken.setenv("APART_MORE_BROKEN", "1")
+            text = await failure_of(await more.elsewhere.enqueue())
+    assert "its child process cannot start: cannot import apart_more: " in text and "RuntimeError: no good there" in text
 
 
 async def test_the_dead_child_is_told_to_on_error(apart: Any) -> None:

@@ -1,7 +1,7 @@
 """Tells of jobs that run much longer than they should, once each, with where they stand.
 
-Much longer: half of the timeout; `stuck_after` for a job that has none. A job costs nothing for that: what runs is looked at every few
-seconds, and stacks are taken only of what is told.
+Much longer: half of the timeout; `stuck_after` for a job that has none. What waits for a child process has not begun. A job costs
+nothing for that: what runs is looked at every few seconds, and stacks are taken only of what is told.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class Lookout:
         if now < self._due:
             return
         self._due = now + LOOK
-        stuck = {running.delivery.seq: running for running in self._table.all() if now - running.started >= self._limit(running)}
+        running_now = [running for running in self._table.all() if not running.waiting]
+        stuck = {running.delivery.seq: running for running in running_now if now - running.started >= self._limit(running)}
         for seq, running in stuck.items():
             if self._told.get(seq) != running.started:
                 self._tell(running, now - running.started)

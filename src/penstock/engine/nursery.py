@@ -22,6 +22,8 @@ class Home(Struct, frozen=True, tag="home"):
     """The worker's pid."""
     log_format: LogFormat | None = None
     """None: logging is the app's own business."""
+    modules: tuple[str, ...] = ()
+    """Of the handlers that run in children: the app's own module need not import them."""
 
 
 class Nursery(Struct, frozen=True):

@@ -43,6 +43,8 @@ class Running(Struct, eq=False, gc=False):
     flag: Flag | None = None
     stoppable: bool = True
     """A coroutine can be cancelled, a child process killed; a thread is only told."""
+    waiting: bool = False
+    """For a process to run in: it does not run long, whatever `started` says."""
     committing: bool = False
     """Its transaction is being committed: too late to be stopped."""
     error: BaseException | None = None
@@ -68,4 +70,4 @@ class Running(Struct, eq=False, gc=False):
         self.delivery = delivery
         self.deadline = math.inf
         self.reason = self.flag = self.error = None
-        self.committing = False
+        self.committing = self.waiting = False

@@ -75,10 +75,12 @@ class Table:
         """Its timeout has not begun: it waits for a process to run in. Returns the seconds it will have."""
         left = running.deadline - self._time()
         running.deadline = math.inf
+        running.waiting = True
         return left
 
     def resume(self, running: Running, left: float) -> None:
         running.started = now = self._time()
+        running.waiting = False
         running.deadline = now + left
         if running.deadline < self._deadlines.next:
             self._deadlines.aim(running.deadline)

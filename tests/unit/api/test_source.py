@@ -12,16 +12,8 @@ import pytest
 
 from penstock import App
 from penstock.app import load_app
-from penstock.connect import Source, load_object, nursery, source_of
+from penstock.connect import Source, load_module, load_object, nursery, source_of
 from penstock.errors import ConfigurationError
-
-
-def work() -> None: ...
-
-
-isolated = App(name="isolated")
-isolated.task(isolation="process")(work)
-ROUTES = isolated.routes()
 
 
 @pytest.fixture
@@ -59,7 +51,7 @@ def test_nobody_holds_it(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     assert source_of(app) is None
     module(monkeypatch, "__main__", app=app, __spec__=None)  # a prompt
     assert source_of(app) is None
-    assert nursery(app, ROUTES, None, "sqlite:///shop.db") is None
+    assert nursery(app, {"shop"}, None, "sqlite:///shop.db") is None
 
 
 def test_what_a_child_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -67,13 +59,37 @@ def test_what_a_child_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setattr(sys, "path", ["", "lib", "/usr/lib"])
     monkeypatch.setattr(sys, "argv", ["run.py", "old"])
     app = App(name="shop")
-    made = nursery(app, ROUTES, Source("shop:app", "json"), "sqlite:///shop.db")
-    assert nursery(app, app.routes(), Source("shop:app"), "sqlite:///shop.db") is None, "nothing needs a child"
+    made = nursery(app, {"shop.tasks", "__main__", "shop.more"}, Source("shop:app", "json"), "sqlite:///shop.db")
+    assert nursery(app, (), Source("shop:app"), "sqlite:///shop.db") is None, "nothing needs a child"
     assert made is not None
     home = made.home
     assert (home.target, home.store, home.log_format, home.parent) == ("shop:app", "sqlite:///shop.db", "json", os.getpid())
+    assert home.modules == ("shop.more", "shop.tasks")
     assert (home.path, home.argv) == ((str(tmp_path), f"{tmp_path}/lib", "/usr/lib"), ("run.py", "old"))
     assert "sqlite" not in " ".join(made.command), "a URL may hold a password, and everybody sees a command"
+
+
+def test_the_modules_of_the_handlers_that_run_there(app: App) -> None:
+    def work() -> None: ...
+
+    def elsewhere() -> None: ...
+
+    elsewhere.__module__ = "shop.elsewhere"
+    app.source = Source("shop:app")
+    app.task()(elsewhere)
+    assert app.program(None).nursery is None
+    app.task(isolation="process")(work)
+    made = app.program(None).nursery
+    assert made is not None and made.home.modules == (__name__,)
+
+
+def test_a_module_that_may_not_be_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    load_module("nowhere_at_all")
+    load_module("nowhere_at_all.deeper")
+    (tmp_path / "half_there.py").write_text("import nowhere_at_all")
+    with pytest.raises(ModuleNotFoundError, match="nowhere_at_all"):
+        load_module("half_there")
 
 
 def test_a_file_is_run_under_another_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

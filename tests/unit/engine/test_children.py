@@ -11,13 +11,14 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from msgspec import structs
 
 from penstock.engine.executors import memory
 from penstock.engine.executors.child import Child, Died, start_child
 from penstock.engine.executors.inside import Inside
 from penstock.engine.executors.meaning import error_of, raised
 from penstock.engine.executors.memory import MemoryWatch, resident
-from penstock.engine.executors.spawn import told
+from penstock.engine.executors.spawn import Spawned, told
 from penstock.engine.executors.words import (
     Leave,
     Order,
@@ -248,6 +249,28 @@ async def test_a_child_that_is_none(script: str, problem: str) -> None:
     assert isinstance(await child.give(DELIVERY), Died), "one that is gone takes no work, and says so"
 
 
+async def test_what_it_left_behind_may_write_on() -> None:
+    class Endless(Spawned):
+        reads: int | None = None
+
+        def _reap(self) -> None:
+            self.reads = 0
+            super()._reap()
+
+        def _pass_on(self) -> bool:
+            if self.reads is None:
+                return super()._pass_on()
+            self.reads += 1
+            assert self.reads < 1000
+            return True
+
+    over = asyncio.get_running_loop().create_future()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        Endless((sys.executable, "-c", ""), theirs, over.set_result)
+        assert await asyncio.wait_for(over, 10) == 0
+
+
 async def test_a_command_that_is_not_there() -> None:
     with pytest.raises(ChildDied, match=r"no child process can be started: .*nowhere"):
         await start_child(("/nowhere/python",), lambda *_: None)
@@ -303,6 +326,20 @@ async def test_progress_from_the_handlers_thread() -> None:
         tell.append(outside.inside.progress)
         outside.say(Work(DELIVERY))
         assert [await outside.reply(), await outside.reply()] == [Progress(7, 0.5, "half"), Returned()]
+
+
+async def test_a_stop_that_comes_with_its_job() -> None:
+    """What the job before it was does not matter, and it answers."""
+    never = Task(asyncio.Event().wait, isolation="process")
+    thread = Task(lambda: b"here", asynchronous=False, isolation="process")
+    thread.name = "thread"
+    async with Outside(never, thread) as outside:
+        for _ in range(2):
+            outside.writer.write(frame(Work(DELIVERY)) + frame(Stop()))
+            reply = await outside.reply()
+            assert isinstance(reply, Raised) and reply.failure.type == "CancelledError"
+            outside.writer.write(frame(Work(structs.replace(DELIVERY, task="thread"))) + frame(Stop()))
+            assert await outside.reply() == Returned(b"here")
 
 
 async def test_a_task_that_the_child_does_not_know() -> None:

@@ -92,15 +92,28 @@ async def test_each_run_is_told_of_once() -> None:
     assert hill.told(300) == ["job-1"], "another run of it"
 
 
-async def test_what_waited_for_a_process_is_told_of_again() -> None:
+async def test_what_waits_for_a_process_is_not_told_of() -> None:
     hill = Hill(isolation="process", timeout=1000.0, stuck_after=300.0)
     running = hill.begin()
     left = hill.table.suspend(running)
     assert round(left) == 1000
-    assert (hill.told(250), hill.told(301)) == ([], ["job-1"])
+    assert (hill.told(301), hill.told(10**6)) == ([], [])
     hill.table.resume(running, left)
     hill.start = running.started
+    hill.lookout._due = 0.0
     assert (hill.told(310), hill.told(501)) == ([], ["job-1"])
+
+
+async def test_what_comes_after_one_that_waited_for_a_process() -> None:
+    """It was told to stop meanwhile, or no child could start."""
+    hill = Hill(isolation="process", timeout=10.0)
+    running = hill.begin()
+    hill.table.suspend(running)
+    following = Delivery(2, "job-2", "q", "task", 1, b"")
+    hill.table.end(running, running.delivery, None)  # type: ignore[arg-type]
+    assert hill.table.begin(running, following)
+    hill.start = running.started
+    assert hill.told(6) == ["job-2"]
 
 
 async def test_looks_are_seconds_apart() -> None:

@@ -82,6 +82,8 @@ def _prepared(home: Home) -> App:
     sys.path[:] = home.path
     sys.argv[:] = home.argv
     app = apps.load(home.target)
+    for module in home.modules:
+        apps.load_handlers(module)
     app.found = Found(home.store, "given")
     if home.log_format is not None:
         logs.configure(home.log_format)

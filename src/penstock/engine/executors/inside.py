@@ -40,8 +40,11 @@ class Inside:
         while (body := await next_frame(self._reader)) is not None:
             match decode_order(body):
                 case Work(delivery):
+                    route = self._routes.get(delivery.task)
                     self._flag = Flag()
-                    self._work = self._loop.create_task(self._carry(delivery))
+                    self._asynchronous = route is not None and route.asynchronous
+                    self._work = self._loop.create_task(self._carry(route, delivery))
+                    await asyncio.sleep(0)  # it begins: one that was cancelled before would not answer
                 case Stop():
                     self._stop()
                 case Leave():
@@ -59,8 +62,7 @@ class Inside:
         if self._work is not None and self._asynchronous:
             self._work.cancel()
 
-    async def _carry(self, delivery: Delivery) -> None:
-        route = self._routes.get(delivery.task)
+    async def _carry(self, route: Route | None, delivery: Delivery) -> None:
         try:
             answer: Reply = await self._run(known(route, delivery), delivery)
         except BaseException as error:  # nobody is above it to tell, and the worker decides what it means
@@ -68,7 +70,6 @@ class Inside:
         self._say(answer)
 
     async def _run(self, route: Route, delivery: Delivery) -> Returned:
-        self._asynchronous = route.asynchronous
         scope = Surroundings(delivery, self._flag, self._state, None, self.progress)
         call = partial(route.call, route.decode(delivery), scope, await route.inject())
         value = await call() if route.asynchronous else await self._threads.submit(call)
@@ -82,6 +83,7 @@ class Inside:
 def known(route: Route | None, delivery: Delivery) -> Route:
     if route is None:
         raise ConfigurationError(
-            f"the child process does not know {delivery.task!r}: define it where the module is imported, not under a condition"
+            f"the child process does not know {delivery.task!r}: it imports the app's module and the one that defines the task; "
+            f"define it at the top level of one that an import finds by its name, not under a condition"
         )
     return route

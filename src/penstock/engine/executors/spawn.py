@@ -25,6 +25,8 @@ LEFT_TO_THE_WORKER = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _TAIL = 4_096
 """Bytes of stderr that are kept."""
 _READ = 65_536
+_LAST_READS = 16
+"""More than a pipe holds. What escaped the kill, in a session of its own, may write on for ever."""
 _LINES = 30
 
 
@@ -77,8 +79,9 @@ class Spawned:
     def _reap(self) -> None:
         self.kill()  # what it left behind
         status = self._process.wait()
-        while self._pass_on():
-            pass
+        for _ in range(_LAST_READS):
+            if not self._pass_on():
+                break
         self._loop.remove_reader(self._errors)
         os.close(self._errors)
         self._ended(status)
