@@ -287,6 +287,17 @@ async def test_a_timeout_is_a_failed_attempt_of_each_row() -> None:
         assert [outcome.error.type for outcome in outcomes if isinstance(outcome, Failed)] == ["TimeoutError"] * 3
 
 
+async def test_a_handler_that_is_out_of_time_may_say_which_rows_are_not_done() -> None:
+    async def handle(rows: list[str]) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise PartialFailure({2: OSError("no time")}) from None
+
+    async with Bench(Rows(handle, timeout=0.02)) as bench:
+        assert await kinds(bench, put(bench, *"abc")) == [Done, Done, Failed]
+
+
 async def test_the_others_go_on_when_one_is_cancelled() -> None:
     held = Held()
     async with Bench(Rows(held)) as bench:

@@ -25,7 +25,7 @@ RELEASED = Released()
 class Judge:
     """Cancellation is not failure: after we stopped a handler for our own reasons, whatever it raises is `Released`.
 
-    A timeout counts, unless the handler answered it with Snooze, Reject or RetryAfter. A `CancelledError` that is not ours
+    A timeout counts, unless the handler answered it with Snooze, Reject, RetryAfter or PartialFailure. A `CancelledError` that is not ours
     is the handler's own, and counts like any error.
 
     Of a batch each row has its own end. An error that names no row is nobody's: the rows run again one by one.
@@ -40,7 +40,7 @@ class Judge:
         running = self._table.get(delivery.seq)
         if running is None or running.reason in ("cancel", "shutdown", "lost"):
             return RELEASED
-        if running.reason == "timeout" and not isinstance(error, Snooze | Reject | RetryAfter):
+        if running.reason == "timeout" and not isinstance(error, Snooze | Reject | RetryAfter | PartialFailure):
             error = timed_out(running, error)
         if delivery.rows:
             return self._of_batch(delivery.rows, error, running)
