@@ -67,3 +67,11 @@ def test_with_a_token_there_is_nothing_to_wait_for() -> None:
 def test_time_that_stands_still_brings_nothing() -> None:
     rate = Rate(1, SECOND)
     assert refilled(rate, Bucket(5, START), START - 10).level == 5
+
+
+def test_clocks_that_differ_bring_no_time_twice() -> None:
+    rate = Rate(1, SECOND)
+    bucket = Bucket(0, START)
+    for _ in range(10):
+        bucket = refilled(rate, refilled(rate, bucket, START - 10), START)
+    assert bucket == Bucket(0, START)

@@ -65,7 +65,9 @@ def full(rate: Rate, now: int) -> Bucket:
 
 
 def refilled(rate: Rate, bucket: Bucket, now: int) -> Bucket:
-    return Bucket(min(rate.burst * rate.per, bucket.level + max(0, now - bucket.at) * rate.count), now)
+    """A clock that is behind fills nothing, and no time counts twice."""
+    at = max(now, bucket.at)
+    return Bucket(min(rate.burst * rate.per, bucket.level + (at - bucket.at) * rate.count), at)
 
 
 def tokens(rate: Rate, bucket: Bucket) -> int:

@@ -79,7 +79,7 @@ class Gate:
         self._free -= count
         if self._rate is not None and count:
             self._bucket = spent(self._rate, self._bucket, count)
-            facts = {"queue": self._queue, "rate": self._text, "level": self._bucket.level, "now": self._now}
+            facts = {"queue": self._queue, "rate": self._text, "level": self._bucket.level, "at": self._bucket.at}
             yield Statement("set_bucket", facts)
 
     @property

@@ -17,7 +17,7 @@ select
 
 -- name: set_bucket
 insert into penstock_bucket (queue, rate, level, at)
-values (:queue, :rate, :level, :now)
+values (:queue, :rate, :level, :at)
 on conflict (queue) do update set
     rate = excluded.rate,
     level = excluded.level,
