@@ -11,8 +11,9 @@ there is ordinary work, the worker takes turns: after a turn of about a second i
 turn's length is random, so that not all workers run dry at the same time.
 
 Queues with limits. A claim says how many slots are free, and gets no more of them than that. If they would give more and no slot is
-free, one is saved for them (`Runner.save_slot`), and a claim of its own fetches what starts there. What their limits keep back is no
-reason to ask: the claim says when a rate lets the next one start, and the settle that lets another one run rings.
+free, one is saved for them (`Runner.save_slot`), and a claim of its own fetches what starts there, another one first
+each time. What their limits keep back is no reason to ask: the claim says when a rate lets the next one start, and the settle that
+lets another one run rings.
 """
 
 from __future__ import annotations
@@ -163,10 +164,12 @@ class Claimer(Service):
     async def _fetch(self) -> None:
         """What may only be claimed when it starts at once, now that a slot is saved for it."""
         slots = self._runner.saved
+        self._starved = [*self._starved[1:], *self._starved[:1]]
         queues = [(queue, slots) for queue in self._starved]
         claim = Claim(self._settler.owner, queues, self._tasks, False, slots, self._runner.batches)
         claimed = await self._queue.claim(claim)
         self._ask_at = min(self._ask_at, self._time() + self._until(claimed.next_due))
+        self._news |= claimed.more
         self._hand_on(claimed, first=True)
 
     def _hand_on(self, claimed: Claimed, *, first: bool) -> None:
@@ -175,8 +178,7 @@ class Claimer(Service):
             self.ties.emit(ClaimedEvent(sum(map(len, claimed.runs))))
         if claimed.runs or first:
             self._runner.offer(claimed.runs, first=first)
-        if first or claimed.starved:
-            self._starved = claimed.starved
+        self._starved = claimed.starved if first else list(dict.fromkeys([*self._starved, *claimed.starved]))
         if self._starved:
             self._runner.save_slot()
 

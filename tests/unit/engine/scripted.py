@@ -111,7 +111,8 @@ class ScriptedQueue:
         rooms: dict[str, float] = dict(claim.queues)
         runs, left = [], deque[Sequence[Delivery]]()
         slots = claim.slots
-        for run in self.ready:
+        order = list(rooms)
+        for run in sorted(self.ready, key=lambda run: order.index(run[0].queue) if run[0].queue in rooms else 0):
             part = len(run) / claim.batches.get(run[0].task, 1)
             room = rooms.get(run[0].queue, 0)
             if run[0].queue in self.limited:
@@ -123,9 +124,9 @@ class ScriptedQueue:
             else:
                 left.append(run)
         self.ready = left
-        starved = {run[0].queue for run in left} & self.limited & rooms.keys()
+        starved = {run[0].queue for run in left} & self.limited
         more = any(run[0].queue in rooms and run[0].queue not in self.limited for run in left)
-        return Claimed(runs, more, None, bool(self.suspects), sorted(starved))
+        return Claimed(runs, more, None, bool(self.suspects), [queue for queue in order if queue in starved])
 
     async def settle(self, owner: int, settlements: Sequence[Settlement]) -> list[int]:
         if self.gate is not None:

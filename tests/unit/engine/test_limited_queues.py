@@ -1,6 +1,7 @@
 """Queues that give only what starts at once."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -14,14 +15,14 @@ BUSY, LIMITED = "busy", "limited"
 
 
 class Work:
-    """Two queues, in one of which there is always something. Each run waits until it is let end."""
+    """A queue that has always something, and limited ones. Each run waits until it is let end."""
 
-    def __init__(self, concurrency: int) -> None:
+    def __init__(self, concurrency: int, limited: Sequence[str] = (LIMITED,)) -> None:
         self.begun: list[str] = []
         self._ends: list[asyncio.Event] = []
-        tasks = [Task(lambda name=name: self._run(name), name=name, queue=name) for name in (BUSY, LIMITED)]
+        tasks = [Task(lambda name=name: self._run(name), name=name, queue=name) for name in (BUSY, *limited)]
         self.bench = Bench(*tasks, concurrency=concurrency)
-        self.bench.queue.limited = frozenset([LIMITED])
+        self.bench.queue.limited = frozenset(limited)
 
     def put(self, name: str, count: int) -> None:
         for _ in range(count):
@@ -78,6 +79,20 @@ async def test_many_slots_are_shared_too() -> None:
             work.end_one()
             await work.started(ended + 5)
         assert min(work.begun.count(LIMITED), work.begun.count(BUSY)) >= 10
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+async def test_limited_queues_take_turns(slots: int) -> None:
+    names = ["a", "b", "c"]
+    work = Work(slots, names)
+    for name in names:
+        work.put(name, 40)
+    async with work.bench:
+        await work.started(slots)
+        for ended in range(60):
+            work.end_one()
+            await work.started(ended + slots + 1)
+        assert min(map(work.begun.count, names)) >= 15
 
 
 async def test_a_slot_that_was_saved_for_nothing_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
