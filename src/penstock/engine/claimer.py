@@ -8,7 +8,7 @@
 Suspects. A message under which two workers died runs alone, so that the third death names it. Whenever this worker holds
 nothing and everything is settled, it lets a claim bring a suspect; while one is held, nothing is claimed. If suspects wait while
 there is ordinary work, the worker takes turns: after a turn of about a second it lets what it holds run dry, and takes one. The
-turn's length is random, so that not all workers run dry at the same time.
+turn's length is random, so that not all workers run dry at the same time. Then no slot is saved for queues with limits either.
 
 Queues with limits. A claim says how many slots are free, and gets no more of them than that. If they would give more and no slot is
 free, one is saved for them (`Runner.save_slot`), and a claim of its own fetches what starts there, another one first
@@ -94,12 +94,14 @@ class Claimer(Service):
             self._ask_at = now + POLL
         if self._alone and self._dry():
             self._end_solitude(now)
-        if self._may_fetch():
+        if self._suspects_turn(now):
+            self._runner.use_slot()
+        if self._may_fetch(now):
             await self._fetch()
         elif self._may_ask(now):
             await self._ask(suspects=self._dry() and now >= self._turn_ends)
         now = self._time()
-        return 0 if self._may_fetch() or self._may_ask(now) else self._rest_until(now)
+        return 0 if self._may_fetch(now) or self._may_ask(now) else self._rest_until(now)
 
     def _hear(self) -> None:
         self._news = True
@@ -108,13 +110,15 @@ class Claimer(Service):
     def _may_ask(self, now: float) -> bool:
         if not self._ready():
             return False
-        suspects_turn = self._suspects and now >= self._turn_ends
         if self._dry():
-            return self._news or suspects_turn
-        return self._news and not suspects_turn and self._runner.room > 0
+            return self._news or self._suspects_turn(now)
+        return self._news and not self._suspects_turn(now) and self._runner.room > 0
 
-    def _may_fetch(self) -> bool:
-        return bool(self._starved) and self._ready() and self._runner.saved > 0
+    def _may_fetch(self, now: float) -> bool:
+        return bool(self._starved) and not self._suspects_turn(now) and self._ready() and self._runner.saved > 0
+
+    def _suspects_turn(self, now: float) -> bool:
+        return self._suspects and now >= self._turn_ends
 
     def _ready(self) -> bool:
         return not (self._held_back or self._alone or self._settler.unsettled >= FULL)
@@ -168,8 +172,12 @@ class Claimer(Service):
         queues = [(queue, slots) for queue in self._starved]
         claim = Claim(self._settler.owner, queues, self._tasks, False, slots, self._runner.batches)
         claimed = await self._queue.claim(claim)
-        self._ask_at = min(self._ask_at, self._time() + self._until(claimed.next_due))
+        now = self._time()
+        self._ask_at = min(self._ask_at, now + self._until(claimed.next_due))
         self._news |= claimed.more
+        if claimed.suspects and not self._suspects:
+            self._suspects = True
+            self._turn_ends = now + self._turn()
         self._hand_on(claimed, first=True)
 
     def _hand_on(self, claimed: Claimed, *, first: bool) -> None:
@@ -183,10 +191,10 @@ class Claimer(Service):
             self._runner.save_slot()
 
     def _note_suspects(self, claimed: Claimed, asked_for_suspects: bool, now: float) -> None:
-        if not claimed.runs:
+        if not claimed.runs and not claimed.starved:
             self._turn_ends = 0.0
             self._suspects = claimed.suspects and not asked_for_suspects
-        elif claimed.runs[0][0].suspect:
+        elif claimed.runs and claimed.runs[0][0].suspect:
             self._alone = self._suspects = True
         else:
             if claimed.suspects and not self._suspects:

@@ -113,6 +113,12 @@ class Runner:
     def save_slot(self) -> None:
         self._saving = self._saving or 2
 
+    def use_slot(self) -> None:
+        """None is saved any more: what waits here may have it."""
+        if self._saving:
+            self._saving = 0
+            self._fill()
+
     def withdraw(self, unwanted: Callable[[Delivery], bool]) -> None:
         """Release every run that has not started and has one of these in it; of a batch only these."""
         kept: deque[Run] = deque()

@@ -173,14 +173,19 @@ async def test_while_a_suspect_runs_nothing_is_claimed() -> None:
         await soon(bench.outcome(bad), bench.outcome(ordinary))
 
 
-async def test_a_busy_worker_takes_turns() -> None:
+@pytest.mark.parametrize("limited", [(), ("q",), ("other",), ("q", "other")])
+async def test_a_busy_worker_takes_turns(limited: Sequence[str]) -> None:
+    """Also where a slot is saved for queues with limits."""
     notes = Solitude()
-    async with Bench(Task(notes.ordinary), Task(notes.suspicious, name="bad"), concurrency=4) as bench:
+    ordinary = Task(notes.ordinary), Task(notes.ordinary, name="other", queue="other")
+    async with Bench(*ordinary, Task(notes.suspicious, name="bad"), concurrency=4) as bench:
+        bench.queue.limited = frozenset(limited)
 
         def feed() -> None:
             if feeding and len(bench.queue.ready) < 8:
                 for _ in range(8):
                     bench.store.put()
+                    bench.store.put("other", queue="other")
 
         feeding = True
         undo = bench.signals.listen(lambda event: feed())

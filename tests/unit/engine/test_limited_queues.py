@@ -32,7 +32,12 @@ class Work:
         await self.bench.watch.until(lambda: len(self.begun) >= count)
 
     def end_one(self) -> None:
-        self._ends.pop(0).set()
+        if self._ends:
+            self._ends.pop(0).set()
+
+    async def settle_down(self) -> None:
+        for _ in range(30):
+            await asyncio.sleep(0)
 
     async def _run(self, name: str) -> None:
         end = asyncio.Event()
@@ -93,6 +98,23 @@ async def test_limited_queues_take_turns(slots: int) -> None:
             work.end_one()
             await work.started(ended + slots + 1)
         assert min(map(work.begun.count, names)) >= 15
+
+
+@pytest.mark.parametrize("busy", [0, 300])
+async def test_a_suspect_gets_its_turn_beside_them(monkeypatch: pytest.MonkeyPatch, busy: int) -> None:
+    """Though their slots are always taken, and one is saved for them."""
+    monkeypatch.setattr(claimer, "TURN", 0.001)
+    work = Work(2, [LIMITED, "bad"])
+    work.put(LIMITED, 300)
+    work.put(BUSY, busy)
+    async with work.bench as bench, asyncio.timeout(10):
+        await work.started(2)
+        bench.queue.suspects.append(bench.store.delivery("bad", queue="bad", deaths=2))
+        bench.store.ring()
+        while "bad" not in work.begun:
+            work.end_one()
+            await work.settle_down()
+        assert bench.queue.ready
 
 
 async def test_a_slot_that_was_saved_for_nothing_is_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from penstock.errors import LeaseLost
 from penstock.model.delivery import SUSPECT_DEATHS, Delivery
 from penstock.model.statement import Program, Row, Rows, Statement
 from penstock.ports.queue import Claim, Claimed
-from penstock.stores.sqlite.limits import gate, read_rules
+from penstock.stores.sqlite.limits import Rules, gate, read_rules
 from penstock.stores.sqlite.runs import Runs, occupy
 from penstock.stores.sqlite.share import DEATHS, EXPIRES, KEY, RANK, SEQ, TASK, Share, as_json
 
@@ -31,6 +31,8 @@ def claim(ask: Claim, now: int) -> Program[Claimed]:
     if not (yield Statement("owner_lives", {"owner": ask.owner})):
         raise LeaseLost(f"worker {ask.owner:x} was declared dead; what it held is another's")
     rules = yield from read_rules()
+    if ask.suspects and (alone := (yield from _take_alone(ask, rules, now))):
+        return Claimed([alone], more=True, next_due=None, suspects=True)
     found = _Found(ask.slots)
     for queue, room in ask.queues:
         if queue in rules.paused:
@@ -38,13 +40,11 @@ def claim(ask: Claim, now: int) -> Program[Claimed]:
         share = Share(ask, queue, room, now)
         share.admit((yield from gate(rules.limit(queue), now)), found.slots)
         yield from _promote(share)
-        if ask.suspects and not found.runs and share.room > 0 and (alone := (yield from _take_suspect(share))):
-            return Claimed([alone], more=True, next_due=None, suspects=True)
         yield from _call_strays_back(share)
         yield from _take_ready(share)
         yield from share.close()
         found.add(share)
-        found.suspects |= yield from _suspect_waits(share)
+        found.suspects |= yield from _suspect_waits(share, ask)
         found.note_due((yield Statement("next_due", {"queue": queue}))[0][0])
     found.more |= ask.suspects and found.suspects and not found.runs  # set apart just now: this worker could have had it
     return Claimed(found.runs, found.more, found.due, found.suspects, found.starved)
@@ -108,6 +108,18 @@ def _call_strays_back(share: Share) -> Program[None]:
 # -- suspects
 
 
+def _take_alone(ask: Claim, rules: Rules, now: int) -> Program[Sequence[Delivery] | None]:
+    """Before anything else is taken, of whichever queue."""
+    for queue, room in ask.queues:
+        if queue in rules.paused or not (yield Statement("suspect_waits", {"queue": queue})):
+            continue
+        share = Share(ask, queue, room, now)
+        share.admit((yield from gate(rules.limit(queue), now)), ask.slots)
+        if share.room > 0 and (alone := (yield from _take_suspect(share))):
+            return alone
+    return None
+
+
 def _take_suspect(share: Share) -> Program[Sequence[Delivery] | None]:
     rows = yield from _find_suspect(share)
     if not rows:
@@ -122,8 +134,9 @@ def _take_suspect(share: Share) -> Program[Sequence[Delivery] | None]:
     return share.runs[0]
 
 
-def _suspect_waits(share: Share) -> Program[bool]:
-    if share.kept_back or not (yield Statement("suspect_waits", {"queue": share.queue})):
+def _suspect_waits(share: Share, ask: Claim) -> Program[bool]:
+    """For this worker. If it holds nothing, what fills the queue's limit is others': there is nothing to run dry."""
+    if (ask.suspects and share.kept_back == "limit") or not (yield Statement("suspect_waits", {"queue": share.queue})):
         return False
     return bool((yield from _find_suspect(share)))
 

@@ -8,8 +8,10 @@ import pytest
 
 from penstock.errors import LeaseLost
 from penstock.model.delivery import SUSPECT_DEATHS
+from penstock.model.limit import Limit
 from penstock.model.outcome import Dead, Done, Released
-from penstock.testing.conformance.ground import TASK, Counts, Ground
+from penstock.ports.queue import Claim
+from penstock.testing.conformance.ground import QUEUE, TASK, Counts, Ground
 from penstock.testing.conformance.worker import ids
 
 
@@ -149,6 +151,24 @@ class LeaseConformance:
         assert (met.runs, met.more, met.suspects) == ([], True, True)
         assert (await worker.claim_suspect()).job_id == "killer"
         assert not (await worker.ask(suspects=True)).more
+
+    async def test_a_suspect_comes_before_what_other_queues_have(self, store: Ground) -> None:
+        await _let_workers_die(store, 2, "killer")
+        worker = await store.worker()
+        assert (await worker.ask()).suspects
+        await store.put_in("busy", "other")
+        claim = Claim(worker.incarnation, [("busy", 5), (QUEUE, 5)], worker.tasks, suspects=True)
+        assert [ids(run) for run in (await worker.store.queue.claim(claim)).runs] == [["killer"]]
+
+    async def test_a_suspect_is_told_of_while_its_queues_limit_is_full(self, store: Ground) -> None:
+        """Only who claims may know that it is full of its own."""
+        await _let_workers_die(store, 2, "killer")
+        worker = await store.worker(limits=[Limit(QUEUE, 1)])
+        await store.put("a", "b")
+        first = await worker.claim_one()
+        assert first.job_id == "a" and (await worker.ask()).suspects
+        await worker.done(first)
+        assert (await worker.claim_suspect()).job_id == "killer"
 
     async def test_a_suspect_holds_its_key(self, store: Ground) -> None:
         await _let_workers_die(store, 2, "k1", key="k")
