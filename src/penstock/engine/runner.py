@@ -179,7 +179,10 @@ class Runner:
             self.hungry()
 
     def _offer_late(self, batch: Delivery) -> None:
-        self._backlog.append([batch])
+        if batch.admitted:  # of a limited queue: nobody else may have what it holds of the limit
+            self._backlog.appendleft([batch])
+        else:
+            self._backlog.append([batch])
         self._waiting += len(batch.rows)
         self._fill()
 

@@ -75,6 +75,33 @@ async def test_as_many_as_it_takes_are_one_call() -> None:
     assert calls.made == [["a", "b", "c"], ["d", "e", "f"]]
 
 
+@pytest.mark.parametrize("admitted", [True, False])
+async def test_what_its_limits_let_start_is_next_when_the_wait_is_over(admitted: bool) -> None:
+    """It has its part of the limit already."""
+    begun: list[str] = []
+    go = asyncio.Semaphore(0)
+
+    async def hold() -> None:
+        begun.append("task")
+        await go.acquire()
+
+    async def handle(rows: list[str]) -> None:
+        begun.append("batch")
+
+    async with Bench(Task(hold), Rows(handle, name="rows", wait=0), concurrency=2) as bench:
+        bench.queue.ready.extend([bench.store.delivery()] for _ in range(3))
+        row = bench.store.put("rows", body=b"a", admitted=admitted)
+        await bench.watch.until(lambda: not bench.queue.ready)
+        for _ in range(30):
+            await asyncio.sleep(0)
+        assert begun == ["task", "task"]
+        for _ in range(3):
+            go.release()
+        assert await bench.outcome(row) == Done()
+        await soon(bench.worker.idle())
+        assert begun.index("batch") == (2 if admitted else 3)
+
+
 async def test_what_has_come_when_the_wait_is_over_is_one_call() -> None:
     calls = Calls()
     async with Bench(Rows(calls, size=100, wait=0.01)) as bench:
