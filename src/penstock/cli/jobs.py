@@ -117,7 +117,7 @@ def show_job(place: Place, id: str) -> None:
         if job is None:
             return None, "", {}
         letter = await store.inspect.letter(id)
-        paused = job.queue in await store.settings.paused()
+        paused = job.queue in (await store.settings.rules()).paused
         page = job_page(job, letter, await known_tasks(store), paused, store.clock.now())
         return job, page, {**job_facts(job), "dead_because": None if letter is None else letter.reason, **ended_facts(job)}
 

@@ -175,9 +175,8 @@ class Claimer(Service):
         now = self._time()
         self._ask_at = min(self._ask_at, now + self._until(claimed.next_due))
         self._news |= claimed.more
-        if claimed.suspects and not self._suspects:
-            self._suspects = True
-            self._turn_ends = now + self._turn()
+        if claimed.suspects:
+            self._note_waiting(claimed, now)
         self._hand_on(claimed, first=True)
 
     def _hand_on(self, claimed: Claimed, *, first: bool) -> None:
@@ -197,9 +196,12 @@ class Claimer(Service):
         elif claimed.runs and claimed.runs[0][0].suspect:
             self._alone = self._suspects = True
         else:
-            if claimed.suspects and not self._suspects:
-                self._turn_ends = now + self._turn()
-            self._suspects = claimed.suspects
+            self._note_waiting(claimed, now)
+
+    def _note_waiting(self, claimed: Claimed, now: float) -> None:
+        if claimed.suspects and not self._suspects:
+            self._turn_ends = now + self._turn()
+        self._suspects = claimed.suspects
 
     def _until(self, due: int | None) -> float:
         """Seconds."""

@@ -56,6 +56,7 @@ class Recall(Service):
     async def _paused(self) -> None:
         """What has started ends; the rest goes back, also what was taken ahead before its queue had limits."""
         if self._runner.waiting:
-            paused, limited = await self._settings.paused(), await self._settings.limited()
+            rules = await self._settings.rules()
+            paused, limited = rules.paused, rules.limited
             if paused or limited:
                 self._runner.withdraw(lambda each: each.queue in paused or (each.queue in limited and not each.admitted))

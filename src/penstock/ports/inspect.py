@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from msgspec import Struct
+
 from penstock.model.job import DeadLetterView, JobFilter, JobList, JobView, QueueView, WorkerView
 from penstock.model.log import SubscriptionView, TopicView
 
@@ -51,6 +53,14 @@ class Inspect(Protocol):
     async def workers(self) -> Sequence[WorkerView]: ...
 
 
+class QueueRules(Struct, frozen=True):
+    """Queues by what holds them back."""
+
+    paused: frozenset[str]
+    limited: frozenset[str]
+    """They have a concurrency or a rate, by an operator or by the code."""
+
+
 class Settings(Protocol):
     """What an operator set. It wins over the code, and code never overwrites it."""
 
@@ -59,10 +69,6 @@ class Settings(Protocol):
         Rings every worker."""
         ...
 
-    async def paused(self) -> frozenset[str]:
-        """The queues that are paused."""
-        ...
-
-    async def limited(self) -> frozenset[str]:
-        """The queues that have a concurrency or a rate, by an operator or by the code."""
+    async def rules(self) -> QueueRules:
+        """One look at those of all queues."""
         ...

@@ -26,6 +26,7 @@ from penstock.model.retry import Retry
 from penstock.observe.signals import Signals
 from penstock.ports.follow import Report
 from penstock.ports.handler import Batch
+from penstock.ports.inspect import QueueRules
 from penstock.ports.leases import Enrolment, Rescued, Seen
 from penstock.ports.queue import Claim, Claimed
 from tests.unit.engine.scripted_schedules import ScriptedSchedules
@@ -218,11 +219,8 @@ class ScriptedSettings:
         self.stopped: frozenset[str] = frozenset()
         self.limits: frozenset[str] = frozenset()
 
-    async def paused(self) -> frozenset[str]:
-        return self.stopped
-
-    async def limited(self) -> frozenset[str]:
-        return self.limits
+    async def rules(self) -> QueueRules:
+        return QueueRules(self.stopped, self.limits)
 
 
 class ScriptedTransaction:

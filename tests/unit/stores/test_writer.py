@@ -180,5 +180,5 @@ async def test_whatever_is_written_can_be_stopped_before_it_happens(tmp_path: Pa
         with pytest.raises(RuntimeError, match=r"injected at write\.begun"):
             await write
     faults.at = ""
-    assert await store.settings.paused() == frozenset()
+    assert (await store.settings.rules()).paused == frozenset()
     await store.close()

@@ -30,6 +30,7 @@ from penstock.engine.executors.words import (
     next_frame,
 )
 from penstock.engine.nursery import Home
+from penstock.engine.stages.invoke import Told
 from penstock.errors import ChildDied
 from penstock.model.delivery import Delivery
 
@@ -47,8 +48,6 @@ class Died(Struct, frozen=True):
 
 
 Answer: TypeAlias = Ready | Unfit | Returned | Raised | Died
-Told: TypeAlias = Callable[[int, float, str], None]
-"""Progress: the seq of a job, how much of it is done, and a note."""
 Spawn: TypeAlias = Callable[[Callable[[int], None]], Spawned]
 
 

@@ -16,13 +16,13 @@ from contextlib import suppress
 
 from msgspec import Struct
 
-from penstock.engine.executors.child import LEAVE_PATIENCE, Answer, Child, Died, Told, start_child
+from penstock.engine.executors.child import LEAVE_PATIENCE, Answer, Child, Died, start_child
 from penstock.engine.executors.meaning import done, error_of
 from penstock.engine.executors.memory import MemoryWatch, resident, watchable
 from penstock.engine.executors.words import Raised, Returned
 from penstock.engine.nursery import Nursery
 from penstock.engine.running import Running
-from penstock.engine.stages.invoke import Remote
+from penstock.engine.stages.invoke import Remote, Told
 from penstock.engine.table import Table
 from penstock.errors import ConfigurationError
 from penstock.model.delivery import Delivery

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from penstock.engine.running import Flag
 from penstock.engine.stages.kit import Kit
-from penstock.engine.stages.verdict import FAILURES
+from penstock.engine.stages.verdict import DONE, FAILURES
 from penstock.engine.table import Table
 from penstock.model.delivery import Delivery
 from penstock.model.outcome import Done, Ending
@@ -27,8 +27,8 @@ Remote: TypeAlias = Callable[[Delivery], Awaitable[Done]]
 """All of it, in another process."""
 
 Told: TypeAlias = Callable[[int, float, str], None]
+"""Progress: the seq of a job, how much of it is done, and a note."""
 
-DONE = Done()
 NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
@@ -40,7 +40,6 @@ class Surroundings(Struct, frozen=True):
     state: Any
     transaction: OpenTransaction | None
     told: Told
-    """Progress: seq, fraction, note."""
 
     def report(self, fraction: float, note: str) -> None:
         self.told(self.delivery.seq, fraction, note)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from penstock.engine.stages.invoke import DONE, NOTHING, Call, Surroundings, flag_of, transaction_of
+from penstock.engine.stages.invoke import NOTHING, Call, Surroundings, flag_of, transaction_of
 from penstock.engine.stages.kit import Kit
-from penstock.engine.stages.verdict import FAILURES
+from penstock.engine.stages.verdict import DONE, FAILURES
 from penstock.model.delivery import Delivery
 from penstock.model.outcome import Done, Ending, Split
 from penstock.ports.handler import Handler, Route, Scope

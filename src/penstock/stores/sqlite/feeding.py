@@ -12,6 +12,7 @@ from penstock.errors import NotFound
 from penstock.model.log import Fed
 from penstock.model.message import DEFAULT_PRIORITY
 from penstock.model.statement import Program, Statement
+from penstock.stores.sqlite.put import last_seq
 from penstock.stores.sqlite.tally import Tally
 from penstock.stores.sqlite.topics import place
 
@@ -42,17 +43,12 @@ def mark(name: str, generation: int) -> str:
 
 
 def _fill(queue: str, span: dict[str, object]) -> Program[int]:
-    before = yield from _last_seq()
+    before = yield from last_seq()
     yield Statement("feed", {**span, "queue": queue, "rank": 9 - DEFAULT_PRIORITY})
-    count = (yield from _last_seq()) - before
+    count = (yield from last_seq()) - before
     if count:
         yield Statement("put_ready", {"after": before})
         tally = Tally()
         tally.add(queue, "waiting", count)
         yield from tally.write()
     return count
-
-
-def _last_seq() -> Program[int]:
-    rows = yield Statement("last_seq")
-    return int(rows[0][0]) if rows else 0

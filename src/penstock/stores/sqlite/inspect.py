@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from penstock.model.clock import Clock
@@ -14,6 +12,7 @@ from penstock.model.log import SubscriptionView, TopicView
 from penstock.model.message import decode_options
 from penstock.model.unique import Hold
 from penstock.ports.inspect import DEPTH
+from penstock.stores.sqlite.limits import read_rules
 from penstock.stores.sqlite.listing import ALL, Page, known_tasks, letters, list_jobs, matching_letters
 from penstock.stores.sqlite.moments import next_moment, position_at
 from penstock.stores.sqlite.roads import Reading
@@ -58,16 +57,11 @@ class SqliteInspect:
         return len(await self._reader.drive(matching_letters(where, ALL)))
 
     async def queues(self) -> Sequence[QueueView]:
-        settings: dict[tuple[str, str], Any] = {}
-        for queue, name, value, operators in await self._reader.rows("queue_rules", {}):
-            scope = f"queue:{queue}"
-            if operators or (scope, name) not in settings:
-                settings[scope, name] = msgspec.json.decode(value)
+        rules = await self._reader.drive(read_rules())
         counted = {row[0]: row for row in await self._reader.rows("queues", {})}
-        named = {scope.removeprefix("queue:") for scope, _ in settings if scope.startswith("queue:")}
         empty = (0,) * 8 + (None,)
-        rows = [counted.get(name, (name, *empty)) for name in sorted(counted.keys() | named)]
-        return [queue_of(row, settings) for row in rows]
+        rows = [counted.get(name, (name, *empty)) for name in sorted(counted.keys() | rules.queues)]
+        return [queue_of(row, rules) for row in rows]
 
     async def workers(self) -> Sequence[WorkerView]:
         return [worker_of(row) for row in await self._reader.rows("workers", {})]

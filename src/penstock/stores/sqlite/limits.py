@@ -31,16 +31,19 @@ class Rules:
     def __init__(self, rows: Rows) -> None:
         self._values: dict[tuple[str, str], str] = {(row[QUEUE], row[NAME]): row[VALUE] for row in sorted(rows, key=_operators_last)}
         self.paused = frozenset(queue for (queue, name), value in self._values.items() if name == "paused" and value == "true")
+        self.queues = frozenset(queue for queue, _ in self._values)
+        """Of which anything is said."""
         self.limited = frozenset(queue for queue, name in self._values if name in ("concurrency", "rate"))
 
     def limit(self, queue: str) -> Limit | None:
         """None: there is none."""
         if queue not in self.limited:
             return None
-        concurrency, rate = self._value(queue, "concurrency"), self._value(queue, "rate")
+        concurrency, rate = self.value(queue, "concurrency"), self.value(queue, "rate")
         return Limit(queue, concurrency if isinstance(concurrency, int) else None, rate if isinstance(rate, str) else None)
 
-    def _value(self, queue: str, name: str) -> object:
+    def value(self, queue: str, name: str) -> Any:
+        """None: nobody said any."""
         try:
             return msgspec.json.decode(self._values.get((queue, name), "null"))
         except msgspec.DecodeError:

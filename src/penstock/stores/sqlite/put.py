@@ -74,9 +74,14 @@ def _place(message: Message, known: set[str], holders: Mapping[str, tuple[str, b
     return Placed(holder, held and holder == message.id)
 
 
+def last_seq() -> Program[int]:
+    """Of all messages that there ever were."""
+    rows = yield Statement("last_seq")
+    return int(rows[0][0]) if rows else 0
+
+
 def _insert(messages: Sequence[Message], now: int) -> Program[None]:
-    last = yield Statement("last_seq")
-    after = {"after": last[0][0] if last else 0}
+    after = {"after": (yield from last_seq())}
     tally = Tally()
     values, delayed = _values(messages, now, tally)
     yield Statement("put_messages", values=values, width=_WIDTH)

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from penstock.model.statement import Program, Rows
-from penstock.stores.sql.executors import drive
 from penstock.stores.sql.library import Library
 from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite.failures import translated
@@ -39,7 +38,7 @@ class Reader:
         return self._look(lambda connection: connection.execute(self._library[name], params).fetchall())
 
     def _drive(self, program: Program[T]) -> T:
-        return self._look(lambda connection: drive(program, self._library, connections.runner(connection)))
+        return self._look(lambda connection: connections.drive(connection, program, self._library))
 
     def _look(self, look: Callable[[sqlite3.Connection], T]) -> T:
         with self._forkable as connection:

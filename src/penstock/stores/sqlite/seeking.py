@@ -7,8 +7,6 @@ is fed from now on carries the new generation in its ids.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from penstock.errors import NotFound
 from penstock.model.statement import Program, Statement
 from penstock.stores.sqlite.tally import Tally
@@ -43,12 +41,8 @@ def _drop(queue: str) -> Program[int]:
         rows = yield Statement(statement, {"queue": queue})
         tally.add(queue, "waiting", -len(rows))
         dropped += [row[0] for row in rows]
-    if dropped:
-        yield from _forget(dropped)
+    if dropped:  # nobody began them, so they have no attempts
+        for statement in ("forget_progress", "forget_messages"):
+            yield Statement(statement, {"seqs": str(dropped)})
     yield from tally.write()
     return len(dropped)
-
-
-def _forget(seqs: Sequence[int]) -> Program[None]:
-    for statement in ("forget_attempts", "forget_messages"):
-        yield Statement(statement, {"seqs": str(seqs)})

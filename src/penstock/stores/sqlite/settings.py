@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from penstock.model.statement import Program, Statement
-from penstock.stores.sqlite.limits import Rules
+from penstock.ports.inspect import QueueRules
+from penstock.stores.sqlite.limits import read_rules
 from penstock.stores.sqlite.operations import Run
 from penstock.stores.sqlite.roads import Reading, Writing
 
@@ -17,11 +18,9 @@ class SqliteSettings:
         work = Run(lambda now: _write(scope, name, value, by, now), f"set {name} of {scope}", rings=True)
         await self._writer.submit(work)
 
-    async def paused(self) -> frozenset[str]:
-        return frozenset(row[0] for row in await self._reader.rows("paused", {}))
-
-    async def limited(self) -> frozenset[str]:
-        return Rules(await self._reader.rows("queue_rules", {})).limited
+    async def rules(self) -> QueueRules:
+        rules = await self._reader.drive(read_rules())
+        return QueueRules(rules.paused, rules.limited)
 
 
 def _write(scope: str, name: str, value: str | None, by: str, now: int) -> Program[None]:

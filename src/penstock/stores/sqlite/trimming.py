@@ -31,12 +31,12 @@ def _trim_topic(topic: Row, limit: int, now: int) -> Program[int]:
     last = _last_to_go(topic, rows, now)
     if last < topic[FIRST]:
         return 0
+    gone = {"first": span["place"], "last": place(topic[NUMBER], last)}
     for name, cursor, generation in (yield Statement("subscriptions_of", {"topic": topic[NUMBER]})):
         if cursor < last:
             yield from _skip(name, max(cursor + 1, topic[FIRST]), last, now)
-        ends = {"first": span["place"], "last": place(topic[NUMBER], last)}
-        yield Statement("embody_fed", {**ends, "mark": mark(name, generation)})
-    yield Statement("forget_events", {"first": span["place"], "last": place(topic[NUMBER], last)})
+        yield Statement("embody_fed", {**gone, "mark": mark(name, generation)})
+    yield Statement("forget_events", gone)
     yield Statement("move_first", {"number": topic[NUMBER], "first": last + 1})
     return int(last - topic[FIRST] + 1)
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import msgspec
 
 from penstock.model.chain import successor_of
@@ -13,6 +10,7 @@ from penstock.model.log import SubscriptionView, TopicView
 from penstock.model.message import decode_options
 from penstock.model.outcome import Failure
 from penstock.model.statement import Row
+from penstock.stores.sqlite.limits import Rules
 
 
 def job_of(row: Row, known: frozenset[str], history: tuple[Attempt, ...]) -> JobView:
@@ -82,12 +80,10 @@ def failure_of(kind: str | None, message: str | None, trace: str | None) -> Fail
     return Failure(kind, message or "", trace or "") if kind is not None else None
 
 
-def queue_of(row: Row, settings: Mapping[tuple[str, str], Any]) -> QueueView:
+def queue_of(row: Row, rules: Rules) -> QueueView:
     name, waiting, delayed, running, dead, done, failed, cancelled, expired, oldest = row
-    scope = f"queue:{name}"
-    paused = bool(settings.get((scope, "paused"), False))
-    limits = [settings.get((scope, name)) for name in ("max_waiting", "concurrency", "rate")]
-    return QueueView(name, paused, waiting, delayed, running, dead, done, failed, cancelled, expired, oldest, *limits)
+    limits = [rules.value(name, what) for what in ("max_waiting", "concurrency", "rate")]
+    return QueueView(name, name in rules.paused, waiting, delayed, running, dead, done, failed, cancelled, expired, oldest, *limits)
 
 
 def worker_of(row: Row) -> WorkerView:

@@ -266,7 +266,7 @@ class LimitConformance:
         await store.put("a")
         assert not (await worker.claim_one()).admitted
         await store.store.settings.write(f"queue:{QUEUE}", "concurrency", "2", "operator")
-        assert await worker.store.settings.limited() == {QUEUE, "reports"}
+        assert (await worker.store.settings.rules()).limited == {QUEUE, "reports"}
         await store.put("b")
         assert (await worker.claim_one()).admitted
 

@@ -146,7 +146,7 @@ class PuttingConformance:
         worker = await store.worker()
         await store.put("a")
         await store.store.settings.write(f"queue:{QUEUE}", "paused", "true", "an operator")
-        assert await worker.store.settings.paused() == {QUEUE}
+        assert (await worker.store.settings.rules()).paused == {QUEUE}
         assert (await worker.ask()).runs == []
         assert (await store.view()).paused
         await store.store.settings.write(f"queue:{QUEUE}", "paused", None, "an operator")

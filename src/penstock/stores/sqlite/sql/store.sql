@@ -17,11 +17,6 @@ on conflict (scope, name) do update set
 delete from penstock_setting
 where scope = :scope and name = :name
 
--- name: paused
-select substr(scope, 7)
-from penstock_setting
-where name = 'paused' and value = 'true' and scope like 'queue:%'
-
 -- name: depth
 select waiting + delayed
 from penstock_counter
