@@ -95,7 +95,7 @@ class Plan:
         )
 
     def options(self, next_id: Callable[[], str]) -> bytes | None:
-        return self.using.options(self.hold, None if self._then is None else self._then.successor(next_id))
+        return self._options if self._then is None else self.using.options(self.hold, self._then.successor(next_id))
 
     def successor(self, body: bytes, next_id: Callable[[], str]) -> Successor:
         """As another job carries it."""
@@ -128,7 +128,7 @@ class BoundCall(ABC, Generic[R_co]):
     """A task with its arguments, checked and encoded, and its options; not yet enqueued. For `app.enqueue_many`, `app.schedule` and
     `using(then=…)`.
 
-    Of a task whose router is in no app yet the arguments are checked when the call is used.
+    Of a task whose router is in no app yet the arguments are taken and checked when the call is first used.
     """
 
     __slots__ = ()
@@ -158,20 +158,24 @@ class Packed(BoundCall[R_co]):
 
 
 class Deferred(BoundCall[R_co]):
-    """Its router is in no app yet: nothing is known of names and limits."""
+    """Its router is in no app yet: nothing is known of names and limits. The arguments are taken when they are first used."""
 
     def __init__(self, definition: Definition, using: Using, pack: Callable[[Plan], bytes]) -> None:
         self._definition = definition
         self._using = using
         self._pack = pack
+        self._packed: Packed[R_co] | None = None
 
     @property
     def chosen(self) -> Using:
         return self._using
 
     def packed(self) -> Packed[R_co]:
-        plan = Plan(self._definition, self._using)
-        return Packed(plan, self._pack(plan))
+        """Kept once it is made, since each call of a chain asks all that follow; an error is not."""
+        if self._packed is None:
+            plan = Plan(self._definition, self._using)
+            self._packed = Packed(plan, self._pack(plan))
+        return self._packed
 
 
 class Following:

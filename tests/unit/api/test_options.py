@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from penstock import App, Retry, Task, Unique
-from penstock.errors import ConfigurationError, PayloadTooLarge
+from penstock import App, Retry, Router, Task, Unique
+from penstock.api.codec import Codec
+from penstock.errors import ConfigurationError, PayloadError, PayloadTooLarge
 from penstock.model.chain import successor_of
 from penstock.model.message import Message, Options, decode_options
 from penstock.model.unique import Hold
@@ -222,6 +223,52 @@ def test_a_chain_ends_somewhere(app: App) -> None:
         call = task.using(then=call).bind(0)
     with pytest.raises(ConfigurationError, match="at most 100 jobs"):
         task.using(then=call)
+
+
+async def test_a_long_chain_of_a_router_packs_each_call_once(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed: list[tuple[Any, ...]] = []
+    pack = Codec.pack
+
+    def counted(codec: Codec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+        packed.append(args)
+        assert len(packed) <= 30
+        return pack(codec, args, kwargs)
+
+    monkeypatch.setattr(Codec, "pack", counted)
+    router = Router()
+
+    @router.task(queue="mail")
+    async def send(a: int) -> None: ...
+
+    call = send.bind(29)
+    for number in reversed(range(1, 29)):
+        call = send.using(then=call).bind(number)
+    chained = send.using(then=call)
+    app.include(router)
+    store = attach(app, ScriptedStore())
+    await chained.enqueue(0)
+    assert sorted(packed) == [(number,) for number in range(30)]
+    bodies, options = [store.messages[0].body], store.messages[0].options
+    while (then := successor_of(decode_options(options))) is not None:
+        bodies.append(bytes(then.body))
+        options = bytes(then.options)
+    assert bodies == [b'{"a":%d}' % number for number in range(30)]
+
+
+async def test_a_call_that_could_not_be_packed_is_tried_again(app: App) -> None:
+    router = Router()
+
+    @router.task(queue="mail")
+    async def send(a: list[int]) -> None: ...
+
+    numbers: list[Any] = ["one"]
+    call = send.bind(numbers)
+    app.include(router)
+    attach(app, ScriptedStore())
+    with pytest.raises(PayloadError, match="Expected `int`"):
+        await app.enqueue_many([call])
+    numbers[0] = 1
+    await app.enqueue_many([call])
 
 
 def test_what_follows_has_a_limit_in_bytes() -> None:
