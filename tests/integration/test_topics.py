@@ -379,6 +379,20 @@ async def test_an_account_is_its_events(shop: App) -> None:
     await shop.close()
 
 
+async def test_an_append_has_its_key_already(shop: App) -> None:
+    asked: list[Opened] = []
+
+    def key_of(event: Opened) -> str:
+        asked.append(event)
+        return "other"
+
+    accounts = shop.topic("accounts", Opened, versioned=True, key=key_of)
+    await accounts.append("acc-1", [Opened("sam"), Opened("kim")], expected=0)
+    assert [record.key for record in await accounts.records("acc-1")] == ["acc-1", "acc-1"]
+    assert asked == []
+    await shop.close()
+
+
 async def test_a_state_as_of_a_moment(shop: App) -> None:
     accounts = shop.topic("accounts", Opened, Deposited, versioned=True)
     await accounts.append("acc-1", [Opened("sam")], expected=0)

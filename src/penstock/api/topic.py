@@ -228,12 +228,15 @@ class Topic(Generic[Event]):
         return [self._sent(event, next_id, number) for number, event in enumerate(several, 1)]
 
     def _sent(self, event: Event, next_id: Callable[[], str], number: int | None = None) -> Sent:
-        """Its id is the one that was chosen, with a number where there are several; in a versioned topic `next_id` knows it."""
+        """Its id is the one that was chosen, with a number where there are several; in a versioned topic `next_id` knows it, and
+        `append` its key."""
         declared, chosen = self._declared, self._chosen
         name, body = declared.types.encode(event, self._attached.payload_limit)
+        if declared.spec.versioned:
+            return Sent(next_id(), name, body, headers=chosen.headers, given=chosen.id is not None)
         key = chosen.key if chosen.key is not None or declared.key is None else self._key_of(declared.key, event)
-        if chosen.id is None or declared.spec.versioned:
-            return Sent(next_id(), name, body, key, chosen.headers, given=chosen.id is not None)
+        if chosen.id is None:
+            return Sent(next_id(), name, body, key, chosen.headers)
         return Sent(chosen.id if number is None else f"{chosen.id}#{number}", name, body, key, chosen.headers, given=True)
 
     def _key_of(self, key: Callable[[Any], str], event: Event) -> str:
