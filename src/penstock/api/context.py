@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 
 from penstock.errors import ResultUnavailable
-from penstock.model.message import Options, decode_options
+from penstock.model.message import decode_options
 from penstock.model.retry import writable
 from penstock.ports.handler import Cancellation, Scope
 
@@ -117,15 +117,15 @@ def _check_progress(fraction: Any, note: Any) -> None:
 
 
 class Previous:
-    """A result that is decoded when it is asked for."""
+    """A result that is decoded when it is asked for, from a message's options."""
 
     __slots__ = ("_options",)
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: bytes) -> None:
         self._options = options
 
     def value(self) -> Any:
-        options = self._options
+        options = decode_options(self._options)
         if options.missing is not None:
             raise ResultUnavailable(f"ctx.previous: job {options.after} is done; its result was not kept: {options.missing}")
         return msgspec.json.decode(options.previous) if options.previous else None
@@ -137,10 +137,10 @@ def context_of(scope: Scope) -> Context[object]:
     return Context(
         scope.state,
         job_id=delivery.job_id,
-        job_ids=[row.job_id for row in delivery.rows],
+        job_ids=[row.job_id for row in delivery.rows] if delivery.rows else (),
         attempt=delivery.attempt,
         headers=delivery.headers,
         cancellation=scope.cancellation,
-        previous=None if options is None else Previous(decode_options(options)),
+        previous=None if options is None else Previous(options),
         report=scope.report,
     )

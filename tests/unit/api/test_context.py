@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from msgspec import Raw
+from msgspec import Raw, json
 
 from penstock import Context
 from penstock.api.context import Previous
@@ -50,14 +50,18 @@ def test_a_note_is_cut_and_can_be_written() -> None:
     assert [len(told[0]), told[1]] == [500, "\\udcff"]
 
 
+def previous_in(options: Options) -> Previous:
+    return Previous(json.encode(options))
+
+
 def test_previous_is_plain_json() -> None:
-    previous = Previous(Options(after="a", previous=Raw(b'{"total":[1,2.5,null]}')))
+    previous = previous_in(Options(after="a", previous=Raw(b'{"total":[1,2.5,null]}')))
     assert Context(None, previous=previous).previous == {"total": [1, 2.5, None]}
-    assert Context(None, previous=Previous(Options(after="a"))).previous is None
+    assert Context(None, previous=previous_in(Options(after="a"))).previous is None
     assert Context(None, previous={"made": "by a test"}).previous == {"made": "by a test"}
 
 
 def test_a_previous_result_that_was_not_kept() -> None:
-    ctx = Context(None, previous=Previous(Options(after="a-1", missing="PayloadTooLarge: 300000 bytes")))
+    ctx = Context(None, previous=previous_in(Options(after="a-1", missing="PayloadTooLarge: 300000 bytes")))
     with pytest.raises(ResultUnavailable, match=r"a-1.*300000 bytes"):
         print(ctx.previous)
