@@ -10,8 +10,8 @@ from types import MappingProxyType
 from typing import Any
 
 from penstock.api import place
+from penstock.api.definition import DEFAULT_TIMEOUT
 from penstock.api.options import positive
-from penstock.api.route import DEFAULT_TIMEOUT
 from penstock.api.signature import Signature
 from penstock.errors import ConfigurationError
 from penstock.model.clock import Duration

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from penstock.api import place
-from penstock.api.definition import Attachment, Handled
+from penstock.api.definition import ON_DEAD, Attachment, Handled
 from penstock.api.options import named
-from penstock.api.route import ON_DEAD
 from penstock.api.schedule import Scheduled
 from penstock.api.topic import Declared
 from penstock.errors import ConfigurationError

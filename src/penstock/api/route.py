@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from penstock.api.codec import pack_result
 from penstock.api.context import context_of
-from penstock.api.definition import Handled
+from penstock.api.definition import DEFAULT_TIMEOUT, ON_DEAD, Handled
 from penstock.api.hook import Hook
 from penstock.api.inject import provide
 from penstock.api.letter import DeadLetter
@@ -125,11 +125,6 @@ class HookRoute:
     def _arguments(self, letter: DeadLetterView) -> Mapping[str, Any]:
         delivery = Delivery(0, letter.id, letter.queue, letter.task, letter.attempts, letter.body, letter.key, type=letter.type)
         return self._coding.named(self._coding.decode(delivery))
-
-
-ON_DEAD = ".on_dead"
-DEFAULT_TIMEOUT = 600.0
-"""Seconds for a coroutine or a child process; threads have none."""
 
 
 class _Named(Struct):
