@@ -27,9 +27,6 @@ class EventTypes:
         known = {name: kind for kind, name in self._names.items()} | _older(topic, where, aliases, self._names)
         self._decoders = {name: _decoder(topic, where, kind) for name, kind in known.items()}
 
-    def name_of(self, kind: type[Any]) -> str | None:
-        return self._names.get(kind)
-
     def names_of(self, kind: type[Any]) -> tuple[str, ...]:
         """All names under which events of this type may be stored."""
         return tuple(name for name, decoder in self._decoders.items() if decoder.type is kind)

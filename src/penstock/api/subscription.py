@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
 from penstock.api.definition import Handled, Owner
 from penstock.api.events import EventCoding
-from penstock.api.hook import End, Hook
-from penstock.api.letter import DeadLetter
+from penstock.api.hook import Hook, OnDead
 from penstock.api.signature import Signature
 from penstock.api.topic import Declared
 from penstock.errors import ConfigurationError
@@ -17,7 +16,6 @@ from penstock.model.retry import Retry
 from penstock.ports.handler import Isolation
 
 Event = TypeVar("Event")
-OnDead = TypeVar("OnDead", bound=Callable[[DeadLetter], End])
 
 
 class SubscriptionDefinition(Handled):

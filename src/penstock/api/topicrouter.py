@@ -7,7 +7,7 @@ from typing import Any, TypeVar, Unpack, overload
 
 from penstock.api import place
 from penstock.api.declaring import AfterDeath, Handler, TopicOptions, declare_topic
-from penstock.api.fitting import isolation_of, locals_of, name_of, timeout_of
+from penstock.api.fitting import checked_retry, isolation_of, locals_of, name_of, timeout_of
 from penstock.api.limits import whole_number
 from penstock.api.registry import Registry
 from penstock.api.signature import read
@@ -93,7 +93,8 @@ class TopicRouter(Registry):
         ConfigurationError, naming file and line.
         """
         at_once = whole_number(f"{place.caller()}: subscribe", "concurrency", concurrency)
-        _check_subscribe(topic, start, on_dead, retry)
+        _check_subscribe(topic, start, on_dead)
+        policy = checked_retry("subscribe", retry)
 
         def decorate(function: Callable[..., Any]) -> Subscription[Any]:
             signature = read(function, name or name_of(function), locals_of(function))
@@ -108,7 +109,7 @@ class TopicRouter(Registry):
                 hold=on_dead == "hold",
                 concurrency=at_once,
                 isolation=isolation,
-                retry=retry or Retry(),
+                retry=policy,
                 timeout=timeout_of(signature, isolation, timeout),
             )
             self._declare(definition)
@@ -127,7 +128,7 @@ class TopicRouter(Registry):
         return tuple(specs.values()), tuple(topic.spec for topic in self.topics().values())
 
 
-def _check_subscribe(topic: object, start: object, on_dead: object, retry: object) -> None:
+def _check_subscribe(topic: object, start: object, on_dead: object) -> None:
     where = place.caller()
     if not isinstance(topic, Topic):
         raise ConfigurationError(f"{where}: subscribe({topic!r}): what app.topic(…) returned, not its name or a type")
@@ -135,5 +136,3 @@ def _check_subscribe(topic: object, start: object, on_dead: object, retry: objec
         raise ConfigurationError(f"{where}: subscribe(start={start!r}): 'beginning' or 'now'")
     if on_dead not in ("continue", "hold"):
         raise ConfigurationError(f"{where}: subscribe(on_dead={on_dead!r}): 'continue' or 'hold'")
-    if retry is not None and not isinstance(retry, Retry):
-        raise ConfigurationError(f"{where}: subscribe(retry={retry!r}): pass a Retry, e.g. Retry(attempts=3)")
