@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, Union, cast
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from penstock.api.payload import ENCODER, MAX_DEPTH, Encoded, decode_hook, encode, refuse_traps
+from penstock.api.payload import ENCODER, HARMLESS, Encoded, decode_hook, encode, refuse_traps
 from penstock.api.signature import Signature
 from penstock.errors import ConfigurationError, PayloadError, PayloadTooLarge, UndecodablePayload, UnknownArgument
 from penstock.model.delivery import Delivery
@@ -22,8 +22,6 @@ from penstock.model.delivery import Delivery
 Field: TypeAlias = tuple[str, Any] | tuple[str, Any, Any]
 
 _KIND = inspect.Parameter
-_HARMLESS = 2 * MAX_DEPTH
-"""Bytes that are too few to nest too deep, or to be over any limit (an app's is at least this)."""
 
 
 class Codec:
@@ -57,7 +55,7 @@ class Codec:
                 self._decoder.decode(body)
         except Exception as error:
             raise PayloadError(f"{self.task}: {error}") from error
-        if len(body) > _HARMLESS or b"null" in body:
+        if len(body) > HARMLESS or b"null" in body:
             self._look_closer(body, arguments)
         return body
 

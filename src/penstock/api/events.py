@@ -8,14 +8,13 @@ from typing import Any, Final, cast
 import msgspec
 import msgspec.inspect
 
-from penstock.api.payload import ENCODER, MAX_DEPTH, PydanticModel, decode_hook, refuse_traps
+from penstock.api.payload import ENCODER, HARMLESS, PydanticModel, decode_hook, refuse_traps
 from penstock.api.signature import Signature
 from penstock.errors import ConfigurationError, PayloadError, PayloadTooLarge, UndecodablePayload, UnknownArgument
 from penstock.model.delivery import Delivery
 from penstock.model.ids import is_name
 
 MAX_TYPES = 8
-_HARMLESS = 2 * MAX_DEPTH
 
 
 class EventTypes:
@@ -42,7 +41,7 @@ class EventTypes:
                 self._decoders[name].decode(body)
         except Exception as error:
             raise PayloadError(f"topic {self.topic!r}, {name}: {error}") from error
-        if len(body) > _HARMLESS or b"null" in body:
+        if len(body) > HARMLESS or b"null" in body:
             self._look_closer(name, body, event, limit)
         return name, body
 

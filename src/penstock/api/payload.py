@@ -14,6 +14,8 @@ Encoded: TypeAlias = bytes
 
 MAX_DEPTH = 100
 """How deep lists and objects may nest."""
+HARMLESS = 2 * MAX_DEPTH
+"""Bytes that are too few to nest too deep, or to be over any limit (an app's is at least this)."""
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _BRACKET = re.compile(rb"[\[\]{}]")
