@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -403,6 +404,10 @@ async def test_a_state_as_of_a_moment(shop: App) -> None:
     assert len(await accounts.read("acc-1", until=datetime.now(UTC) + timedelta(hours=1))) == 2
     with pytest.raises(ConfigurationError, match="zone"):
         await accounts.read("acc-1", until=datetime(2024, 1, 1))
+    wrong: list[dict[str, Any]] = [{"first": 0}, {"limit": True}, {"until": -1}]
+    for options in wrong:
+        with pytest.raises(ConfigurationError, match=r"read\((first|limit|until)="):
+            await accounts.records("acc-1", **options)
     await shop.close()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,42 +10,33 @@ from penstock.api.events import EventTypes
 from penstock.api.history import Record
 from penstock.api.link import Link
 from penstock.errors import ConfigurationError
-from penstock.model import log
 from penstock.model.clock import from_datetime
-from penstock.model.log import Recorded, TopicSpec
+from penstock.model.log import Recorded, Span, TopicSpec
 from penstock.ports.store import Store
 
 _MOST = 1 << 40
 """Beyond any position and version."""
 
 
-@dataclass(frozen=True)
-class Span:
-    """Which events of a key are wanted."""
-
-    first: int = 1
-    until: int | datetime | None = None
-    backward: bool = False
-    limit: int | None = None
-
-    def checked(self) -> log.Span:
-        for name, value in (("first", self.first), ("limit", self.limit)):
-            if value is not None and (isinstance(value, bool) or value < 1):
-                raise ConfigurationError(f"read({name}={value!r}): a number from 1 on")
-        match self.until:
-            case None:
-                return log.Span(self.first, None, None, self.backward, self.limit)
-            case datetime():
-                return log.Span(self.first, None, _moment(self.until), self.backward, self.limit)
-            case int() if 0 <= self.until < _MOST and not isinstance(self.until, bool):
-                return log.Span(self.first, self.until, None, self.backward, self.limit)
-            case _:
-                raise ConfigurationError(f"read(until={self.until!r}): a version or a moment")
+def span_of(first: int, until: int | datetime | None, backward: bool, limit: int | None) -> Span:
+    """Which events of a key are wanted. Raises ConfigurationError."""
+    for name, value in (("first", first), ("limit", limit)):
+        if value is not None and (isinstance(value, bool) or value < 1):
+            raise ConfigurationError(f"read({name}={value!r}): a number from 1 on")
+    match until:
+        case None:
+            return Span(first, None, None, backward, limit)
+        case datetime():
+            return Span(first, None, _moment(until), backward, limit)
+        case int() if 0 <= until < _MOST and not isinstance(until, bool):
+            return Span(first, until, None, backward, limit)
+        case _:
+            raise ConfigurationError(f"read(until={until!r}): a version or a moment")
 
 
 async def records(store: Store, types: EventTypes, topic: TopicSpec, wanted: tuple[str, Span]) -> list[Record[Any]]:
     key, span = wanted
-    return _decoded(types, await store.log.read_key(topic.name, key, span.checked()))
+    return _decoded(types, await store.log.read_key(topic.name, key, span))
 
 
 async def all_records(link: Link, types: EventTypes, after: int | datetime, batch: int) -> AsyncIterator[list[Record[Any]]]:

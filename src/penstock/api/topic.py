@@ -14,7 +14,7 @@ from penstock.api.events import EventTypes
 from penstock.api.history import History, Record
 from penstock.api.joining import AMBIENT, Ambient, Connection, SyncWrite, Write, alone, write, write_now
 from penstock.api.options import encoded_headers, named
-from penstock.api.reading import Span, all_records, records
+from penstock.api.reading import all_records, records, span_of
 from penstock.errors import ConfigurationError, PayloadError
 from penstock.model.ids import is_name
 from penstock.model.log import Append, TopicSpec
@@ -154,8 +154,7 @@ class Topic(Generic[Event]):
 
         No such key: empty, version 0. Raises UndecodablePayload for what this release cannot decode.
         """
-        found = await self.records(key, until=until)
-        return History((record.event for record in found), found[-1].version or 0 if found else 0)
+        return _history(await self.records(key, until=until))
 
     async def records(
         self, key: str, *, first: int = 1, until: int | datetime | None = None, backward: bool = False, limit: int | None = None
@@ -164,7 +163,7 @@ class Topic(Generic[Event]):
 
         From version `first` on; `backward`: the newest first; `limit`: so many at the most.
         """
-        span = Span(first, until, backward, limit)
+        span = span_of(first, until, backward, limit)
         return await self._attached.link.run(lambda store: records(store, self._declared.types, self._versioned, (key, span)))
 
     async def replay(self, *, after: int | datetime = 0, batch: int = 1_000) -> AsyncIterator[Record[Event]]:
@@ -282,11 +281,15 @@ class SyncTopic(Generic[Event]):
     def read(self, key: str, *, until: int | datetime | None = None) -> History[Event]:
         """As `Topic.read`."""
         topic = self._topic
-        span, spec = Span(1, until), topic._versioned  # pyright: ignore[reportPrivateUsage]
+        span, spec = span_of(1, until, backward=False, limit=None), topic._versioned  # pyright: ignore[reportPrivateUsage]
         types = topic._declared.types  # pyright: ignore[reportPrivateUsage]
         link = topic._attached.link  # pyright: ignore[reportPrivateUsage]
-        found: list[Record[Event]] = link.call(lambda store: records(store, types, spec, (key, span)), _READ)
-        return History((record.event for record in found), found[-1].version or 0 if found else 0)
+        return _history(link.call(lambda store: records(store, types, spec, (key, span)), _READ))
+
+
+def _history(found: list[Record[Event]]) -> History[Event]:
+    """All the events of a key up to a version or a moment."""
+    return History((record.event for record in found), found[-1].version or 0 if found else 0)
 
 
 def _is_version(expected: object) -> bool:
