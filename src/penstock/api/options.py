@@ -159,8 +159,7 @@ def _check_header(name: Any, value: Any) -> None:
 
 
 def _length(what: str, duration: Any) -> int:
-    if not 0 <= _seconds(f"using({what}=…)", duration) < math.inf:
-        raise ConfigurationError(f"using({what}=…): {duration!r} is not a length of time from 0 on")
+    seconds_from_none(f"using({what}=…)", duration)
     return micros(duration)
 
 

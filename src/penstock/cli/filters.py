@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from penstock.cli.tables import note
-from penstock.cli.words import did_you_mean
+from penstock.cli.words import did_you_mean, not_called
 from penstock.model.job import JobFilter
 from penstock.ports.store import Store
 
@@ -32,7 +32,7 @@ async def hint_unknown(store: Store, where: JobFilter) -> None:
     if where.queue is not None:
         queues = await known_queues(store)
         if where.queue not in queues:
-            note(f"no queue is called {where.queue!r}{did_you_mean(where.queue, queues)}")
+            note(not_called("queue", where.queue, queues))
     if where.task is not None:
         tasks = await known_tasks(store)
         if where.task not in tasks:

@@ -12,7 +12,7 @@ from penstock.cli.finding import Place, in_store
 from penstock.cli.groups import Commands
 from penstock.cli.operator import who
 from penstock.cli.tables import Column, note, show_json, show_table
-from penstock.cli.words import did_you_mean, iso, relative
+from penstock.cli.words import did_you_mean, iso, not_called, relative
 from penstock.errors import NotFound
 from penstock.model.job import QueueView
 from penstock.model.limit import parse_rate
@@ -163,7 +163,7 @@ def _write(place: Place, queue: str, new: bool, settings: dict[str, str | None])
     async def work(store: Store) -> None:
         known = await known_queues(store)
         if not new and queue not in known:
-            raise NotFound(f"no queue is called {queue!r}{did_you_mean(queue, known)} (--new if it is to come)")
+            raise NotFound(f"{not_called('queue', queue, known)} (--new if it is to come)")
         for name, value in settings.items():
             await store.settings.write(f"queue:{queue}", name, value, who())
 

@@ -10,7 +10,7 @@ from penstock.cli.finding import Place, in_store
 from penstock.cli.groups import Commands
 from penstock.cli.operator import who
 from penstock.cli.tables import Column, note, show_json, show_table
-from penstock.cli.words import did_you_mean, iso, length, moment, relative, utc, value
+from penstock.cli.words import iso, length, moment, not_called, relative, utc, value
 from penstock.errors import NotFound
 from penstock.model.clock import SECOND
 from penstock.model.ids import IdSource
@@ -209,4 +209,4 @@ async def _find(store: Store, name: str) -> ScheduleView:
         return found[0]
     if found:
         raise NotFound(f"several apps have a schedule {name!r}: {', '.join(label(view.app, name) for view in found)}")
-    raise NotFound(f"no schedule is called {name!r}{did_you_mean(name, {view.schedule.name for view in views.values()})}")
+    raise NotFound(not_called("schedule", name, (view.schedule.name for view in views.values())))

@@ -10,7 +10,7 @@ import click
 from penstock.cli.finding import Place, in_store
 from penstock.cli.groups import Commands
 from penstock.cli.tables import Column, note, show_json, show_table
-from penstock.cli.words import did_you_mean, iso, length
+from penstock.cli.words import iso, length, not_called
 from penstock.errors import ConfigurationError, NotFound
 from penstock.model.clock import SECOND, from_datetime
 from penstock.model.job import QueueView
@@ -103,7 +103,7 @@ def seek(place: Place, subscription: str, target: str) -> None:
     async def work(store: Store) -> tuple[int, int]:
         views = {view.name: view for view in await store.inspect.subscriptions()}
         if subscription not in views:
-            raise NotFound(f"no subscription is called {subscription!r}{did_you_mean(subscription, list(views))}")
+            raise NotFound(not_called("subscription", subscription, views))
         position = await _position(store, views[subscription], target)
         return position, await store.log.seek(subscription, position)
 
@@ -123,7 +123,7 @@ def drop(place: Place, subscription: str) -> None:
     async def work(store: Store) -> int:
         names = [view.name for view in await store.inspect.subscriptions()]
         if subscription not in names:
-            raise NotFound(f"no subscription is called {subscription!r}{did_you_mean(subscription, names)}")
+            raise NotFound(not_called("subscription", subscription, names))
         alive = [worker.name for worker in await store.inspect.workers() if subscription in worker.tasks]
         if alive:
             raise ConfigurationError(f"worker {alive[0]} has subscription {subscription!r} in its code: it would come back")

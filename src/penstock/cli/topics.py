@@ -9,7 +9,7 @@ import click
 from penstock.cli.finding import Place, in_store
 from penstock.cli.groups import Commands
 from penstock.cli.tables import Column, note, show_json, show_table
-from penstock.cli.words import did_you_mean, iso, length, relative, value
+from penstock.cli.words import iso, length, not_called, relative, value
 from penstock.errors import NotFound
 from penstock.model.clock import SECOND
 from penstock.model.log import Recorded, Span, TopicView
@@ -58,7 +58,7 @@ def show(place: Place, topic: str, key: str | None, after: int | None, limit: in
     async def look(store: Store) -> tuple[list[Recorded], int]:
         views = {view.name: view for view in await store.inspect.topics()}
         if topic not in views:
-            raise NotFound(f"no topic is called {topic!r}{did_you_mean(topic, list(views))}")
+            raise NotFound(not_called("topic", topic, views))
         if key is not None:
             newest = await store.log.read_key(topic, key, Span(backward=True, limit=limit))
             return newest[::-1], store.clock.now()

@@ -93,5 +93,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(found)}?" if found else ""
 
 
+def not_called(kind: str, name: str, known: Iterable[str]) -> str:
+    return f"no {kind} is called {name!r}{did_you_mean(name, known)}"
+
+
 def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
