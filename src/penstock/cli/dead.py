@@ -118,7 +118,7 @@ def _ordered() -> Decorator:
 @in_store
 def replay(place: Place, order: _Order) -> None:
     """Move dead letters back to their queues: same ids, all attempts before them, in their old order."""
-    _move(place, order, _Verb("replay", "replayed", sure=bool(order.ids), apply=lambda store, ids: store.queue.replay(ids)))
+    _move(place, order, _Verb("replay", "replayed", sure=bool(order.ids), apply=lambda store, ids: store.queue.replay(ids), why=held_back))
 
 
 @dead.command("discard")
@@ -136,6 +136,9 @@ class _Verb:
     sure: bool
     """What is named one by one and can be undone needs no confirmation."""
     apply: Callable[[Store, Sequence[str]], Awaitable[list[str]]]
+    """Returns the ids that moved."""
+    why: Callable[[Store, Sequence[str]], Awaitable[Sequence[tuple[str, str]]]] | None = None
+    """Why some did not move; None: nothing keeps a letter from it."""
 
 
 def _move(place: Place, order: _Order, verb: _Verb) -> None:
@@ -150,8 +153,8 @@ def _move(place: Place, order: _Order, verb: _Verb) -> None:
         note(f"{count(number, 'dead letter')} to {verb.name}")
         if not (verb.sure or order.yes):
             _confirm(verb.name, number)
-        moved = await _apply(store, where, number, verb)
-        return _Outcome(number, moved, await held_back(store, where) if len(moved) < number else [])
+        moved, stayed = await _apply(store, where, number, verb)
+        return _Outcome(number, moved, await verb.why(store, stayed) if verb.why is not None else [])
 
     _tell(place, order, verb, place.run(work))
 
@@ -171,18 +174,25 @@ def _confirm(verb: str, number: int) -> None:
     click.confirm(f"{verb} {'it' if number == 1 else 'all of them'}?", abort=True, err=True)
 
 
-async def _apply(store: Store, where: JobFilter, number: int, verb: _Verb) -> list[str]:
-    """Batch by batch, and no more than were counted: what dies again meanwhile stays."""
+async def _apply(store: Store, where: JobFilter, number: int, verb: _Verb) -> tuple[list[str], list[str]]:
+    """Those that moved, and those that did not. Batch by batch, each letter once, and no more than were counted: what dies again
+    meanwhile stays."""
     moved: list[str] = []
-    while len(moved) < number:
-        letters = await store.inspect.letters(where, limit=min(_BATCH, number - len(moved)))
-        done = await verb.apply(store, [letter.id for letter in letters])
-        moved += done
-        if not done:
+    stayed: list[str] = []
+    tried: set[str] = set()
+    while (left := number - len(tried)) > 0:
+        room = min(_BATCH, left)
+        letters = await store.inspect.letters(where, limit=room + len(stayed))  # those that stayed may come first again
+        ids = [letter.id for letter in letters if letter.id not in tried][:room]
+        if not ids:
             break
+        tried.update(ids)
+        done = set(await verb.apply(store, ids))
+        moved += [id for id in ids if id in done]
+        stayed += [id for id in ids if id not in done]
         if where.ids is not None:
-            where = msgspec.structs.replace(where, ids=tuple(set(where.ids) - set(done)))
-    return moved
+            where = msgspec.structs.replace(where, ids=tuple(set(where.ids) - tried))
+    return moved, stayed
 
 
 def _tell(place: Place, order: _Order, verb: _Verb, outcome: _Outcome) -> None:

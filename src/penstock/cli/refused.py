@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from penstock.model.job import JobFilter
 from penstock.ports.store import Store
-
-_SHOWN = 100
 
 
 async def held_by_another(store: Store, id: str) -> str | None:
@@ -18,7 +15,6 @@ async def held_by_another(store: Store, id: str) -> str | None:
     return f"its unique name {job.unique.name!r} is held by job {job.unique.holder}"
 
 
-async def held_back(store: Store, where: JobFilter) -> Sequence[tuple[str, str]]:
-    """Of those that match still: ids, and why."""
-    letters = await store.inspect.letters(where, limit=_SHOWN)
-    return [(letter.id, why) for letter in letters if (why := await held_by_another(store, letter.id)) is not None]
+async def held_back(store: Store, ids: Sequence[str]) -> Sequence[tuple[str, str]]:
+    """Of these dead letters: ids, and why."""
+    return [(id, why) for id in ids if (why := await held_by_another(store, id)) is not None]

@@ -135,6 +135,25 @@ def test_a_letter_whose_name_is_anothers_is_not_replayed(console: Console) -> No
     assert console.json("dead", "replay", letter)["replayed"] == [letter]
 
 
+def test_many_letters_whose_names_are_others_keep_nobody_back(console: Console) -> None:
+    several = 501
+    program = f"calls = [fail.using(unique=Unique(str(n))).bind('no') for n in range({several})]\njobs = app.sync.enqueue_many(calls)\n"
+    waits = "for job in {}:\n    try:\n        job.sync.result()\n    except JobFailed:\n        print(job.id)"
+    with console.worker() as worker:
+        held = enqueue_by(console, program + waits.format("jobs")).split()
+        free = enqueue_by(console, "jobs = [fail.sync.enqueue('no')]\n" + waits.format("jobs"))
+        assert worker.stop() == 0
+    holders = enqueue_by(console, program + "print(*(job.id for job in jobs))").split()
+    assert (len(held), len(holders), set(held) & set(holders)) == (several, several, set())
+    replayed = console.run("dead", "replay", "--all", "--yes", "--json")
+    assert (replayed.code, replayed.data["replayed"], replayed.data["missing"]) == (1, [free], [])
+    assert set(replayed.data["held_back"]) == set(held)
+    replayed = console.run("dead", "replay", *held, free, "--json")
+    assert (replayed.code, replayed.data["missing"], set(replayed.data["held_back"])) == (1, [free], set(held))
+    discarded = console.json("dead", "discard", "--all", "--yes")
+    assert (set(discarded["discarded"]), discarded["held_back"]) == (set(held), {})
+
+
 def test_tables_keep_stdout_for_the_answer(console: Console) -> None:
     console.ok("enqueue", "shop:app", "send", "user_id=7")
     answer = console.ok("jobs", "ls")
