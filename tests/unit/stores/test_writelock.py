@@ -186,8 +186,13 @@ def test_a_child_closes_nothing_that_is_not_the_locks(tmp_path: Path) -> None:
     others = [os.open(tmp_path / f"other-{n}", os.O_CREAT) for n in range(8)]
     child = os.fork()
     if not child:
-        alive = all(os.fstat(fd) for fd in others)
-        os._exit(0 if alive else 1)
+        code = 1
+        try:
+            for fd in others:
+                os.fstat(fd)
+            code = 0
+        finally:
+            os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     for fd in others:
         os.close(fd)
