@@ -38,6 +38,15 @@ def held_elsewhere(path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
+def held_and_given_up(path: Path) -> tuple[WriteLock, WriteLock]:
+    """The first has it; the second's patience has ended, and its own thread still waits."""
+    first, second = WriteLock(path), WriteLock(path, patience=0.05)
+    first.acquire()
+    with pytest.raises(StoreUnavailable):
+        second.acquire()
+    return first, second
+
+
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     store = SqliteStore(str(tmp_path / "store.db"), signals=Signals(), tx_limit=0.1)
@@ -77,7 +86,7 @@ def test_who_waits_gets_it_when_it_is_free(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=wait)
     thread.start()
-    assert not got.is_set()
+    assert not got.wait(0.05)
     first.release()
     thread.join(10)
     assert got.is_set()
@@ -90,10 +99,7 @@ def test_who_waits_gets_it_when_it_is_free(tmp_path: Path) -> None:
 
 def test_what_comes_after_the_patience_is_given_back(tmp_path: Path) -> None:
     path = tmp_path / "write.lock"
-    first, second = WriteLock(path), WriteLock(path, patience=0.05)
-    first.acquire()
-    with pytest.raises(StoreUnavailable):
-        second.acquire()
+    first, second = held_and_given_up(path)
     first.release()
     patient = WriteLock(path)
     patient.acquire()  # the second thread of `second` may have it for a moment
@@ -108,10 +114,7 @@ def test_what_comes_after_the_patience_is_given_back(tmp_path: Path) -> None:
 
 def test_closing_while_it_is_awaited_leaves_nothing_locked(tmp_path: Path) -> None:
     path = tmp_path / "write.lock"
-    first, second = WriteLock(path), WriteLock(path, patience=0.05)
-    first.acquire()
-    with pytest.raises(StoreUnavailable):
-        second.acquire()
+    first, second = held_and_given_up(path)
     second.close()
     first.release()
     first.acquire()
@@ -125,10 +128,7 @@ def test_closing_while_it_is_awaited_leaves_nothing_locked(tmp_path: Path) -> No
 def test_what_is_given_back_is_nobodys_until_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its second thread gets the lock after its patience has ended. Until that has let it go, the first must not take it."""
     path = tmp_path / "write.lock"
-    first, second, third = WriteLock(path), WriteLock(path, patience=0.05), WriteLock(path)
-    first.acquire()
-    with pytest.raises(StoreUnavailable):
-        second.acquire()
+    (first, second), third = held_and_given_up(path), WriteLock(path)
     given_back, owned = threading.Event(), threading.Event()
     flock = fcntl.flock
 
@@ -172,10 +172,7 @@ def test_a_lock_without_a_thread_to_wait_with_is_tried_again(tmp_path: Path, mon
 
 def test_a_child_closes_nothing_that_is_not_the_locks(tmp_path: Path) -> None:
     path = tmp_path / "write.lock"
-    first, second = WriteLock(path), WriteLock(path, patience=0.05)
-    first.acquire()
-    with pytest.raises(StoreUnavailable):
-        second.acquire()
+    first, second = held_and_given_up(path)
     first.release()
     first.acquire()  # waits until the second thread has given it back
     first.close()
