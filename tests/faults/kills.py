@@ -19,11 +19,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.faults.ledger import Ledger, judge
+from tests.faults.waiting import conclude, kill_all, value, wait_for
 
 VICTIM = Path(__file__).with_name("victim.py")
 WORKER_POINTS = ("claimed", "in_handler", "tx_open", "settle.before_commit")
@@ -104,9 +104,7 @@ def run(kills: int, seed: int, disk: Path) -> dict[str, object]:
         finish(test)
         return report(test, seconds, in_flight)
     finally:
-        for process, _ in test.processes.values():
-            process.kill()
-            process.wait()
+        kill_all(process for process, _ in test.processes.values())
         shutil.rmtree(folder)
         shutil.rmtree(ledger.parent)
 
@@ -172,7 +170,7 @@ def finish(test: Run) -> None:
 def replay_the_dead(test: Run) -> int:
     environment = {**os.environ, "PENSTOCK_STORE": f"sqlite:///{test.database}"}
     command = [sys.executable, "-m", "penstock", "dead", "replay", "--all", "--yes", "--json"]
-    if not count(test.database, "select count(*) from penstock_dead"):
+    if not value(test.database, "select count(*) from penstock_dead"):
         return 0
     answer = subprocess.run(command, env=environment, capture_output=True, check=True, text=True)
     return len(json.loads(answer.stdout)["replayed"])
@@ -214,32 +212,16 @@ def deaths_by_worker(database: Path) -> Counter[str]:
 
 
 def in_flight(database: Path) -> int:
-    return count(database, "select coalesce(sum(running), 0) from penstock_counter")
+    return value(database, "select coalesce(sum(running), 0) from penstock_counter")
 
 
 def state(database: Path) -> str:
     names = ("waiting", "running", "delayed", "dead", "done")
-    return ", ".join(f"{name} {count(database, f'select coalesce(sum({name}), 0) from penstock_counter')}" for name in names)
+    return ", ".join(f"{name} {value(database, f'select coalesce(sum({name}), 0) from penstock_counter')}" for name in names)
 
 
 def unfinished(database: Path) -> int:
-    return count(database, "select coalesce(sum(waiting + delayed + running), 0) from penstock_counter")
-
-
-def count(database: Path, sql: str) -> int:
-    connection = sqlite3.connect(database, timeout=10)
-    try:
-        return int(connection.execute(sql).fetchone()[0])
-    finally:
-        connection.close()
-
-
-def wait_for(condition: Callable[[], bool], what: str, patience: float = 30) -> None:
-    deadline = time.monotonic() + patience
-    while not condition():
-        if time.monotonic() > deadline:
-            raise SystemExit(f"waited {patience:g} s for {what}")
-        time.sleep(0.01)
+    return value(database, "select coalesce(sum(waiting + delayed + running), 0) from penstock_counter")
 
 
 def main() -> None:
@@ -248,9 +230,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--disk", type=Path, default=Path.cwd(), help="a folder on a real disk")
     options = parser.parse_args()
-    result = run(options.kills, options.seed, options.disk)
-    print(json.dumps(result, indent=1))
-    sys.exit(0 if result["ok"] else 1)
+    conclude(run(options.kills, options.seed, options.disk))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ JSON verdict; exit 1 if a slot fired twice or not at all, or other than its `mis
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import shutil
@@ -20,13 +19,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.faults.plan import MINUTE, Planned, jobs, plan
+from tests.faults.waiting import conclude, kill_all, value, wait_for
 
 ROOT = Path(__file__).parents[2]
 POINTS = ("schedule.before_commit", "schedule.after_commit", "everybody")
@@ -78,8 +77,7 @@ class Stage:
         process.wait()
 
     def value(self, sql: str, *params: object) -> int:
-        with closing(sqlite3.connect(self.database, timeout=10)) as connection:
-            return int(connection.execute(sql, params).fetchone()[0])
+        return value(self.database, sql, *params)
 
 
 def replace(path: Path, text: str) -> None:
@@ -99,9 +97,7 @@ def run(count: int, kills: int, seed: int, disk: Path) -> dict[str, object]:
             step(stage, count, move, jump=jump, dies=dies)
         return {"seconds": round(time.monotonic() - began), **report(stage, plan(count, seed))}
     finally:
-        for process in stage.workers.values():
-            process.kill()
-            process.wait()
+        kill_all(stage.workers.values())
         shutil.rmtree(stage.folder)
 
 
@@ -223,14 +219,6 @@ def judge(expected: set[str], fired: Counter[str]) -> dict[str, list[str]]:
     }
 
 
-def wait_for(condition: Callable[[], bool], what: str, patience: float = 30) -> None:
-    deadline = time.monotonic() + patience
-    while not condition():
-        if time.monotonic() > deadline:
-            raise SystemExit(f"waited {patience:g} s for {what}")
-        time.sleep(0.01)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--schedules", type=int, default=1_000)
@@ -238,9 +226,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--disk", type=Path, default=Path("/dev/shm") if Path("/dev/shm").is_dir() else Path.cwd(), help="a folder")
     options = parser.parse_args()
-    result = run(options.schedules, options.kills, options.seed, options.disk)
-    print(json.dumps(result, indent=1))
-    sys.exit(0 if result["ok"] else 1)
+    conclude(run(options.schedules, options.kills, options.seed, options.disk))
 
 
 if __name__ == "__main__":

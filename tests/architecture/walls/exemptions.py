@@ -40,10 +40,10 @@ SERVER_TIME: dict[str, str] = {
 }
 SLEEPS: dict[str, str] = {
     "tests/faults/victim.py": "a helper process that has to be caught at work",
-    "tests/faults/kills.py": "paces a load of its own; waits by looking",
+    "tests/faults/kills.py": "paces a load of its own",
     "tests/faults/crowds.py": "paces a load of its own; its slow handler is slow",
     "tests/faults/keeper.py": "a helper process that has to be caught at work",
-    "tests/faults/schedules.py": "waits by looking, for other processes",
+    "tests/faults/waiting.py": "waits by looking, for other processes",
 }
 SKIPS = {
     "tests/conftest.py": "a server, or a disk of its own, that cannot be had away from CI",
