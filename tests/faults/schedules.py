@@ -19,12 +19,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.faults.plan import MINUTE, Planned, jobs, plan
+from tests.faults.plan import MINUTE, POLICIES, Planned, jobs, plan
 from tests.faults.waiting import conclude, kill_all, value, wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -191,17 +192,15 @@ def report(stage: Stage, planned: list[Planned]) -> dict[str, object]:
         dead = connection.execute("select count(*) from penstock_dead").fetchone()[0]
         corrupt = connection.execute("pragma integrity_check").fetchone()[0]
     verdict = judge(set().union(*expected.values()), fired)
-    by_policy = Counter(
-        {policy: sum(len(expected[each.name]) for each in planned if each.missed == policy) for policy in ("skip", "once", "all")}
-    )
+    policies = by_policy(planned, fired)
     slots = sum(len(each.slots(stage.steps[0], stage.now, stage.steps[0])) for each in planned)
-    void = [point for point in POINTS if not stage.kills[point]] + [policy for policy, found in by_policy.items() if not found]
+    void = [point for point in POINTS if not stage.kills[point]] + [policy for policy in POLICIES if not policies[policy]]
     return {
         "schedules": len(planned),
         "steps": len(stage.steps),
         "slots": slots,
         "fired": fired.total(),
-        "fired_by_policy": dict(by_policy),
+        "fired_by_policy": policies,
         "kills_at": dict(stage.kills),
         **verdict,
         "dead": dead,
@@ -209,6 +208,13 @@ def report(stage: Stage, planned: list[Planned]) -> dict[str, object]:
         "void": void,
         "ok": not (any(verdict.values()) or dead or void) and corrupt == "ok",
     }
+
+
+def by_policy(planned: Iterable[Planned], fired: Counter[str]) -> dict[str, int]:
+    """How often something of each policy fired."""
+    policies = {each.name: each.missed for each in planned}
+    found = Counter(policies.get(job.partition("@")[0]) for job in fired.elements())
+    return {policy: found[policy] for policy in POLICIES}
 
 
 def judge(expected: set[str], fired: Counter[str]) -> dict[str, list[str]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.plan import MINUTE, Planned, jobs, plan
-from tests.faults.schedules import judge
+from tests.faults.schedules import by_policy, judge
 
 
 @pytest.mark.timeout(300)
@@ -28,6 +28,12 @@ def test_each_slot_fires_as_it_is_said_whoever_dies() -> None:
 def test_the_judge_sees_what_it_looks_for() -> None:
     assert judge({"a", "b"}, Counter(["a", "b"])) == {"twice": [], "lost": [], "too_many": []}
     assert judge({"a", "b"}, Counter(["a", "a", "c"])) == {"twice": ["a"], "lost": ["b"], "too_many": ["c"]}
+
+
+def test_what_fired_is_counted_by_its_policy() -> None:
+    planned = [Planned("s", "skip"), Planned("a", "all"), Planned("o", "once")]
+    fired = Counter({"a@keeper:19700101T001000Z": 2, "a@keeper:19700101T002000Z": 1, "s@keeper:19700101T001000Z": 1, "x@keeper:1": 1})
+    assert by_policy(planned, fired) == {"skip": 1, "once": 0, "all": 3}
 
 
 def at(text: str) -> int:
