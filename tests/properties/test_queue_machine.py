@@ -8,8 +8,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
@@ -22,6 +20,7 @@ from penstock.testing.conformance.ground import ALL, TASK
 from penstock.testing.conformance.worker import Worker
 from penstock.testing.storage import fast_folder
 from tests.conformance.sqlite_backend import SqliteBackend
+from tests.properties.machines import PATIENT, thorough
 
 T = TypeVar("T")
 
@@ -319,14 +318,6 @@ class QueueMachine(RuleBasedStateMachine):
             assert entry.task not in worker.tasks or entry.deaths >= SUSPECT_DEATHS, f"{entry.name} could run and was left"
 
 
-QueueMachine.TestCase.settings = settings(
-    max_examples=40,
-    stateful_step_count=40,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    phases=(Phase.generate, Phase.shrink),
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
-)
+QueueMachine.TestCase.settings = thorough(40)
 TestQueue = QueueMachine.TestCase
-pytestmark = pytest.mark.timeout(600)  # takes seconds; but what fails is made small before it is shown
+pytestmark = PATIENT

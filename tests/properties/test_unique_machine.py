@@ -9,8 +9,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -23,6 +21,7 @@ from penstock.testing.conformance import Ground
 from penstock.testing.conformance.uniques import named
 from penstock.testing.storage import fast_folder
 from tests.conformance.sqlite_backend import SqliteBackend
+from tests.properties.machines import PATIENT, thorough
 
 T = TypeVar("T")
 
@@ -179,14 +178,6 @@ class UniqueMachine(RuleBasedStateMachine):
             self.stack.close()
 
 
-UniqueMachine.TestCase.settings = settings(
-    max_examples=150,
-    stateful_step_count=40,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    phases=(Phase.generate, Phase.shrink),
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
-)
+UniqueMachine.TestCase.settings = thorough(150)
 TestUniqueNames = UniqueMachine.TestCase
-pytestmark = pytest.mark.timeout(600)  # takes seconds; but what fails is made small before it is shown
+pytestmark = PATIENT
