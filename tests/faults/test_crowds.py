@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.crowds import ALONE, COMPANY, CROWD, Measured, worst_to_alone
+from tests.faults.crowds import ALONE, COMPANY, CROWD, Measured, Round, worst_to_alone
 
 
 @pytest.mark.timeout(300)
@@ -33,5 +33,5 @@ def measured(p99: float) -> Measured:
 
 def test_only_what_was_measured_in_one_round_is_compared() -> None:
     figures = [(1.0, 1.2, 1.4), (10.0, 11.0, 20.0), (2.0, 9.0, 2.0)]
-    rounds = [dict(zip((ALONE, COMPANY, CROWD), map(measured, each), strict=True)) for each in figures]
+    rounds: list[Round] = [dict(zip((ALONE, COMPANY, CROWD), map(measured, each), strict=True)) for each in figures]
     assert worst_to_alone(rounds) == pytest.approx(1.4)
