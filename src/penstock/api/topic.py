@@ -214,11 +214,10 @@ class Topic(Generic[Event]):
             raise ConfigurationError(f"append(expected={expected!r}): a version, 0 for a new key, or None for any")
         if not is_name(key):
             raise ConfigurationError(f"append({key!r}, …): a key is 1 to 128 of A-Z a-z 0-9 _ . : -")
-        sent: list[Sent] = []
-        append = Append(self._versioned, key, sent, expected, self._chosen.id)
-        number = itertools.count(1)
-        sent += self._all_sent(events, next_id if append.given is None else lambda: append.id_of(next(number)))
-        return append
+        append = Append(self._versioned, key, (), expected, self._chosen.id)
+        if append.given is not None:
+            next_id = map(append.id_of, itertools.count(1)).__next__
+        return Append(append.topic, key, [self._sent(event, next_id) for event in events], expected, append.given)
 
     def _all_sent(self, events: Iterable[Event], next_id: Callable[[], str]) -> list[Sent]:
         several = list(events)
