@@ -29,7 +29,7 @@ def statement(text: str) -> dict[str, str]:
     return {SQLITE: f"-- name: put\n{text};\n"}
 
 
-SHARED = {POSTGRES.replace("queue", "keys"): "-- name: vacate\nselect 1;"}
+SHARED = {POSTGRES: "-- name: vacate\nselect 1;"}
 MANY = {f"src/penstock/part{n}.py": "" for n in range(9)}
 
 WALLS = [

@@ -15,7 +15,7 @@ COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 STRING = re.compile(r"'(?:[^']|'')*'")
 PARAMETER = re.compile(r"(?<![:\w]):([A-Za-z_]\w*)")
 FOREIGN_PARAMETER = re.compile(r"\?\d*|%s|%\(\w+\)s|\$\d+|(?<![@\w])@\w+")
-OWN = {"put.sql", "claim.sql", "own.sql"}
+OWN = {"put.sql", "claim.sql", "append.sql", "own.sql"}
 """A dialect's own: what lives on one writer, or on many; its pragmas and sequences."""
 CLOCK = re.compile(
     r"\b(?:now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|unixepoch)\s*\("
@@ -100,12 +100,11 @@ def foreign_parameters(root: Path) -> list[str]:
 
 
 def dialects_apart(root: Path) -> list[str]:
-    """Parity is for shared programs; nothing to compare until both dialects are there."""
+    """Parity is for shared programs: in files that both dialects have, and not for a dialect's own."""
+    found = {name: blocks(root, name) for name in ("sqlite", "postgres")}
+    shared = set[str].intersection(*({block.path.name for block in each} for each in found.values())) - OWN
     sqlite, postgres = (
-        {block.name: set(PARAMETER.findall(block.code)) for block in blocks(root, name) if block.path.name not in OWN}
-        for name in ("sqlite", "postgres")
+        {block.name: set(PARAMETER.findall(block.code)) for block in each if block.path.name in shared} for each in found.values()
     )
-    if not (sqlite and postgres):
-        return []
     missing = [f"{name}: only in one dialect" for name in sorted(sqlite.keys() ^ postgres.keys())]
     return missing + [f"{name}: other parameters" for name in sorted(sqlite.keys() & postgres.keys()) if sqlite[name] != postgres[name]]

@@ -7,8 +7,9 @@ stands for as many rows as a `Statement` brings.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from penstock.errors import ConfigurationError
@@ -21,22 +22,27 @@ _SIZES = (256, 64, 16, 4, 1)
 _NONE: Sequence[Any] = ()
 
 
+def blocks(folder: Traversable) -> Iterator[tuple[str, str]]:
+    """Names and texts of all statements in the `.sql` files of a folder. Raises ConfigurationError for a name that is there twice."""
+    names: set[str] = set()
+    for path in sorted(folder.iterdir(), key=lambda each: each.name):
+        for name, text in _BLOCK.findall(path.read_text("utf-8")):
+            if name in names:
+                raise ConfigurationError(f"{path.name}: the statement {name} is defined twice")
+            names.add(name)
+            yield name, text.strip().rstrip(";")
+
+
 class Library:
     """SQL texts by name, and those with a rows list by name and number of rows."""
 
-    def __init__(self, texts: dict[str, str]) -> None:
+    def __init__(self, texts: Mapping[str, str]) -> None:
         self._texts = texts
         self._filled: dict[tuple[str, int], str] = {}
 
     @classmethod
     def load(cls, package: str, folder: str = "sql") -> Library:
-        texts: dict[str, str] = {}
-        for path in sorted(files(package).joinpath(folder).iterdir(), key=lambda each: each.name):
-            for name, text in _BLOCK.findall(path.read_text("utf-8")):
-                if name in texts:
-                    raise ConfigurationError(f"{package}: the statement {name} is defined twice")
-                texts[name] = text.strip().rstrip(";")
-        return cls(texts)
+        return cls(dict(blocks(files(package).joinpath(folder))))
 
     def __getitem__(self, name: str) -> str:
         return self._texts[name]

@@ -1,0 +1,1 @@
+"""The store on one PostgreSQL schema."""
