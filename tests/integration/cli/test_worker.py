@@ -57,12 +57,12 @@ def test_a_second_sigterm_gives_back_at_once_uncounted(console: Console) -> None
 
 
 def test_a_signal_that_reaches_parent_and_child_counts_once(console: Console) -> None:
-    """As from a terminal or a service manager: what runs is not cut off."""
+    """As from a service manager that signals the whole group: what runs is not cut off."""
     job = console.ok("enqueue", "shop:app", "hang").out.strip()
     with console.worker("--shutdown-timeout", "1h") as worker:
         pid = pid_of(worker.until(r"hang first pid=(?P<pid>\d+)"))
         for each in (pid, worker.process.pid, pid):
-            os.kill(each, signal.SIGINT)
+            os.kill(each, signal.SIGTERM)
         console.ok("jobs", "cancel", job)
         assert worker.code() == 0
     assert console.json("jobs", "show", job)["status"] == "cancelled"
