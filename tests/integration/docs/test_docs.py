@@ -166,6 +166,7 @@ def test_every_option_that_is_named_exists(page: str) -> None:
         "--schedules",
         "--keys",
         "--crowd",
+        "--retry",
         "--preload",
     }  # of the fault tests; of gunicorn
     prose = _BLOCK.sub("", text_of(page))
