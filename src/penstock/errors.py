@@ -18,6 +18,7 @@
     ├── PayloadError
     │   ├── PayloadTooLarge
     │   └── UndecodablePayload
+    │       ├── Unwanted            an event for another release of the subscription: it waits for that one
     │       └── UnknownArgument     this release does not know an argument: retried, for a newer worker to take
     ├── CapabilityMissing
     ├── ChildRaised                 what a handler with isolation="process" raised, as its child process told it
@@ -105,6 +106,10 @@ class PayloadTooLarge(PayloadError):
 
 class UndecodablePayload(PayloadError):
     """Bytes that are not what the task or type expects."""
+
+
+class Unwanted(UndecodablePayload):
+    """An event of a type that the subscription does not ask for here; another release of it did when it was fed."""
 
 
 class UnknownArgument(UndecodablePayload):

@@ -217,29 +217,28 @@ def letters(path: Path) -> list[tuple[str, str, bytes]]:
     return rows(path, sql)
 
 
-async def test_what_only_another_release_wants_is_passed_over(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'shop.db'}"
-    seen: list[object] = []
-    apps: list[App] = []
-    for only in (OrderPlaced, OrderPaid):
-        app = App(url, name="shop")
-        orders = app.topic("orders", OrderPlaced, OrderPaid)
+async def test_two_releases_side_by_side_each_handle_what_they_ask_for(tmp_path: Path) -> None:
+    seen: dict[str, list[object]] = {"old": [], "new": []}
 
-        @app.subscribe(orders, only=only, name="reader", start="beginning")
+    def release(name: str, only: type[OrderPlaced | OrderPaid]) -> App:
+        app = App(f"sqlite:///{tmp_path / 'shop.db'}", name="shop")
+
+        @app.subscribe(app.topic("orders", OrderPlaced, OrderPaid), only=only, name="reader", start="beginning")
         async def handle(event: object) -> None:
-            seen.append(event)
+            seen[name].append(event)
 
-        apps.append(app)
-    old, new = apps
-    async with old.worker():
-        async with new.worker():
-            pass
-        ids = await orders.publish_many([OrderPlaced("o-1"), OrderPaid("o-1")])
-        await until(lambda: seen == [OrderPlaced("o-1")], "the old one handles what it wants")
-        assert await old.job(f"{ids[1]}@shop.reader").result(timeout=10) is None
-    assert seen == [OrderPlaced("o-1")]
-    await old.close()
-    await new.close()
+        return app
+
+    old, new = release("old", OrderPlaced), release("new", OrderPaid)
+    publisher = App(f"sqlite:///{tmp_path / 'shop.db'}", name="shop")
+    orders = publisher.topic("orders", OrderPlaced, OrderPaid)
+    async with old.worker(), new.worker():
+        await orders.publish_many([kind(f"o-{n}") for n in range(20) for kind in (OrderPlaced, OrderPaid)])
+        await until(lambda: len(seen["old"]) == len(seen["new"]) == 20, "all are handled")
+    assert {type(event) for event in seen["old"]} == {OrderPlaced}
+    assert {type(event) for event in seen["new"]} == {OrderPaid}
+    for app in (old, new, publisher):
+        await app.close()
 
 
 async def test_a_type_of_a_newer_release_waits_for_it(tmp_path: Path) -> None:

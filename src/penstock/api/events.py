@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import msgspec
 import msgspec.inspect
 
 from penstock.api.payload import ENCODER, HARMLESS, PydanticModel, decode_hook, refuse_traps
 from penstock.api.signature import Signature
-from penstock.errors import ConfigurationError, PayloadError, PayloadTooLarge, UndecodablePayload, UnknownArgument
+from penstock.errors import ConfigurationError, PayloadError, PayloadTooLarge, UndecodablePayload, UnknownArgument, Unwanted
 from penstock.model.delivery import Delivery
 from penstock.model.ids import is_name
 
@@ -64,12 +64,6 @@ class EventTypes:
         return " or ".join(self._names.values())
 
 
-UNWANTED: Final = object()
-
-
-async def _pass_over() -> None: ...
-
-
 class EventCoding:
     """How a subscription's delivery becomes its handler's one argument: `penstock.api.definition.Coding`."""
 
@@ -77,17 +71,14 @@ class EventCoding:
         self._types = types
         self._parameter = signature.parameters[0].name
         self._only = only
-        self._asynchronous = signature.asynchronous
 
     def decode(self, delivery: Delivery) -> Any:
-        """`UNWANTED`: another release of this subscription asked for that type; here it is done at once."""
+        """Raises Unwanted for a type that only another release of this subscription asks for; else as `EventTypes.decode`."""
         if self._only is not None and delivery.type not in self._only:
-            return UNWANTED
+            raise Unwanted(f"topic {self._types.topic!r}: this release does not ask for {delivery.type!r}")
         return self._types.decode(delivery.type, delivery.body)
 
     def call(self, function: Callable[..., Any], injected: tuple[object, ...], arguments: Any, provided: Mapping[str, object]) -> Any:
-        if arguments is UNWANTED:
-            return _pass_over() if self._asynchronous else None
         return function(*injected, arguments, **provided)
 
     def named(self, arguments: Any) -> dict[str, Any]:

@@ -45,5 +45,6 @@ class Duty(Struct, frozen=True):
             tasks=tuple(sorted(routes)),
             lease=micros(self.options.lease),
             hooks=tuple(sorted(name for name, route in routes.items() if route.hook)),
+            wishes=tuple((each.name, each.types) for each in self.program.subscriptions),
             limits=None if self.renewed else tuple(self.program.limits),
         )

@@ -44,6 +44,8 @@ class Snoozed(Struct, frozen=True):
     """Not counted, and due again at `due` (µs)."""
 
     due: int
+    unwanted: bool = False
+    """An event of a type that this release's subscription does not ask for: it waits for a worker that does. There is none: done."""
 
     @property
     def until(self) -> datetime:

@@ -27,6 +27,8 @@ class Enrolment(Struct, frozen=True):
     """Those of `tasks` that have an `on_dead` hook."""
     lease: int = 15_000_000
     """µs that its beat may stand still before others declare it dead."""
+    wishes: tuple[tuple[str, tuple[str, ...] | None], ...] = ()
+    """Of its subscriptions, the event types that it asks for; None: all."""
     limits: tuple[Limit, ...] | None = None
     """Of queues, as its code says: instead of all that this app said before. None: what was said before holds."""
 

@@ -19,8 +19,8 @@ ROWS = re.compile(r"\(([a-z_, ]+)\)(?: as \()?\s*values :rows")
 BROUGHT = re.compile(r"^with (?:recursive )?(\w+)")
 """Rows that the statement itself makes, or brings."""
 ALIAS = re.compile(r"\bpenstock_(\w+)(?: (\w)\b)?")
-SMALL = {"meta", "clock", "counter", "worker", "setting", "suspect", "topic", "subscription", "sqlite_sequence", "limit", "bucket"}
-"""A row a queue, a worker, a topic, a limit, a setting or a suspect: scanning them is as good as searching."""
+SMALL = {"meta", "clock", "counter", "worker", "setting", "suspect", "topic", "subscription", "sqlite_sequence", "limit", "bucket", "wish"}
+"""A row a queue, a worker, a topic, a limit, a setting, a suspect, or what a worker wants: scanning them is as good as searching."""
 SCANS = {
     "register_subscription": {"u"},  # the types of two releases: a handful
     "anybody_waits": {"watch"},  # one row

@@ -9,8 +9,8 @@ from random import Random
 from penstock.engine.policy import retry_of
 from penstock.engine.running import Running
 from penstock.engine.table import Table
-from penstock.errors import UnknownArgument
-from penstock.model.clock import Clock, micros
+from penstock.errors import UnknownArgument, Unwanted
+from penstock.model.clock import SECOND, Clock, micros
 from penstock.model.delivery import Delivery
 from penstock.model.outcome import Dead, Done, Ending, Outcome, Released, Snoozed, Split
 from penstock.model.retry import PartialFailure, Reject, RetryAfter, Snooze, after_error, describe
@@ -20,6 +20,8 @@ FAILURES = (Exception, asyncio.CancelledError, SystemExit)
 
 DONE = Done()
 RELEASED = Released()
+UNWANTED = SECOND
+"""Until an event is offered again to the workers of all releases. µs."""
 
 
 class Judge:
@@ -69,6 +71,8 @@ class Judge:
         return Snoozed(self._clock.now() + micros(wait))
 
     def undecodable(self, delivery: Delivery, error: Exception) -> Outcome:
+        if isinstance(error, Unwanted):
+            return Snoozed(self._clock.now() + UNWANTED, unwanted=True)
         if running := self._table.get(delivery.seq):
             running.error = error
         if isinstance(error, UnknownArgument):  # of another release: retried, for a worker of that one to take

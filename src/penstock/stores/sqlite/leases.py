@@ -19,7 +19,7 @@ from penstock.model.delivery import FATAL_DEATHS, Delivery
 from penstock.model.outcome import Dead
 from penstock.model.statement import Program, Row, Statement
 from penstock.ports.leases import Enrolment, Rescued
-from penstock.stores.sqlite import keys
+from penstock.stores.sqlite import keys, wishes
 from penstock.stores.sqlite.history import finished, note, remembered
 from penstock.stores.sqlite.letters import Put, bury
 from penstock.stores.sqlite.limits import register
@@ -37,6 +37,7 @@ def enrol(worker: Enrolment, now: int) -> Program[None]:
     yield Statement("enrol", {**facts, **lists, "now": now})
     yield Statement("enrol_hooks", {"hooks": lists["hooks"]})
     yield Statement("drop_hooks")
+    yield from wishes.make(worker.incarnation, worker.wishes, now)
     if worker.limits is not None:
         yield from register(worker.app, worker.limits)
 
@@ -60,6 +61,7 @@ def leave(incarnation: int, now: int, put: Put) -> Program[int]:
     if not (yield Statement("leave", {"incarnation": incarnation})):
         return 0
     yield from note_blocked(incarnation, "", now)
+    yield from wishes.end(incarnation, now)
     released, _ = yield from _take_back(incarnation, now, put, death=False)
     yield Statement("drop_hooks")
     return released
@@ -69,6 +71,7 @@ def rescue(incarnation: int, beat: int, now: int, put: Put) -> Program[Rescued |
     if not (yield Statement("declare_dead", {"incarnation": incarnation, "beat": beat})):
         return None
     yield from note_blocked(incarnation, "", now)
+    yield from wishes.end(incarnation, now)
     released, dead = yield from _take_back(incarnation, now, put, death=True)
     return Rescued(incarnation, released, dead)
 

@@ -14,7 +14,7 @@ from importlib.resources import files
 from penstock.errors import SchemaOutdated
 from penstock.ports.store import Schema
 
-NEEDED = 5
+NEEDED = 6
 COMPATIBLE = 1
 
 

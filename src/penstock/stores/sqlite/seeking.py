@@ -21,9 +21,13 @@ def seek(name: str, position: int) -> Program[int]:
 
 
 def drop(name: str) -> Program[int]:
-    """As if it were sought for the last time."""
-    if not (yield Statement("drop_subscription", {"name": name})):
+    """As if it were sought for the last time. Should it come back, it starts with another generation: the ids of what it was fed
+    before may still be in the store."""
+    dropped = yield Statement("drop_subscription", {"name": name})
+    if not dropped:
         raise NotFound(f"drop: there is no subscription {name} in this store")
+    yield Statement("set_generation", {"name": name, "next": dropped[0][0] + 1})
+    yield Statement("drop_missed", {"name": name})
     return (yield from _drop_unbegun(name))
 
 

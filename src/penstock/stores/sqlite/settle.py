@@ -15,7 +15,7 @@ from penstock.model.delivery import Delivery, Settlement
 from penstock.model.message import Message, decode_options
 from penstock.model.outcome import Committed, Dead, Done, Failed, Outcome, Released, Snoozed
 from penstock.model.statement import Program, Statement
-from penstock.stores.sqlite import keys
+from penstock.stores.sqlite import keys, wishes
 from penstock.stores.sqlite.history import finished, note, remembered
 from penstock.stores.sqlite.letters import Put, bury
 from penstock.stores.sqlite.put import put
@@ -34,6 +34,7 @@ def settle(owner: int, settlements: Sequence[Settlement], now: int, put: Put = p
     for settlement in settlements:
         if settlement.delivery.seq in held:
             ends.add(settlement.delivery, settlement.outcome, settlement.delivery.seq in stopped)
+    yield from ends.pass_over()
     yield from ends.write(put)
     return [seq for seq in seqs if seq not in held]
 
@@ -59,6 +60,7 @@ class _Ends:
         """Keys that wait for a retry or an operator, and for which message."""
         self._named: list[tuple[str, bytes | None]] = []
         self._next: list[Message] = []
+        self._unwanted: list[tuple[Delivery, Snoozed]] = []
 
     def add(self, delivery: Delivery, outcome: Outcome, stopped: bool) -> None:
         if delivery.key is not None:
@@ -72,6 +74,8 @@ class _Ends:
                 self._tally.add(delivery.queue, "failed")
                 self._notes += note(delivery.seq, delivery.attempt, "failed", self._now, self._worker, outcome.error)
                 self._postpone(delivery, outcome.due, delivery.attempt)
+            case Snoozed(unwanted=True):
+                self._unwanted.append((delivery, outcome))
             case Snoozed():
                 self._notes += note(delivery.seq, delivery.attempt, "snoozed", self._now, self._worker)
                 self._postpone(delivery, outcome.due, delivery.attempt - 1)
@@ -85,6 +89,16 @@ class _Ends:
             case Released():
                 self._tally.move(delivery.queue, "running", "waiting")
                 (self._ready if delivery.key is None else self._aside).append(delivery.seq)
+
+    def pass_over(self) -> Program[None]:
+        """What nobody asks for is done; the rest waits for whoever does."""
+        if self._unwanted:
+            wanted = yield from wishes.of_others(self._owner, [delivery for delivery, _ in self._unwanted], self._now)
+            for delivery, outcome in self._unwanted:
+                if delivery.seq in wanted:
+                    self._postpone(delivery, outcome.due, delivery.attempt - 1)
+                else:
+                    self._finish(delivery, "done", Done())
 
     def _finish(self, delivery: Delivery, how: str, outcome: Outcome) -> None:
         result, note = (outcome.result, outcome.unavailable) if isinstance(outcome, Done) else (None, None)

@@ -75,6 +75,7 @@ class Ground:
         queues: Sequence[str] = (QUEUE,),
         app: str = "conformance",
         limits: Sequence[Limit] | None = None,
+        wishes: Sequence[tuple[str, tuple[str, ...] | None]] = (),
     ) -> Worker:
         """A worker that knows these tasks (`TASK` if none is named)."""
         self._incarnations += 1
@@ -83,7 +84,8 @@ class Ground:
         worker = Worker(store or await self.open(), incarnation, frozenset(known))
         name = f"worker-{self._incarnations}"
         enrolment = Enrolment(incarnation, app, name, self._incarnations, "here", tuple(queues), known, tuple(hooks))
-        await worker.store.leases.enrol(replace(enrolment, limits=None if limits is None else tuple(limits)))
+        said = replace(enrolment, limits=None if limits is None else tuple(limits), wishes=tuple(wishes))
+        await worker.store.leases.enrol(said)
         return worker
 
     def connect(self, where: Where = "here") -> UserConnection:
@@ -113,8 +115,8 @@ class Ground:
     def failed(self, seconds: float = 0) -> Failed:
         return Failed(self.after(seconds), ERROR)
 
-    def snoozed(self, seconds: float = 0) -> Snoozed:
-        return Snoozed(self.after(seconds))
+    def snoozed(self, seconds: float = 0, *, unwanted: bool = False) -> Snoozed:
+        return Snoozed(self.after(seconds), unwanted)
 
     # -- verbs -------------------------------------------------------------------------------------
 

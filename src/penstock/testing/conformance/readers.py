@@ -55,7 +55,7 @@ async def feed(store: Ground | Store, name: str, limit: int = 1_000) -> int:
 async def reader(store: Ground, spec: SubscriptionSpec) -> Worker:
     """A worker that knows this subscription and no more."""
     await log(store).declare([spec])
-    return await store.worker(spec.name, queues=(spec.name,))
+    return await store.worker(spec.name, queues=(spec.name,), wishes=[(spec.name, spec.types)])
 
 
 async def handled(store: Ground, worker: Worker, name: str) -> list[str]:

@@ -63,6 +63,30 @@ class SubscriptionConformance:
         await log(store).declare([subscription("inventory", types=["Paid"])])
         assert (await _types(store)) == {"Paid"}
 
+    async def test_what_one_release_does_not_ask_for_waits_for_one_that_does(self, store: Ground) -> None:
+        old = await reader(store, subscription("inventory", types=["Placed"]))
+        new = await reader(store, subscription("inventory"))
+        await log(store).publish(ORDERS, [event("first", "k", type="Paid"), event("second", "k", type="Placed")])
+        await feed(store, "inventory")
+        await old.end_run(await old.claim(1, queue="inventory"), store.snoozed(1, unwanted=True))
+        assert await store.counters("inventory") == Counts(waiting=1, delayed=1)
+        store.advance(2)
+        assert await handled(store, new, "inventory") == ["first", "second"]
+        assert await store.happened("first@inventory") == []
+
+    async def test_what_nobody_asks_for_any_more_is_done(self, store: Ground) -> None:
+        """A worker that left may be restarting: it counts a minute longer. One that died is no different."""
+        old = await reader(store, subscription("inventory", types=["Placed"]))
+        other = await reader(store, subscription("inventory", types=["Placed", "Paid"]))
+        await log(store).publish(ORDERS, [event("paid", type="Paid")])
+        await feed(store, "inventory")
+        await other.leave()
+        await old.end(await old.claim(1, queue="inventory"), store.snoozed(1, unwanted=True))
+        assert await store.status("paid@inventory") == "delayed"
+        store.advance(61)
+        await old.end(await old.claim(1, queue="inventory"), store.snoozed(1, unwanted=True))
+        assert await store.status("paid@inventory") == "done"
+
     async def test_keys_keep_their_order_through_a_retry(self, store: Ground) -> None:
         worker = await reader(store, subscription("inventory"))
         await publish(store, "a1", "a2", key="a")
@@ -224,6 +248,21 @@ class SubscriptionConformance:
         assert await store.store.inspect.subscriptions() == []
         with pytest.raises(NotFound, match="no subscription retired"):
             await log(store).drop("retired")
+
+    async def test_one_that_was_dropped_and_comes_back_is_fed(self, store: Ground) -> None:
+        """What it was fed before may still be in the store: done, or dead."""
+        worker = await reader(store, subscription("inventory"))
+        await publish(store, "good", "bad")
+        await feed(store, "inventory")
+        good, bad = await worker.claim(2, queue="inventory")
+        await worker.done(good)
+        await worker.end(bad, Dead("rejected"))
+        for _ in range(2):
+            await log(store).drop("inventory")
+            await log(store).declare([subscription("inventory")])
+            assert await handled(store, worker, "inventory") == ["good", "bad"]
+            await log(store).seek("inventory", 0)
+            assert await handled(store, worker, "inventory") == ["good", "bad"]
 
     # -- holding -------------------------------------------------------------------------------------
 

@@ -2,7 +2,8 @@
 
 -- name: register_subscription
 insert into penstock_subscription (name, topic, app, types, hold, cursor, generation, since)
-select :name, t.number, :app, :types, :hold, case when :from_now then t.next - 1 else t.first - 1 end, 0, :since
+select :name, t.number, :app, :types, :hold, case when :from_now then t.next - 1 else t.first - 1 end,
+    coalesce((select g.next from penstock_generation g where g.subscription = :name), 0), :since
 from penstock_topic t
 where t.name = :topic
 on conflict (name) do update set
@@ -110,7 +111,16 @@ returning generation
 -- name: drop_subscription
 delete from penstock_subscription
 where name = :name
-returning name
+returning generation
+
+-- name: set_generation
+insert into penstock_generation (subscription, next)
+values (:name, :next)
+on conflict (subscription) do update set next = excluded.next
+
+-- name: drop_missed
+delete from penstock_missed
+where subscription = :name
 
 -- name: begun_of
 select l.seq

@@ -79,3 +79,31 @@ returning epoch
 -- name: worker_tasks
 select tasks
 from penstock_worker
+
+-- name: make_wishes
+insert into penstock_wish (subscription, incarnation, types)
+values :rows
+
+-- name: end_wishes
+update penstock_wish
+set gone = :now
+where incarnation = :incarnation
+
+-- name: forget_wishes
+delete from penstock_wish
+where gone < :before
+
+-- name: wanted_by_others
+select json_extract(a.value, '$[0]')
+from json_each(:asked) a
+where exists (
+    select 1
+    from penstock_wish w
+    where w.subscription = json_extract(a.value, '$[1]')
+        and w.incarnation <> :owner
+        and (w.gone is null or w.gone > :since)
+        and (
+            w.types is null
+            or exists (select 1 from json_each(w.types) t where t.value = json_extract(a.value, '$[2]'))
+        )
+)
