@@ -87,8 +87,10 @@ async def test_shutdown_tells_it_and_then_gives_it_up(monkeypatch: pytest.Monkey
     monkeypatch.setattr("penstock.engine.workshop.GRACE", 0.05)
     free, begun, ran = threading.Event(), asyncio.Event(), list[str]()
     loop = asyncio.get_running_loop()
+    threads: list[threading.Thread] = []
 
     def stubborn() -> None:
+        threads.append(threading.current_thread())
         loop.call_soon_threadsafe(begun.set)
         free.wait(30)
 
@@ -98,6 +100,7 @@ async def test_shutdown_tells_it_and_then_gives_it_up(monkeypatch: pytest.Monkey
     await soon(begun.wait(), bench.worker.stop(now=True))
     assert bench.queue.outcomes() == {delivery.seq: Released() for delivery in deliveries}
     free.set()
-    for worker in [one for one in threading.enumerate() if one.name == "penstock-1"]:
-        worker.join(10)
+    (stubborn_one,) = threads
+    stubborn_one.join(10)
+    assert not stubborn_one.is_alive()
     assert not ran
