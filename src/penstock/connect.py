@@ -11,6 +11,7 @@ import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib.machinery import SourceFileLoader
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from random import Random
@@ -205,7 +206,8 @@ def load_object(target: str) -> Any:
         raise ConfigurationError(f"{target!r}: name an app as module:variable, e.g. shop:app")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
-    module = _import_file(Path(module_name)) if module_name.endswith(".py") else _import(module_name, target)
+    is_file = module_name.endswith(".py") or Path(module_name).is_absolute()
+    module = _import_file(Path(module_name)) if is_file else _import(module_name, target)
     found: Any = module
     for part in attribute.split("."):
         if not hasattr(found, part):
@@ -221,7 +223,7 @@ def _import_file(file: Path) -> ModuleType:
     known = sys.modules.get(_MAIN)
     if known is not None and known.__file__ == str(file.absolute()):
         return known
-    spec = spec_from_file_location(_MAIN, file)
+    spec = spec_from_file_location(_MAIN, file) or spec_from_file_location(_MAIN, file, loader=SourceFileLoader(_MAIN, str(file)))
     if spec is None or spec.loader is None or not file.is_file():
         raise ConfigurationError(f"there is no file {file}")
     module = sys.modules[_MAIN] = module_from_spec(spec)

@@ -131,6 +131,14 @@ def test_a_started_file_is_run_once(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.delitem(sys.modules, "__penstock_main__")
 
 
+def test_a_started_file_may_have_any_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delitem(sys.modules, "__penstock_main__", raising=False)
+    file = tmp_path / "run"
+    file.write_text("from penstock import App\napp = App(name='shop')\n")
+    assert load_app(f"{file}:app").name == "shop"
+    monkeypatch.delitem(sys.modules, "__penstock_main__")
+
+
 @pytest.mark.parametrize("target", ["{}/none.py:app", "{}:app", "shop", "shop:", ":app", "a:b:c"])
 def test_a_target_that_means_nothing(target: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError):
