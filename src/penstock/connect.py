@@ -11,6 +11,7 @@ import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib.machinery import SourceFileLoader
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from random import Random
@@ -136,12 +137,9 @@ def source_of(app: object) -> Source | None:
     """By the module that holds it in a variable; `__main__` if no other does. None: no module does, or none that can be found again."""
     held = [(name, variable) for name, module in list(sys.modules.items()) for variable in _variables(module, app)]
     for name, variable in sorted(held, key=lambda holder: holder[0] == "__main__"):
-        if name != "__main__":
-            return Source(f"{name}:{variable}")
-        main = sys.modules[name]
-        place = main.__spec__.name if main.__spec__ is not None else vars(main).get("__file__")
+        place = _elsewhere(name)
         if place is not None:
-            return Source(f"{place if main.__spec__ is not None else Path(place).absolute()}:{variable}")
+            return Source(f"{place}:{variable}")
     return None
 
 
@@ -150,10 +148,22 @@ def _variables(module: object, wanted: object) -> list[str]:
     return [name for name, value in list(vars(module).items()) if value is wanted] if isinstance(module, ModuleType) else []
 
 
-def nursery(app: object, modules: Collection[str], source: Source | None, store: str) -> Nursery | None:
-    """How a worker of this app makes child processes; `modules` are those of the handlers that run there.
+def _elsewhere(module: str) -> str | None:
+    """What a module is to another interpreter: for `__main__` the name that follows `-m`, or the absolute file. None: nothing."""
+    if module != "__main__":
+        return module
+    main = sys.modules[module]
+    if main.__spec__ is not None and main.__spec__.name != "__main__":  # that of a folder's __main__.py
+        return main.__spec__.name
+    file = vars(main).get("__file__")
+    return str(Path(file).absolute()) if file is not None and Path(file).is_file() else None
 
-    None: there is no such handler, or they could not find the app.
+
+def nursery(app: object, modules: Collection[str], source: Source | None, store: str) -> Nursery | None:
+    """How a worker of this app makes child processes; `modules` are those of the handlers that run there, "" for nowhere.
+
+    None: there is no such handler, or they could not find the app. Raises ConfigurationError if they could not find a handler that
+    this program itself defines.
     """
     if not modules:
         return None
@@ -161,13 +171,26 @@ def nursery(app: object, modules: Collection[str], source: Source | None, store:
     if source is None:
         return None
     path = tuple(str(Path(entry).absolute()) for entry in sys.path)
-    named = tuple(sorted(set(modules) - {"__main__"}))
+    named = tuple(sorted({_for_a_child(module) for module in modules if module}))
     home = Home(source.target, store, path, tuple(sys.argv), os.getpid(), source.log_format, named)
     return Nursery((sys.executable, "-m", "penstock.cli.supervision.isolated"), home)
 
 
+def _for_a_child(module: str) -> str:
+    place = _elsewhere(module)
+    if place is None:
+        raise ConfigurationError(
+            "isolation='process': a task of a prompt (or of python -c, or of a program that comes from a pipe or a zip file) cannot be "
+            "found by a fresh interpreter: put it in a module, or in a file that you start"
+        )
+    return place
+
+
 def load_module(name: str) -> None:
-    """Import it, if there is one of that name; an error that it raises itself comes through as it is."""
+    """Import it, if there is one of that name, or run the file; an error that it raises itself comes through as it is."""
+    if Path(name).is_absolute():
+        _import_file(Path(name))
+        return
     try:
         importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -183,7 +206,8 @@ def load_object(target: str) -> Any:
         raise ConfigurationError(f"{target!r}: name an app as module:variable, e.g. shop:app")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
-    module = _import_file(Path(module_name)) if module_name.endswith(".py") else _import(module_name, target)
+    is_file = module_name.endswith(".py") or Path(module_name).is_absolute()
+    module = _import_file(Path(module_name)) if is_file else _import(module_name, target)
     found: Any = module
     for part in attribute.split("."):
         if not hasattr(found, part):
@@ -195,12 +219,19 @@ def load_object(target: str) -> Any:
 
 
 def _import_file(file: Path) -> ModuleType:
-    """A program that was started as a file, under another name than `__main__`: it does not start again."""
-    spec = spec_from_file_location(_MAIN, file)
+    """A program that was started as a file, under another name than `__main__`: it does not start again. Run once."""
+    known = sys.modules.get(_MAIN)
+    if known is not None and known.__file__ == str(file.absolute()):
+        return known
+    spec = spec_from_file_location(_MAIN, file) or spec_from_file_location(_MAIN, file, loader=SourceFileLoader(_MAIN, str(file)))
     if spec is None or spec.loader is None or not file.is_file():
         raise ConfigurationError(f"there is no file {file}")
     module = sys.modules[_MAIN] = module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[_MAIN]
+        raise
     return module
 
 

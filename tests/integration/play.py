@@ -23,11 +23,13 @@ PROGRAMS = Path(__file__).parent / "programs"
 
 @contextmanager
 def program(name: str, *arguments: str, store: Path, prefix: Sequence[str] = ()) -> Iterator[Running]:
-    """One of `programs/`, which finds its store by PENSTOCK_STORE. Killed at the end of the block if it still runs."""
+    """One of `programs/`: a file, or with `-m` a module. It finds its store by PENSTOCK_STORE, and is killed at the end of the block
+    if it still runs."""
     source = str(Path(penstock.__file__).parents[1])
-    environment = {**os.environ, "PYTHONPATH": source, "PYTHONUNBUFFERED": "1", "PENSTOCK_STORE": f"sqlite:///{store}"}
+    path = os.pathsep.join((source, str(PROGRAMS)))
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PENSTOCK_STORE": f"sqlite:///{store}"}
     process = subprocess.Popen(
-        [*prefix, sys.executable, str(PROGRAMS / name), *arguments],
+        [*prefix, sys.executable, name if name == "-m" else str(PROGRAMS / name), *arguments],
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -445,6 +445,12 @@ async def test_a_program_that_was_started_as_a_file(apart: Any, fast: Path) -> N
         assert running.stop() == 0
 
 
+@pytest.mark.parametrize("how", [("apart_main.py",), ("-m", "apart_main")])
+async def test_tasks_in_the_program_that_was_started_of_an_app_elsewhere(fast: Path, how: tuple[str, ...]) -> None:
+    with program(*how, store=fast / "shop.db") as running:
+        await heard(running, "in a child: True")
+
+
 async def test_tasks_in_a_module_that_the_apps_own_does_not_import(apart: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "apart_more", raising=False)
     more = importlib.import_module("apart_more")

@@ -32,8 +32,8 @@ class HandlerRoute:
         self.aliases = tuple(definition.attached.wire(alias) for alias in definition.aliases)
         self.queue = definition.wire_queue
         self.isolation: Isolation = definition.isolation
-        self.module = signature.function.__module__ or "__main__"
-        """Where an import meets the handler; code that was made at run time may be nowhere."""
+        self.module = signature.function.__module__ or ""
+        """Where an import meets the handler; "" for code that was made at run time, which is nowhere."""
         self.asynchronous = signature.asynchronous
         self.memory = definition.memory
         self.retry = definition.retry

@@ -128,14 +128,17 @@ def refuse_waiting_for_itself(store: Store) -> None:
     current = ambient.get()
     if current is not None and current[1].started and _same_database(cast(Store, current[0]), store):
         raise ConfigurationError(_OPTED_OUT if current[0] is store else _ANOTHER_APP)
-    around = block.get()
-    if around is not None and _same_database(around.store, store) and not around.ended and around.inner.started:
-        raise ConfigurationError(
-            "inside app.transaction(), after its first statement, this would wait for the lock that the transaction holds: "
-            "join it with using(tx=tx), or enqueue before"
-        )
+    held = block.get()
+    while held is not None:
+        if not held.ended and held.inner.started and _same_database(held.store, store):
+            raise ConfigurationError(_IN_A_BLOCK)
+        held = held.outer
 
 
+_IN_A_BLOCK = (
+    "inside app.transaction(), after its first statement, this would wait for the lock that the transaction holds: "
+    "join it with using(tx=tx), or enqueue before"
+)
 _OPTED_OUT = (
     "using(tx=None) after the first statement of this handler's tx would wait for the lock that the tx holds: "
     "enqueue before it, or let it join by leaving tx= out"

@@ -23,7 +23,8 @@ class Home(Struct, frozen=True, tag="home"):
     log_format: LogFormat | None = None
     """None: logging is the app's own business."""
     modules: tuple[str, ...] = ()
-    """Of the handlers that run in children: the app's own module need not import them."""
+    """Of the handlers that run in children, by name; the file that was started by its absolute path. The app's own module need not
+    import them."""
 
 
 class Nursery(Struct, frozen=True):

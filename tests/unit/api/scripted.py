@@ -44,7 +44,8 @@ class ScriptedTransaction:
 class ScriptedStore:
     """`store.messages` is what was put outside any transaction."""
 
-    def __init__(self) -> None:
+    def __init__(self, url: str = "sqlite:///shop.db") -> None:
+        self.url = url
         self.messages: list[Message] = []
         self.begun: list[ScriptedTransaction] = []
         self.joined: dict[int, ScriptedTransaction] = {}

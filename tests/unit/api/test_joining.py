@@ -83,6 +83,31 @@ async def test_a_transaction_of_the_app_is_joined_when_it_is_said(app: App, stor
     assert [message.body for message in store.messages] == [b'{"a":3}', b'{"a":6}']
 
 
+async def test_a_block_in_between_does_not_hide_the_lock(app: App, store: ScriptedStore, send: Task[[int], None]) -> None:
+    """Another database's, one that has ended, and one whose first statement is to come."""
+    other = App(name="other")
+    attach(other, ScriptedStore(url="sqlite:///other.db"))
+    ended = asyncio.Event()
+
+    async def later() -> None:
+        await ended.wait()
+        await send.enqueue(1)
+
+    async with app.transaction():
+        store.begun[0].started = True
+        async with other.transaction():
+            with pytest.raises(ConfigurationError, match=r"join it with using\(tx=tx\)"):
+                await send.enqueue(1)
+        async with app.transaction():
+            with pytest.raises(ConfigurationError, match=r"join it with using\(tx=tx\)"):
+                await send.enqueue(1)
+            task = asyncio.create_task(later())
+        ended.set()
+        with pytest.raises(ConfigurationError, match=r"join it with using\(tx=tx\)"):
+            await task
+    assert store.messages == []
+
+
 async def test_an_exception_rolls_back(app: App, store: ScriptedStore) -> None:
     with pytest.raises(KeyError):
         async with app.transaction():

@@ -43,15 +43,32 @@ def test_a_program_that_was_started_as_a_module(app: App, monkeypatch: pytest.Mo
 
 def test_a_program_that_was_started_as_a_file(app: App, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    module(monkeypatch, "__main__", app=app, __file__="run.py", __spec__=None)
+    (tmp_path / "run.py").touch()
+    main = module(monkeypatch, "__main__", app=app, __file__="run.py")
     assert source_of(app) == Source(f"{tmp_path}/run.py:app")
+    main.__spec__ = ModuleSpec("__main__", None)
+    assert source_of(app) == Source(f"{tmp_path}/run.py:app"), "the __main__.py of a folder that was started"
 
 
-def test_nobody_holds_it(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("content", [{}, {"__file__": "<stdin>"}])
+def test_nobody_holds_it(app: App, monkeypatch: pytest.MonkeyPatch, content: dict[str, str]) -> None:
     assert source_of(app) is None
-    module(monkeypatch, "__main__", app=app, __spec__=None)  # a prompt
+    module(monkeypatch, "__main__", app=app, **content)  # a prompt, or what comes from a pipe
     assert source_of(app) is None
     assert nursery(app, {"shop"}, None, "sqlite:///shop.db") is None
+    with pytest.raises(ConfigurationError, match=r"a task of a prompt .* put it in a module, or in a file that you start"):
+        nursery(app, {"__main__"}, Source("shop:app"), "sqlite:///shop.db")
+
+
+def test_the_program_that_was_started_is_a_module_of_handlers(app: App, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "run.py"
+    file.touch()
+    main = module(monkeypatch, "__main__", __file__=str(file))
+    made = nursery(app, {"__main__", "shop.tasks"}, Source("shop:app"), "sqlite:///shop.db")
+    assert made is not None and made.home.modules == (str(file), "shop.tasks")
+    main.__spec__ = ModuleSpec("shop.run", None)
+    made = nursery(app, {"__main__"}, Source("shop:app"), "sqlite:///shop.db")
+    assert made is not None and made.home.modules == ("shop.run",)
 
 
 def test_what_a_child_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -59,7 +76,7 @@ def test_what_a_child_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setattr(sys, "path", ["", "lib", "/usr/lib"])
     monkeypatch.setattr(sys, "argv", ["run.py", "old"])
     app = App(name="shop")
-    made = nursery(app, {"shop.tasks", "__main__", "shop.more"}, Source("shop:app", "json"), "sqlite:///shop.db")
+    made = nursery(app, {"shop.tasks", "", "shop.more"}, Source("shop:app", "json"), "sqlite:///shop.db")
     assert nursery(app, (), Source("shop:app"), "sqlite:///shop.db") is None, "nothing needs a child"
     assert made is not None
     home = made.home
@@ -99,6 +116,26 @@ def test_a_file_is_run_under_another_name(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert load_app(f"{file}:app").name == "shop"
     with pytest.raises(ConfigurationError, match=r"run\.py\) has no 'ap'; did you mean app"):
         load_object(f"{file}:ap")
+    monkeypatch.delitem(sys.modules, "__penstock_main__")
+
+
+def test_a_started_file_is_run_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whether it holds the app, or handlers of it, or both."""
+    monkeypatch.delitem(sys.modules, "__penstock_main__", raising=False)
+    file = tmp_path / "run.py"
+    file.write_text("from penstock import App\napp = App(name='shop')\n")
+    load_module(str(file))
+    app = vars(sys.modules["__penstock_main__"])["app"]
+    load_module(str(file))
+    assert load_object(f"{file}:app") is app
+    monkeypatch.delitem(sys.modules, "__penstock_main__")
+
+
+def test_a_started_file_may_have_any_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delitem(sys.modules, "__penstock_main__", raising=False)
+    file = tmp_path / "run"
+    file.write_text("from penstock import App\napp = App(name='shop')\n")
+    assert load_app(f"{file}:app").name == "shop"
     monkeypatch.delitem(sys.modules, "__penstock_main__")
 
 

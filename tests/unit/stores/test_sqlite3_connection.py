@@ -10,8 +10,10 @@ import pytest
 
 from penstock.errors import ConfigurationError, StoreUnavailable
 from penstock.model.job import JobFilter
+from penstock.model.log import Append, Event, TopicSpec
 from penstock.model.message import Message
 from penstock.observe.signals import Signals
+from penstock.stores.sqlite.joined import Sqlite3Connection
 from penstock.stores.sqlite.store import SqliteStore
 
 
@@ -93,6 +95,25 @@ async def test_automatic_checkpoints_are_switched_off_with_a_warning_once(store:
     await store.join(connection).put([Message("b", "mail", "send", b"{}")])
     connection.commit()
     connection.close()
+    assert await known(store) == ["b", "a"]
+
+
+def as_dict(cursor: sqlite3.Cursor, row: tuple[object, ...]) -> dict[str, object]:
+    return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
+
+
+async def test_what_the_user_makes_of_rows_is_theirs(store: SqliteStore, user: sqlite3.Connection, message: Message) -> None:
+    user.row_factory, user.text_factory = as_dict, bytes
+    await store.join(user).put([message])
+    store.join(user).put_now([Message("b", "mail", "send", b"{}")])
+    append = Append(TopicSpec("orders", versioned=True), "k", [Event("c", "placed", b"{}", "k")], 0)
+    assert await store.join(user).append(append) == 1
+    assert user.execute("select 'x' as a").fetchone() == {"a": b"x"}
+    with pytest.raises(sqlite3.OperationalError):
+        Sqlite3Connection(user).run("select nothing", ())
+    assert user.execute("select 'x' as a").fetchone() == {"a": b"x"}
+    assert Sqlite3Connection(user).named("select 'x' as a", ()) == [{"a": "x"}]
+    user.commit()
     assert await known(store) == ["b", "a"]
 
 

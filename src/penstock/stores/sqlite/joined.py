@@ -63,21 +63,30 @@ class Sqlite3Connection:
             )
 
     def run(self, sql: str, params: Any) -> Rows:
-        return self._connection.execute(sql, params).fetchall()
+        return self._execute(sql, params)[1]
 
     async def run_async(self, sql: str, params: Any) -> Rows:
         return self.run(sql, params)
 
     def named(self, sql: str, params: Any) -> list[Mapping[str, Any]]:
-        cursor = self._connection.execute(sql, params)
-        names = [column[0] for column in cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        names, rows = self._execute(sql, params)
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     async def named_async(self, sql: str, params: Any) -> list[Mapping[str, Any]]:
         return self.named(sql, params)
 
     def after_commit(self, callback: Any) -> None:
         """sqlite3 has no hook: other processes find the commit by data_version."""
+
+    def _execute(self, sql: str, params: Any) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Columns and rows, whatever the user's connection makes of rows and of text."""
+        connection, cursor = self._connection, sqlite3.Cursor(self._connection)  # has no row_factory
+        theirs, connection.text_factory = connection.text_factory, str
+        try:
+            rows = cursor.execute(sql, params).fetchall()
+        finally:
+            connection.text_factory = theirs
+        return [column[0] for column in cursor.description or ()], rows
 
 
 def _commits_each_statement(connection: sqlite3.Connection) -> bool:
@@ -166,7 +175,12 @@ class Joined:
 def same_file(database: str) -> Program[None]:
     """The connection is open on this very file."""
     files = yield Statement("database_list")
-    path = next((row[2] for row in files if row[1] == "main"), "")
+    path = next((row[2] for row in files if "main" in row), None)
+    if path is None:
+        raise ConfigurationError(
+            "using(tx=…): this connection makes something else than tuples of rows, or than str of text: on an engine's connections "
+            "set no row_factory, and no text_factory"
+        )
     if not path or os.path.realpath(path) != database:
         raise ConfigurationError(
             f"using(tx=…): this connection is open on {path or 'a database in memory'}, the app's store is {database}; "
