@@ -5,6 +5,8 @@ By SQLSTATE (PostgreSQL documentation, appendix A), which asyncpg and psycopg bo
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 from penstock.errors import SchemaOutdated, StoreCorrupt, StoreError, StoreFull, StoreReadOnly, StoreUnavailable
 
 _AWAY = "the server is not there; work goes on by itself when it is"
@@ -29,9 +31,14 @@ _CAUSES: tuple[tuple[str, type[StoreError], str], ...] = (
 _AGAIN = frozenset({"40001", "40P01", "55P03"})
 
 
+@runtime_checkable
+class _Told(Protocol):
+    sqlstate: str | None
+
+
 def state_of(error: BaseException) -> str:
     """Its SQLSTATE; empty for what is not of the server: a connection that broke, a misuse of the driver."""
-    return getattr(error, "sqlstate", None) or ""
+    return (error.sqlstate or "") if isinstance(error, _Told) else ""
 
 
 def passes(error: BaseException) -> bool:

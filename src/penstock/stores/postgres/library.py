@@ -61,11 +61,13 @@ def load(driver: Driver = "asyncpg", schema: str = SCHEMA, package: str = "penst
 
 
 def in_schema(sql: str, schema: str) -> str:
-    """The text with its tables in that schema. A name that needs quotes gets them."""
-    if schema == SCHEMA:
-        return sql
-    quoted = '"' + schema.replace('"', '""') + '"'
-    return _SCHEMA.sub(lambda _: f"{quoted}.", sql)
+    """The text with its tables in that schema."""
+    return sql if schema == SCHEMA else _SCHEMA.sub(lambda _: f"{quoted(schema)}.", sql)
+
+
+def quoted(name: str) -> str:
+    """As an identifier."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _marked(text: str, driver: Driver) -> _Text:
