@@ -135,8 +135,9 @@ def _take_suspect(share: Share) -> Program[Sequence[Delivery] | None]:
 
 
 def _suspect_waits(share: Share, ask: Claim) -> Program[bool]:
-    """For this worker. If it holds nothing, what fills the queue's limit is others': there is nothing to run dry."""
-    if (ask.suspects and share.kept_back == "limit") or not (yield Statement("suspect_waits", {"queue": share.queue})):
+    """For this worker. If it holds nothing, what fills the queue's limit is others': there is nothing to run dry. Nor does that open a
+    rate; but the token that this claim took could have been the suspect's."""
+    if share.shut or (ask.suspects and share.kept_back == "limit") or not (yield Statement("suspect_waits", {"queue": share.queue})):
         return False
     return bool((yield from _find_suspect(share)))
 

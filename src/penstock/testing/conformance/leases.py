@@ -182,6 +182,21 @@ class LeaseConformance:
         await worker.done(first)
         assert (await worker.claim_suspect()).job_id == "killer"
 
+    async def test_a_suspect_behind_a_closed_rate_does_not_wait(self, store: Ground) -> None:
+        """To hold nothing would not open it. Nor is it forgotten because others take each token as soon as it is there."""
+        await _let_workers_die(store, 2, "killer")
+        worker = await store.worker(limits=[Limit(QUEUE, rate="1/min")])
+        await store.put("a", "b")
+        for name in ("a", "b"):
+            taking = await worker.ask()
+            assert ([ids(run) for run in taking.runs], taking.suspects) == ([[name]], True)
+            assert not (await worker.ask()).suspects
+            await worker.done(taking.runs[0])
+            assert not (await worker.ask(suspects=True)).suspects
+            store.advance(60)
+        assert (await worker.ask()).suspects
+        assert (await worker.claim_suspect()).job_id == "killer"
+
     async def test_a_suspect_holds_its_key(self, store: Ground) -> None:
         await _let_workers_die(store, 2, "k1", key="k")
         busy, free = await store.worker(), await store.worker()
