@@ -6,9 +6,11 @@
 - A crash after the claim's commit costs a lease: the messages are rescued, each with one death more.
 
 Suspects. A message under which two workers died runs alone, so that the third death names it. Whenever this worker holds
-nothing and everything is settled, it lets a claim bring a suspect; while one is held, nothing is claimed. If suspects wait while
-there is ordinary work, the worker takes turns: after a turn of about a second it lets what it holds run dry, and takes one. The
-turn's length is random, so that not all workers run dry at the same time. Then no slot is saved for queues with limits either.
+nothing and everything is settled, it lets a claim bring a suspect, of any of its queues, also of those that the claim has no room
+to ask for else; while one is held, nothing is claimed. If suspects wait while there is ordinary work, the worker takes turns: after
+a turn of about a second it lets what it holds run dry, and takes one. The turn's length is random, so that not all workers run dry
+at the same time. Then no slot is saved for queues with limits either. What a claim tells of suspects holds for the queues that it
+asked: of the others stays what was known, and a turn goes on though suspects come and go.
 
 Queues with limits. A claim says how many slots are free, and gets no more of them than that. If they would give more and no slot is
 free, one is saved for them (`Runner.save_slot`), and a claim of its own fetches what starts there, another one first
@@ -48,7 +50,8 @@ class Claimer(Service):
         self._news = True
         self._ask_at = 0.0
         self._alone = False
-        self._suspects = False
+        self._suspects: frozenset[str] = frozenset()
+        """Queues where some may wait."""
         self._turn_ends = 0.0
         self._starved: Sequence[str] = ()
         self._looks: list[asyncio.Future[bool]] = []
@@ -118,7 +121,7 @@ class Claimer(Service):
         return bool(self._starved) and not self._suspects_turn(now) and self._ready() and self._runner.saved > 0
 
     def _suspects_turn(self, now: float) -> bool:
-        return self._suspects and now >= self._turn_ends
+        return bool(self._suspects) and now >= self._turn_ends
 
     def _ready(self) -> bool:
         return not (self._held_back or self._alone or self._settler.unsettled >= FULL)
@@ -137,14 +140,15 @@ class Claimer(Service):
         runner = self._runner
         looks, self._looks, self._news = self._looks, [], False
         try:
-            claim = Claim(self._settler.owner, self._rotation.divide(runner.room), self._tasks, suspects, runner.free, runner.batches)
+            lone = self._rotation.order if suspects else ()
+            claim = Claim(self._settler.owner, self._rotation.divide(runner.room), self._tasks, lone, runner.free, runner.batches)
             claimed = await self._queue.claim(claim)
         except BaseException:
             self._looks += looks
             self._news = True
             raise
         self._take(claimed, suspects)
-        self._answer(looks, bool(claimed.runs) or claimed.more or self._suspects)
+        self._answer(looks, bool(claimed.runs) or claimed.more or bool(self._suspects))
 
     def _answer(self, looks: list[asyncio.Future[bool]], found: bool) -> None:
         """Nothing is known while there are queues that were not asked: there was no room to ask them all at once."""
@@ -160,8 +164,8 @@ class Claimer(Service):
     def _take(self, claimed: Claimed, asked_for_suspects: bool) -> None:
         now = self._time()
         self._ask_at = now + self._until(claimed.next_due)
-        self._note_suspects(claimed, asked_for_suspects, now)
         self._rotation.learn(claimed)
+        self._note_suspects(claimed, asked_for_suspects, now)
         self._news |= self._rotation.unfinished
         self._hand_on(claimed, first=False)
 
@@ -170,13 +174,12 @@ class Claimer(Service):
         slots = self._runner.saved
         self._starved = [*self._starved[1:], *self._starved[:1]]
         queues = [(queue, slots) for queue in self._starved]
-        claim = Claim(self._settler.owner, queues, self._tasks, False, slots, self._runner.batches)
+        claim = Claim(self._settler.owner, queues, self._tasks, (), slots, self._runner.batches)
         claimed = await self._queue.claim(claim)
         now = self._time()
         self._ask_at = min(self._ask_at, now + self._until(claimed.next_due))
         self._news |= claimed.more
-        if claimed.suspects:
-            self._note_waiting(claimed, now)
+        self._note_waiting(claimed, frozenset(queue for queue, _ in queues), now)
         self._hand_on(claimed, first=True)
 
     def _hand_on(self, claimed: Claimed, *, first: bool) -> None:
@@ -190,18 +193,28 @@ class Claimer(Service):
             self._runner.save_slot()
 
     def _note_suspects(self, claimed: Claimed, asked_for_suspects: bool, now: float) -> None:
-        if not claimed.runs and not claimed.starved:
-            self._turn_ends = 0.0
-            self._suspects = claimed.suspects and not asked_for_suspects
-        elif claimed.runs and claimed.runs[0][0].suspect:
-            self._alone = self._suspects = True
+        if claimed.runs and claimed.runs[0][0].suspect:
+            self._alone, self._suspects = True, self._rotation.all
+        elif asked_for_suspects:
+            self._note_the_rest(claimed, now)
         else:
-            self._note_waiting(claimed, now)
+            self._note_waiting(claimed, self._rotation.asked, now)
+            if not (claimed.runs or claimed.starved or self._starved or self._rotation.unfinished):
+                self._turn_ends = 0.0  # there is nothing else to do
 
-    def _note_waiting(self, claimed: Claimed, now: float) -> None:
-        if claimed.suspects and not self._suspects:
+    def _note_the_rest(self, claimed: Claimed, now: float) -> None:
+        """No suspect came of any queue. What was set apart just now the next claim may bring, if this one brought nothing else."""
+        self._suspects = frozenset()
+        if claimed.runs or claimed.starved:
+            self._note_waiting(claimed, self._rotation.asked, now)
+        else:
+            self._turn_ends = 0.0
+
+    def _note_waiting(self, claimed: Claimed, asked: frozenset[str], now: float) -> None:
+        waiting = self._suspects - asked | (asked if claimed.suspects else frozenset())
+        if waiting and not self._suspects and now >= self._turn_ends:
             self._turn_ends = now + self._turn()
-        self._suspects = claimed.suspects
+        self._suspects = waiting
 
     def _until(self, due: int | None) -> float:
         """Seconds."""

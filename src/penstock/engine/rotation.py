@@ -27,6 +27,11 @@ class Rotation:
         self._empty: frozenset[str] = frozenset()
 
     @property
+    def order(self) -> tuple[str, ...]:
+        """All of them; another one first the next time."""
+        return tuple(queue for queue, _ in self._queues)
+
+    @property
     def unfinished(self) -> bool:
         """Some queue was not asked, or not emptied, since the last news."""
         return self._empty != self.all

@@ -22,8 +22,10 @@ class Claim(Struct, frozen=True):
     """Queue and how many at the most, in the order to look. Due messages are promoted first."""
     tasks: frozenset[str]
     """What this process knows. Anything else that is met goes aside for a worker that knows it, uncounted."""
-    suspects: bool = False
-    """This process holds nothing else: it may take one suspect, and then gets nothing but it."""
+    suspects: Sequence[str] = ()
+    """This process holds nothing: it may take one suspect, before anything else, and then gets nothing but it. Where to look for it,
+    in this order: in all queues that are served, though `queues` may name only some. Who looked into some only would seldom find it,
+    since to hold nothing is rare. Empty: none is wanted."""
     slots: float = math.inf
     """What can start at once. Of a queue with limits a claim takes no more than that."""
     batches: Mapping[str, int] = {}
@@ -40,7 +42,8 @@ class Claimed(Struct, frozen=True):
     next_due: int | None
     """µs: when the next delayed message of these queues is due, or a rate lets the next one start."""
     suspects: bool
-    """A suspect waits in these queues for a process that holds nothing else."""
+    """A suspect waits in `Claim.queues` for a process that holds nothing else, or came. One that a closed rate keeps back does not: to
+    hold nothing would be in vain."""
     starved: Sequence[str] = ()
     """Queues with limits, of which more could start if this process had a slot free. What their limits keep back is not `more`: the
     settle that lets it start rings."""

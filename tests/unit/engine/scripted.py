@@ -107,8 +107,9 @@ class ScriptedQueue:
         if self.crowds:
             self.crowds -= 1
             return Claimed([], more=True, next_due=None, suspects=False)
-        if claim.suspects and self.suspects:
-            return Claimed([[self.suspects.popleft()]], more=True, next_due=None, suspects=True)
+        for suspect in [each for each in self.suspects if each.queue in claim.suspects]:
+            self.suspects.remove(suspect)
+            return Claimed([[suspect]], more=True, next_due=None, suspects=True)
         rooms: dict[str, float] = dict(claim.queues)
         runs, left = [], deque[Sequence[Delivery]]()
         slots = claim.slots
@@ -127,7 +128,8 @@ class ScriptedQueue:
         self.ready = left
         starved = {run[0].queue for run in left} & self.limited
         more = any(run[0].queue in rooms and run[0].queue not in self.limited for run in left)
-        return Claimed(runs, more, None, bool(self.suspects), [queue for queue in order if queue in starved])
+        waits = any(suspect.queue in rooms for suspect in self.suspects)
+        return Claimed(runs, more, None, waits, [queue for queue in order if queue in starved])
 
     async def settle(self, owner: int, settlements: Sequence[Settlement]) -> list[int]:
         if self.gate is not None:

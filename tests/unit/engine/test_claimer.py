@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from penstock.engine import claimer
@@ -110,8 +111,8 @@ class Solitude:
         self.together.discard(name)
 
 
-def suspect(store: ScriptedStore) -> Delivery:
-    delivery = store.delivery("bad", deaths=2)
+def suspect(store: ScriptedStore, queue: str = "q") -> Delivery:
+    delivery = store.delivery("bad", queue=queue, deaths=2)
     store.queue.suspects.append(delivery)
     store.ring()
     return delivery
@@ -199,6 +200,57 @@ async def test_a_busy_worker_takes_turns(limited: Sequence[str]) -> None:
         await soon(bench.worker.idle())
         between = notes.order[notes.order.index("suspect") + 1 :]
         assert "ordinary" in between[: between.index("suspect")] and not notes.broken
+
+
+@pytest.mark.parametrize("queues", [3, 12])
+async def test_a_suspect_gets_its_turn_though_no_claim_has_room_for_all_queues(monkeypatch: pytest.MonkeyPatch, queues: int) -> None:
+    monkeypatch.setattr(claimer, "TURN", 0.1)
+    notes = Solitude()
+    names = [f"q{n}" for n in range(queues)]
+    tasks = [Task(notes.ordinary, name=name, queue=name) for name in names]
+    async with Bench(*tasks, Task(notes.suspicious, name="bad", queue=names[0]), concurrency=1) as bench:
+
+        def feed() -> None:
+            if len(bench.queue.ready) < queues:
+                for name in names:
+                    bench.store.put(name, queue=name)
+
+        bench.signals.listen(lambda event: feed())
+        feed()
+        await bench.watch.until(lambda: len(bench.queue.settled) > 20)
+        await soon(*[bench.outcome(suspect(bench.store, queue=names[0])) for _ in range(2)])
+        between = notes.order[notes.order.index("suspect") + 1 :]
+        assert "ordinary" in between[: between.index("suspect")] and not notes.broken
+
+
+async def test_with_nothing_else_to_do_suspects_come_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When every queue was asked, however few at once. Nobody waits for a turn to end."""
+    monkeypatch.setattr(claimer, "TURN", 3_600)
+    tasks = [Task(nothing, name=name, queue=name) for name in ("a", "b", "c", "d", "e")]
+    async with Bench(*tasks, Task(nothing, name="bad", queue="c"), concurrency=1) as bench:
+        await soon(*[bench.outcome(suspect(bench.store, queue="c")) for _ in range(5)])
+
+
+async def test_a_turn_goes_on_while_suspects_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every other claim is told that none could run."""
+    monkeypatch.setattr(claimer, "TURN", 0.02)
+    async with Bench(Task(nothing), Task(nothing, name="bad"), concurrency=1) as bench:
+        claim = bench.queue.claim
+
+        async def now_and_then(ask: Claim) -> Claimed:
+            claimed = await claim(ask)
+            seen = claimed.suspects and (bool(ask.suspects) or len(bench.queue.claims) % 2 == 0)
+            return msgspec.structs.replace(claimed, suspects=seen)
+
+        def feed() -> None:
+            if len(bench.queue.ready) < 4:
+                bench.store.put()
+
+        monkeypatch.setattr(bench.queue, "claim", now_and_then)
+        bench.signals.listen(lambda event: feed())
+        feed()
+        await bench.watch.until(lambda: len(bench.queue.settled) > 20)
+        await soon(bench.outcome(suspect(bench.store)))
 
 
 def runs(*queues: str) -> list[Sequence[Delivery]]:

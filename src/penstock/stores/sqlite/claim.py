@@ -46,7 +46,7 @@ def claim(ask: Claim, now: int) -> Program[Claimed]:
         found.add(share)
         found.suspects |= yield from _suspect_waits(share, ask)
         found.note_due((yield Statement("next_due", {"queue": queue}))[0][0])
-    found.more |= ask.suspects and found.suspects and not found.runs  # set apart just now: this worker could have had it
+    found.more |= bool(ask.suspects) and found.suspects and not found.runs  # set apart just now: this worker could have had it
     return Claimed(found.runs, found.more, found.due, found.suspects, found.starved)
 
 
@@ -110,10 +110,10 @@ def _call_strays_back(share: Share) -> Program[None]:
 
 def _take_alone(ask: Claim, rules: Rules, now: int) -> Program[Sequence[Delivery] | None]:
     """Before anything else is taken, of whichever queue."""
-    for queue, room in ask.queues:
+    for queue in ask.suspects:
         if queue in rules.paused or not (yield Statement("suspect_waits", {"queue": queue})):
             continue
-        share = Share(ask, queue, room, now)
+        share = Share(ask, queue, 1, now)
         share.admit((yield from gate(rules.limit(queue), now)), ask.slots)
         if share.room > 0 and (alone := (yield from _take_suspect(share))):
             return alone
@@ -135,8 +135,9 @@ def _take_suspect(share: Share) -> Program[Sequence[Delivery] | None]:
 
 
 def _suspect_waits(share: Share, ask: Claim) -> Program[bool]:
-    """For this worker. If it holds nothing, what fills the queue's limit is others': there is nothing to run dry."""
-    if (ask.suspects and share.kept_back == "limit") or not (yield Statement("suspect_waits", {"queue": share.queue})):
+    """For this worker. If it holds nothing, what fills the queue's limit is others': there is nothing to run dry. Nor does that open a
+    rate; but the token that this claim took could have been the suspect's."""
+    if share.shut or (ask.suspects and share.kept_back == "limit") or not (yield Statement("suspect_waits", {"queue": share.queue})):
         return False
     return bool((yield from _find_suspect(share)))
 

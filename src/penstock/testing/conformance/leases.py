@@ -157,8 +157,20 @@ class LeaseConformance:
         worker = await store.worker()
         assert (await worker.ask()).suspects
         await store.put_in("busy", "other")
-        claim = Claim(worker.incarnation, [("busy", 5), (QUEUE, 5)], worker.tasks, suspects=True)
+        claim = Claim(worker.incarnation, [("busy", 5), (QUEUE, 5)], worker.tasks, suspects=["busy", QUEUE])
         assert [ids(run) for run in (await worker.store.queue.claim(claim)).runs] == [["killer"]]
+
+    async def test_a_suspect_comes_of_a_queue_that_there_was_no_room_for(self, store: Ground) -> None:
+        """To hold nothing is rare: who does looks for it in all its queues, and in no others."""
+        await _let_workers_die(store, 2, "killer")
+        worker = await store.worker()
+        assert (await worker.ask()).suspects
+        await store.put_in("busy", "other")
+        ask = Claim(worker.incarnation, [("busy", 1)], worker.tasks, suspects=["busy"])
+        (other,) = (await worker.store.queue.claim(ask)).runs
+        await worker.done(other)
+        ask = Claim(worker.incarnation, [("busy", 1)], worker.tasks, suspects=["busy", QUEUE])
+        assert [ids(run) for run in (await worker.store.queue.claim(ask)).runs] == [["killer"]]
 
     async def test_a_suspect_is_told_of_while_its_queues_limit_is_full(self, store: Ground) -> None:
         """Only who claims may know that it is full of its own."""
@@ -168,6 +180,21 @@ class LeaseConformance:
         first = await worker.claim_one()
         assert first.job_id == "a" and (await worker.ask()).suspects
         await worker.done(first)
+        assert (await worker.claim_suspect()).job_id == "killer"
+
+    async def test_a_suspect_behind_a_closed_rate_does_not_wait(self, store: Ground) -> None:
+        """To hold nothing would not open it. Nor is it forgotten because others take each token as soon as it is there."""
+        await _let_workers_die(store, 2, "killer")
+        worker = await store.worker(limits=[Limit(QUEUE, rate="1/min")])
+        await store.put("a", "b")
+        for name in ("a", "b"):
+            taking = await worker.ask()
+            assert ([ids(run) for run in taking.runs], taking.suspects) == ([[name]], True)
+            assert not (await worker.ask()).suspects
+            await worker.done(taking.runs[0])
+            assert not (await worker.ask(suspects=True)).suspects
+            store.advance(60)
+        assert (await worker.ask()).suspects
         assert (await worker.claim_suspect()).job_id == "killer"
 
     async def test_a_suspect_holds_its_key(self, store: Ground) -> None:

@@ -29,7 +29,8 @@ class Worker:
         slots: float = math.inf,
         batches: Mapping[str, int] = MappingProxyType({}),
     ) -> Claimed:
-        return await self.store.queue.claim(Claim(self.incarnation, [(queue, room)], self.tasks, suspects, slots, batches))
+        alone = (queue,) if suspects else ()
+        return await self.store.queue.claim(Claim(self.incarnation, [(queue, room)], self.tasks, alone, slots, batches))
 
     async def claim(self, room: int = 10, *, queue: str = "mail") -> list[Delivery]:
         claimed = await self.ask(room, queue=queue)
