@@ -70,9 +70,11 @@ class Home:
 class Diversion:
     """A stay of a link at another store."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, refusal: Callable[[], Exception]) -> None:
+        """`refusal` of what it has left behind."""
         self.link = link
         self.over = False
+        self.refusal = refusal
 
 
 inside: ContextVar[Diversion | None] = ContextVar("penstock_inside", default=None)
@@ -210,7 +212,7 @@ class Link:
     def _refuse_left_behind(self, around: Diversion | None) -> None:
         """By a diversion that is over: it was never meant to reach the store that is used now."""
         if around is not None and around.over and around.link is self:
-            raise ConfigurationError(_OVER)
+            raise around.refusal()
 
     def _background_loop(self) -> asyncio.AbstractEventLoop:
         if self._background is None:
@@ -264,10 +266,6 @@ def _block(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
         raise PublishUnknown(_LOST) from error
 
 
-_OVER = (
-    "the kit is over that ran the handler which started this task or thread; what it enqueues now would go to the app's own store, "
-    "or to another test's: let handlers wait for what they start"
-)
 _LOST = "the event loop that this app runs on ended before it answered; retry with the same id"
 
 

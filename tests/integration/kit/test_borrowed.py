@@ -98,6 +98,52 @@ def keeps(tx: Transaction) -> None:
     seen.append(tx)
 
 
+@app.task()
+async def goes_on(way: str) -> None:
+    begun = asyncio.Event()
+    left.append(asyncio.create_task(LEFT[way](begun)))
+    await begun.wait()
+
+
+async def enqueues(begun: asyncio.Event) -> None:
+    begun.set()
+    await over[0].wait()
+    await note.enqueue(7)
+
+
+async def enqueues_on_a_thread(begun: asyncio.Event) -> None:
+    begun.set()
+    await over[0].wait()
+    await asyncio.to_thread(note.sync.enqueue, 7)
+
+
+async def writes(begun: asyncio.Event) -> None:
+    async with app.transaction() as tx:
+        begun.set()
+        await over[0].wait()
+        await tx.execute("insert into orders values (7)")
+
+
+async def writes_at_once(begun: asyncio.Event) -> None:
+    async with app.transaction() as tx:
+        begun.set()
+        await over[0].wait()
+        tx.sync.execute("insert into orders values (7)")
+
+
+async def writes_on_a_thread(begun: asyncio.Event) -> None:
+    async with app.transaction() as tx:
+        begun.set()
+        await over[0].wait()
+        await asyncio.to_thread(tx.sync.execute, "insert into orders values (7)")
+
+
+LEFT = {way.__name__: way for way in (enqueues, enqueues_on_a_thread, writes, writes_at_once, writes_on_a_thread)}
+left: list[asyncio.Task[None]] = []
+over: list[asyncio.Event] = []
+"""Of the test that runs."""
+
+
 @pytest.fixture
 def kit() -> Iterator[Kit]:
     seen.clear()
@@ -246,6 +292,22 @@ async def test_a_connection_in_an_async_test(kit: Kit) -> None:
         await kit.drain(tx=connection)
         assert orders(connection) == [0, 2]
         assert isinstance(seen[0], threading.Thread) and seen[0] is not threading.current_thread()
+
+
+@pytest.mark.parametrize("way", LEFT)
+async def test_what_an_async_handler_left_behind_commits_nothing(kit: Kit, way: str) -> None:
+    over[:], left[:] = [asyncio.Event()], []
+    with closing(sqlite3.connect(kit.path)) as connection:
+        connection.execute("pragma wal_autocheckpoint = 0")
+        connection.execute("insert into orders values (0)")
+        await goes_on.using(tx=connection).enqueue(way)
+        await kit.drain(tx=connection)
+        connection.rollback()
+        over[0].set()
+        with pytest.raises(TransactionClosed, match="the drain has ended"):
+            await left[0]
+        assert not connection.in_transaction
+    assert committed(kit) == (0, 0)
 
 
 async def test_an_async_handler_uses_its_transaction_from_sync_code(kit: Kit) -> None:

@@ -28,6 +28,11 @@ T = TypeVar("T")
 _OVER = "the drain has ended, and the connection is the test's own again; nothing more can join it"
 
 
+def over() -> TransactionClosed:
+    """For what handlers left behind."""
+    return TransactionClosed(_OVER)
+
+
 class Desk(Protocol):
     async def drive(self, program: Program[T]) -> T:
         """Run a program in a savepoint of its own, or nothing of it."""
@@ -62,9 +67,22 @@ class LoopDesk:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._free = asyncio.Lock()
+        self._closed = False
+
+    async def close(self) -> None:
+        """What is at the connection ends; nothing comes to it any more."""
+        self._closed = True
+        async with self._free:
+            pass
+
+    def _refuse_late_ones(self) -> None:
+        """What a handler left behind: in a connection without a transaction a savepoint of its own would commit."""
+        if self._closed:
+            raise over()
 
     async def drive(self, program: Program[T]) -> T:
         async with self._free:
+            self._refuse_late_ones()
             if self._borrowed.foreign.awaits:
                 return await self._borrowed.drive_async(program)
             return self._borrowed.drive(program)
@@ -74,6 +92,7 @@ class LoopDesk:
 
     async def bare(self, name: str) -> Rows:
         async with self._free:
+            self._refuse_late_ones()
             return await self._borrowed.bare_async(name) if self._borrowed.foreign.awaits else self._borrowed.bare(name)
 
     def bare_now(self, name: str) -> Rows:
@@ -81,6 +100,7 @@ class LoopDesk:
 
     async def named(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
         async with self._free:
+            self._refuse_late_ones()
             if self._borrowed.foreign.awaits:
                 return await self._borrowed.foreign.named_async(sql, params)
             return self._borrowed.foreign.named(sql, params)
@@ -90,6 +110,7 @@ class LoopDesk:
 
     def _now(self, here: Callable[[], T], there: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Who is on the loop cannot wait for it. Nobody else is at the connection then: what does not await, ends in one step."""
+        self._refuse_late_ones()
         if threading.get_ident() != self._thread:
             return asyncio.run_coroutine_threadsafe(there(), self._loop).result()
         if self._borrowed.foreign.awaits:
@@ -128,7 +149,7 @@ class ThreadDesk:
         """Of threads and tasks that a handler left behind."""
         while not self._errands.empty():
             if (errand := self._errands.get()) is not None:
-                errand[0].set_exception(TransactionClosed(_OVER))
+                errand[0].set_exception(over())
 
     async def drive(self, program: Program[T]) -> T:
         return await asyncio.wrap_future(self._ask(lambda: self._borrowed.drive(program)))
@@ -176,7 +197,7 @@ class ThreadDesk:
 
     def _put(self, work: Callable[[], T]) -> Future[T]:
         if self._closed:
-            raise TransactionClosed(_OVER)
+            raise over()
         future: Future[T] = Future()
         self._errands.put((future, work))
         return future

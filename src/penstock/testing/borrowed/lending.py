@@ -15,7 +15,7 @@ from penstock.engine.ties import Ties
 from penstock.ports.store import Store
 from penstock.stores.sqlite.clock import StoreClock
 from penstock.testing.borrowed.connection import Borrowed
-from penstock.testing.borrowed.desk import Desk, LoopDesk, ThreadDesk
+from penstock.testing.borrowed.desk import Desk, LoopDesk, ThreadDesk, over
 from penstock.testing.borrowed.errands import incarnation, work_off
 from penstock.testing.borrowed.store import BorrowedStore
 from penstock.testing.process import Stage
@@ -30,12 +30,16 @@ class Lending:
         self._clock = clock
         self._connection = connection
         self._borrowed = Borrowed(stage.link.foreign(connection))
+        self._diversion = stage.part(over)
 
     async def drain(self, patience: float) -> None:
         """On the caller's loop, which the connection belongs to. Raises TimeoutError."""
         desk = LoopDesk(self._borrowed)
         with self._lent(desk) as store:
-            await self._stage.link.run(lambda _: self._work(store, desk, patience))
+            try:
+                await self._stage.link.run(lambda _: self._work(store, desk, patience))
+            finally:
+                await desk.close()
 
     def drain_now(self, patience: float, instead: str) -> None:
         """On the caller's thread, which the connection belongs to."""
@@ -48,7 +52,7 @@ class Lending:
 
     @contextmanager
     def _lent(self, desk: Desk) -> Iterator[BorrowedStore]:
-        """Meanwhile the app has no other store."""
+        """Meanwhile the app has no other store; afterwards what handlers left behind has none."""
         store = BorrowedStore(self._path, self._connection, desk, self._clock)
 
         async def open_it() -> Store:
@@ -59,11 +63,12 @@ class Lending:
         try:
             yield store
         finally:
+            self._diversion.over = True
             back()
 
     async def _work(self, store: BorrowedStore, desk: Desk, patience: float) -> None:
         stage = self._stage
-        with stage.running():
+        with stage.running(self._diversion):
             async with asyncio.timeout(patience), stage.app.resources() as state:
                 ties = Ties(stage.new_wire(), stage.random, _nothing)
                 options = replace(stage.options, concurrency=1)
