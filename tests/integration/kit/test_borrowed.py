@@ -17,6 +17,8 @@ from penstock import App, Context, DeadLetter, Reject, Retry, Transaction, testi
 from penstock.errors import ConfigurationError, TransactionClosed
 from penstock.integrations.sqlalchemy import prepare
 from penstock.testing import HandlerRaised, Kit
+from penstock.testing.borrowed.connection import Borrowed
+from penstock.testing.borrowed.desk import ThreadDesk
 
 app = App("sqlite:////nowhere/shop.db", name="shop")
 seen: list[object] = []
@@ -316,6 +318,19 @@ async def test_an_async_handler_uses_its_transaction_from_sync_code(kit: Kit) ->
         await kit.drain(tx=connection, timeout=5)
         assert orders(connection) == [0, 2]
         assert seen == [{"orders": 2}, 2]
+
+
+def test_an_errand_that_nobody_waits_for_any_more_is_not_run(kit: Kit) -> None:
+    with open_transaction(kit) as connection:
+        desk = ThreadDesk(Borrowed(connection))
+        errands = [desk.handle(lambda n=n: seen.append(n)) for n in (1, 2)]
+        assert errands[0].cancel()
+        desk.close()
+        late = [desk.handle(lambda: seen.append(3)) for _ in range(2)]
+        assert late[0].cancel()
+        desk.serve()
+        assert seen == [2]
+        assert isinstance(late[1].exception(), TransactionClosed)
 
 
 # -- refused

@@ -149,7 +149,7 @@ class ThreadDesk:
         """Of threads and tasks that a handler left behind."""
         while not self._errands.empty():
             if (errand := self._errands.get()) is not None:
-                errand[0].set_exception(over())
+                _serve(errand[0], _refuse)
 
     async def drive(self, program: Program[T]) -> T:
         return await asyncio.wrap_future(self._ask(lambda: self._borrowed.drive(program)))
@@ -204,13 +204,19 @@ class ThreadDesk:
 
 
 def _serve(future: Future[T], work: Callable[[], T]) -> None:
-    """What it raises is told to whoever asked; a Ctrl-C is the test's own."""
+    """What it raises is told to whoever asked, unless they wait no more; a Ctrl-C is the test's own."""
+    if not future.set_running_or_notify_cancel():
+        return
     try:
         future.set_result(work())
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         future.set_exception(presentable(error))
+
+
+def _refuse() -> None:
+    raise over()
 
 
 class HereThreads(Threads):
