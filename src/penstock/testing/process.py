@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from random import Random
 from typing import TypeAlias
 
@@ -101,19 +101,27 @@ class Stage:
 async def play(stage: Stage, plan: Plan, patience: float) -> None:
     """Carry out the plan, over as many crashes as were armed. Raises TimeoutError after `patience` real seconds."""
     stage.faults.live = True
-    deadline = asyncio.timeout(patience)
     try:
         with stage.running(stage.diversion):
-            async with deadline:
+            async with patient(patience, stage.link.settle_here):
                 while await _crashes(stage, plan):
                     await stage.link.leave()
                     await _rescue(await stage.link.settle_here())
-    except TimeoutError as error:
-        if deadline.expired():
-            raise TimeoutError(await _unfinished(await stage.link.settle_here(), patience)) from error
-        raise
     finally:
         stage.faults.live = False
+
+
+@asynccontextmanager
+async def patient(seconds: float, store: Callable[[], Awaitable[Store]]) -> AsyncIterator[None]:
+    """Raises TimeoutError after that many real seconds, with the jobs that are left in the store."""
+    deadline = asyncio.timeout(seconds)
+    try:
+        async with deadline:
+            yield
+    except TimeoutError as error:
+        if deadline.expired():
+            raise TimeoutError(await _unfinished(await store(), seconds)) from error
+        raise
 
 
 async def _crashes(stage: Stage, plan: Plan) -> bool:

@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
-from penstock import App, Context, DeadLetter, Reject, Retry, Transaction, testing
+from penstock import App, Context, DeadLetter, Reject, Retry, Task, Transaction, testing
 from penstock.errors import ConfigurationError, TransactionClosed
 from penstock.integrations.sqlalchemy import prepare
 from penstock.testing import HandlerRaised, Kit
@@ -98,6 +98,25 @@ def raises(error: str) -> None:
 def keeps(tx: Transaction) -> None:
     tx.sync.fetch("select 1")
     seen.append(tx)
+
+
+@app.task()
+async def again(n: int) -> None:
+    await again.enqueue(n)
+
+
+@app.task()
+async def hangs(tx: Transaction) -> None:
+    await tx.execute("insert into orders values (7)")
+    await asyncio.Event().wait()
+
+
+@app.task()
+def hangs_sync(ctx: Context, tx: Transaction) -> None:
+    tx.sync.execute("insert into orders values (7)")
+    never, patience = threading.Event(), 500
+    while not ctx.cancelled and (patience := patience - 1):
+        never.wait(0.01)
 
 
 @app.task()
@@ -318,6 +337,36 @@ async def test_an_async_handler_uses_its_transaction_from_sync_code(kit: Kit) ->
         await kit.drain(tx=connection, timeout=5)
         assert orders(connection) == [0, 2]
         assert seen == [{"orders": 2}, 2]
+
+
+def test_what_never_ends_is_named(kit: Kit) -> None:
+    with open_transaction(kit) as connection:
+        again.using(tx=connection).sync.enqueue(7)
+        with pytest.raises(TimeoutError, match=r"within 0\.2 s.*shop\.again \{\"n\":7\}.*without a delay"):
+            kit.sync.drain(tx=connection, timeout=0.2)
+
+
+async def test_what_never_ends_is_named_in_an_async_test(kit: Kit) -> None:
+    with open_transaction(kit) as connection:
+        await again.using(tx=connection).enqueue(7)
+        with pytest.raises(TimeoutError, match=r"within 0\.2 s.*shop\.again \{\"n\":7\}.*without a delay"):
+            await kit.drain(tx=connection, timeout=0.2)
+
+
+@pytest.mark.parametrize("task", [hangs, hangs_sync], ids=["async", "def"])
+def test_a_handler_that_does_not_end_is_stopped(kit: Kit, task: Task[[], None]) -> None:
+    with open_transaction(kit) as connection:
+        task.using(tx=connection).sync.enqueue()
+        with pytest.raises(TimeoutError, match=r"within 0\.2 s"):
+            kit.sync.drain(tx=connection, timeout=0.2)
+
+
+async def test_a_handler_that_was_stopped_leaves_nothing(kit: Kit) -> None:
+    with open_transaction(kit) as connection:
+        await hangs.using(tx=connection).enqueue()
+        with pytest.raises(TimeoutError, match=r"shop\.hangs"):
+            await kit.drain(tx=connection, timeout=0.2)
+        assert orders(connection) == [0]
 
 
 def test_an_errand_that_nobody_waits_for_any_more_is_not_run(kit: Kit) -> None:

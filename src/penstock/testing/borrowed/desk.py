@@ -58,6 +58,10 @@ class Desk(Protocol):
         """For `def` handlers; made on the loop."""
         ...
 
+    async def free(self) -> None:
+        """Returns when no `def` handler has the thread that the connection belongs to."""
+        ...
+
 
 class LoopDesk:
     """Implements `Desk`. Made on the loop."""
@@ -120,6 +124,9 @@ class LoopDesk:
     def threads(self, size: int) -> Threads:
         return Threads(size, self._loop)
 
+    async def free(self) -> None:
+        """None ever has it."""
+
 
 class ThreadDesk:
     """Implements `Desk`. Made on the thread that serves it."""
@@ -171,6 +178,9 @@ class ThreadDesk:
 
     def threads(self, size: int) -> Threads:
         return HereThreads(self, size, asyncio.get_running_loop())
+
+    async def free(self) -> None:
+        await asyncio.wrap_future(self._put(lambda: None))
 
     def handle(self, run: Callable[[], T]) -> Future[T]:
         """A `def` handler: here."""

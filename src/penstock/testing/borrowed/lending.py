@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -12,13 +11,12 @@ from msgspec.structs import replace
 
 from penstock.engine.duty import Duty
 from penstock.engine.ties import Ties
-from penstock.ports.store import Store
 from penstock.stores.sqlite.clock import StoreClock
 from penstock.testing.borrowed.connection import Borrowed
 from penstock.testing.borrowed.desk import Desk, LoopDesk, ThreadDesk, over
 from penstock.testing.borrowed.errands import incarnation, work_off
 from penstock.testing.borrowed.store import BorrowedStore
-from penstock.testing.process import Stage
+from penstock.testing.process import Stage, patient
 
 
 class Lending:
@@ -55,11 +53,7 @@ class Lending:
         """Meanwhile the app has no other store; afterwards what handlers left behind has none."""
         store = BorrowedStore(self._path, self._connection, desk, self._clock)
 
-        async def open_it() -> Store:
-            await store.open()
-            return store
-
-        back = self._stage.link.divert(open_it)
+        back = self._stage.link.divert(store.opened)
         try:
             yield store
         finally:
@@ -69,7 +63,7 @@ class Lending:
     async def _work(self, store: BorrowedStore, desk: Desk, patience: float) -> None:
         stage = self._stage
         with stage.running(self._diversion):
-            async with asyncio.timeout(patience), stage.app.resources() as state:
+            async with patient(patience, store.opened), stage.app.resources() as state:
                 ties = Ties(stage.new_wire(), stage.random, _nothing)
                 options = replace(stage.options, concurrency=1)
                 duty = Duty(store, stage.program(state, store.joined), options, ties, incarnation())
