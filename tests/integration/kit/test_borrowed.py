@@ -100,6 +100,28 @@ def keeps(tx: Transaction) -> None:
     seen.append(tx)
 
 
+STATEMENTS = (
+    "create table if not exists lines (n integer)",
+    "insert into lines values (1), (2)",
+    "create table if not exists more (n integer)",
+    "select * from lines",
+    "insert into lines values (3), (4) returning n",
+    "update lines set n = n + 1",
+    "delete from lines where n > 9",
+    "with two as (select 8 union select 9) insert into lines select * from two",
+)
+
+
+@app.task()
+async def counts(tx: Transaction) -> None:
+    seen.append([await tx.execute(sql) for sql in STATEMENTS])
+
+
+@app.task()
+def counts_sync(tx: Transaction) -> None:
+    seen.append([tx.sync.execute(sql) for sql in STATEMENTS])
+
+
 @app.task()
 async def again(n: int) -> None:
     await again.enqueue(n)
@@ -367,6 +389,31 @@ async def test_a_handler_that_was_stopped_leaves_nothing(kit: Kit) -> None:
         with pytest.raises(TimeoutError, match=r"shop\.hangs"):
             await kit.drain(tx=connection, timeout=0.2)
         assert orders(connection) == [0]
+
+
+@pytest.mark.parametrize("task", [counts, counts_sync], ids=["async", "def"])
+async def test_execute_counts_as_it_does_in_a_worker(kit: Kit, task: Task[[], None]) -> None:
+    await task.enqueue()
+    await kit.drain()
+    with open_transaction(kit) as connection:
+        connection.execute("delete from lines")
+        await task.using(tx=connection).enqueue()
+        await kit.drain(tx=connection)
+    engine = prepare(create_engine(kit.url))
+    with Session(engine) as session:
+        session.execute(text("delete from lines"))
+        await task.using(tx=session).enqueue()
+        await kit.drain(tx=session)
+        session.rollback()
+    engine.dispose()
+    awaited = prepare(create_async_engine(kit.url.replace("sqlite:", "sqlite+aiosqlite:")))
+    async with AsyncSession(awaited) as async_session:
+        await async_session.execute(text("delete from lines"))
+        await task.using(tx=async_session).enqueue()
+        await kit.drain(tx=async_session)
+        await async_session.rollback()
+    await awaited.dispose()
+    assert seen == [seen[0]] * 4
 
 
 def test_an_errand_that_nobody_waits_for_any_more_is_not_run(kit: Kit) -> None:

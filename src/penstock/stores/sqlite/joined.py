@@ -20,7 +20,7 @@ from penstock.model.log import Append, Event, TopicSpec
 from penstock.model.message import Message, Placed
 from penstock.model.statement import Program, Rows, Statement
 from penstock.ports.store import Durability
-from penstock.ports.transaction import ForeignConnection
+from penstock.ports.transaction import Answer, ForeignConnection
 from penstock.stores.sql.executors import drive, drive_async
 from penstock.stores.sqlite.access import Access
 from penstock.stores.sqlite.failures import translated
@@ -68,12 +68,13 @@ class Sqlite3Connection:
     async def run_async(self, sql: str, params: Any) -> Rows:
         return self.run(sql, params)
 
-    def named(self, sql: str, params: Any) -> list[Mapping[str, Any]]:
+    def named(self, sql: str, params: Any) -> Answer:
         cursor = self._connection.execute(sql, params)
         names = [column[0] for column in cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        rows: list[Mapping[str, Any]] = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        return Answer(rows, cursor.rowcount)
 
-    async def named_async(self, sql: str, params: Any) -> list[Mapping[str, Any]]:
+    async def named_async(self, sql: str, params: Any) -> Answer:
         return self.named(sql, params)
 
     def after_commit(self, callback: Any) -> None:

@@ -21,6 +21,7 @@ from typing import Any, Protocol, TypeVar
 from penstock.engine.executors.thread import Threads, presentable
 from penstock.errors import ConfigurationError, TransactionClosed
 from penstock.model.statement import Program, Rows
+from penstock.ports.transaction import Answer
 from penstock.testing.borrowed.connection import Borrowed
 
 T = TypeVar("T")
@@ -48,11 +49,11 @@ class Desk(Protocol):
 
     def bare_now(self, name: str) -> Rows: ...
 
-    async def named(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
-        """One statement of the user's; its rows by column name."""
+    async def named(self, sql: str, params: Mapping[str, object]) -> Answer:
+        """One statement of the user's."""
         ...
 
-    def named_now(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]: ...
+    def named_now(self, sql: str, params: Mapping[str, object]) -> Answer: ...
 
     def threads(self, size: int) -> Threads:
         """For `def` handlers; made on the loop."""
@@ -102,14 +103,14 @@ class LoopDesk:
     def bare_now(self, name: str) -> Rows:
         return self._now(lambda: self._borrowed.bare(name), lambda: self.bare(name))
 
-    async def named(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
+    async def named(self, sql: str, params: Mapping[str, object]) -> Answer:
         async with self._free:
             self._refuse_late_ones()
             if self._borrowed.foreign.awaits:
                 return await self._borrowed.foreign.named_async(sql, params)
             return self._borrowed.foreign.named(sql, params)
 
-    def named_now(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
+    def named_now(self, sql: str, params: Mapping[str, object]) -> Answer:
         return self._now(lambda: self._borrowed.foreign.named(sql, params), lambda: self.named(sql, params))
 
     def _now(self, here: Callable[[], T], there: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -170,10 +171,10 @@ class ThreadDesk:
     def bare_now(self, name: str) -> Rows:
         return self._now(lambda: self._borrowed.bare(name))
 
-    async def named(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
+    async def named(self, sql: str, params: Mapping[str, object]) -> Answer:
         return await asyncio.wrap_future(self._ask(lambda: self._borrowed.foreign.named(sql, params)))
 
-    def named_now(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
+    def named_now(self, sql: str, params: Mapping[str, object]) -> Answer:
         return self._now(lambda: self._borrowed.foreign.named(sql, params))
 
     def threads(self, size: int) -> Threads:
