@@ -15,7 +15,6 @@ import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar
-from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from penstock.api.background import Background
@@ -71,9 +70,11 @@ class Home:
 class Diversion:
     """A stay of a link at another store."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, refusal: Callable[[], Exception]) -> None:
+        """`refusal` of what it has left behind."""
         self.link = link
         self.over = False
+        self.refusal = refusal
 
 
 inside: ContextVar[Diversion | None] = ContextVar("penstock_inside", default=None)
@@ -101,7 +102,9 @@ class Link:
             return self._foreign.next()
 
     def store_here(self) -> Store | None:
-        """The store, if it is open on the running loop."""
+        """The store, if it is open on the running loop. Every enqueue and publish comes by."""
+        if (around := inside.get()) is not None:
+            self._refuse_left_behind(around)
         home = self._home
         return home.store if home is not None and home.loop is asyncio.get_running_loop() else None
 
@@ -190,26 +193,26 @@ class Link:
     # -- homes
 
     def _home_for(self, loop: asyncio.AbstractEventLoop) -> Home:
+        self._refuse_left_behind(inside.get())
         with self._guard():
             if self._home is None or not (self._home.loop is loop or self._home.loop.is_running()):
-                self._home = Home(loop, partial(self._open, self._opener), self._home)
+                self._home = Home(loop, self._opener, self._home)
                 self.own_id = _new_ids().next
             return self._home
 
-    async def _open(self, opener: Opener) -> Store:
-        """Not for what a diversion that is over has left behind: it was never meant to reach this store."""
-        around = inside.get()
-        if around is not None and around.over and around.link is self:
-            raise ConfigurationError(_OVER)
-        return await opener()
-
     def _home_to_block_on(self, instead: str) -> Home:
+        self._refuse_left_behind(inside.get())
         running = _running_loop()
         with self._guard():
             home = self._home if self._home is not None and self._home.loop.is_running() else None
             if running is not None and (home is None or home.loop is running):
                 raise ConfigurationError(f".sync would block the event loop that this app runs on: {instead}")
             return home or self._home_for(self._background_loop())
+
+    def _refuse_left_behind(self, around: Diversion | None) -> None:
+        """By a diversion that is over: it was never meant to reach the store that is used now."""
+        if around is not None and around.over and around.link is self:
+            raise around.refusal()
 
     def _background_loop(self) -> asyncio.AbstractEventLoop:
         if self._background is None:
@@ -263,10 +266,6 @@ def _block(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
         raise PublishUnknown(_LOST) from error
 
 
-_OVER = (
-    "the kit is over that ran the handler which started this task or thread; what it enqueues now would go to the app's own store: "
-    "let handlers wait for what they start"
-)
 _LOST = "the event loop that this app runs on ended before it answered; retry with the same id"
 
 

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
 from penstock.errors import ConfigurationError
+from penstock.ports.transaction import Answer
 
 E = TypeVar("E", bound=Engine | AsyncEngine)
 
@@ -98,10 +99,10 @@ class Joining:
     async def run_async(self, sql: str, params: Any) -> Sequence[Sequence[Any]]:
         return _rows(await self._execute_async(sql, params))
 
-    def named(self, sql: str, params: Any) -> list[Mapping[str, Any]]:
+    def named(self, sql: str, params: Any) -> Answer:
         return _named(self._execute(sql, params))
 
-    async def named_async(self, sql: str, params: Any) -> list[Mapping[str, Any]]:
+    async def named_async(self, sql: str, params: Any) -> Answer:
         return _named(await self._execute_async(sql, params))
 
     def _execute(self, sql: str, params: Any) -> CursorResult[Any]:
@@ -141,5 +142,6 @@ def _rows(result: CursorResult[Any]) -> Sequence[Sequence[Any]]:
     return [tuple(row) for row in result] if result.returns_rows else ()
 
 
-def _named(result: CursorResult[Any]) -> list[Mapping[str, Any]]:
-    return [dict(row) for row in result.mappings()] if result.returns_rows else []
+def _named(result: CursorResult[Any]) -> Answer:
+    rows: list[Mapping[str, Any]] = [dict(row) for row in result.mappings()] if result.returns_rows else []
+    return Answer(rows, result.rowcount)

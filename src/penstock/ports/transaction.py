@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol, runtime_checkable
 
+from msgspec import Struct
+
 from penstock.model.delivery import Settlement
 from penstock.model.log import Append, Event, TopicSpec
 from penstock.model.message import Message, Placed
@@ -36,15 +38,23 @@ class ForeignConnection(Protocol):
         ...
 
 
+class Answer(Struct, frozen=True):
+    """To a statement of the user's."""
+
+    rows: list[Mapping[str, Any]]
+    changed: int
+    """As the driver counts: -1 for statements that are not there to change rows."""
+
+
 @runtime_checkable
 class LentConnection(ForeignConnection, Protocol):
     """One that a test lends to its app, which then runs its jobs there."""
 
-    def named(self, sql: str, params: Any) -> list[Mapping[str, Any]]:
-        """As `run`: the rows by column name."""
+    def named(self, sql: str, params: Any) -> Answer:
+        """As `run`: the rows by column name, and how many it changed."""
         ...
 
-    async def named_async(self, sql: str, params: Any) -> list[Mapping[str, Any]]: ...
+    async def named_async(self, sql: str, params: Any) -> Answer: ...
 
 
 class Joined(Protocol):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from random import Random
 from typing import TypeAlias
 
@@ -16,6 +16,7 @@ from penstock.app import App
 from penstock.engine.program import Program, WorkerOptions
 from penstock.engine.ties import Ties
 from penstock.engine.worker import Worker
+from penstock.errors import ConfigurationError
 from penstock.model.clock import Clock
 from penstock.model.job import JobFilter
 from penstock.ports.handler import Stage as Middleware
@@ -34,6 +35,11 @@ class Life(Struct, frozen=True):
     subscriptions: tuple[str, ...]
 
 
+_OVER = (
+    "the kit is over that ran the handler which started this task or thread; what it enqueues now would go to the app's own store, "
+    "or to another test's: let handlers wait for what they start"
+)
+
 Plan: TypeAlias = Callable[[Life], Awaitable[None]]
 """What is done while the worker runs. After a crash it is done again, from where the store stands."""
 
@@ -44,7 +50,7 @@ class Stage:
     def __init__(self, app: App, options: WorkerOptions, clock: Clock, random: Random) -> None:
         self.app = app
         self.link: Link = app.attachment().link
-        self.diversion = Diversion(self.link)
+        self.diversion = Diversion(self.link, lambda: ConfigurationError(_OVER))
         self.options = options
         self.random = random
         self.url = ""
@@ -54,10 +60,14 @@ class Stage:
         self.wire = self.new_wire()
         """Of the process that lives now: the store's handle, and the worker on it, report here."""
 
+    def part(self, refusal: Callable[[], Exception]) -> Diversion:
+        """A diversion that is over before the kit is."""
+        return Diversion(self.link, refusal)
+
     @contextmanager
-    def running(self) -> Iterator[None]:
-        """What is started in here is the kit's."""
-        token = inside.set(self.diversion)
+    def running(self, diversion: Diversion) -> Iterator[None]:
+        """What is started in here belongs to the diversion."""
+        token = inside.set(diversion)
         try:
             yield
         finally:
@@ -91,19 +101,27 @@ class Stage:
 async def play(stage: Stage, plan: Plan, patience: float) -> None:
     """Carry out the plan, over as many crashes as were armed. Raises TimeoutError after `patience` real seconds."""
     stage.faults.live = True
-    deadline = asyncio.timeout(patience)
     try:
-        with stage.running():
-            async with deadline:
+        with stage.running(stage.diversion):
+            async with patient(patience, stage.link.settle_here):
                 while await _crashes(stage, plan):
                     await stage.link.leave()
                     await _rescue(await stage.link.settle_here())
-    except TimeoutError as error:
-        if deadline.expired():
-            raise TimeoutError(await _unfinished(await stage.link.settle_here(), patience)) from error
-        raise
     finally:
         stage.faults.live = False
+
+
+@asynccontextmanager
+async def patient(seconds: float, store: Callable[[], Awaitable[Store]]) -> AsyncIterator[None]:
+    """Raises TimeoutError after that many real seconds, with the jobs that are left in the store."""
+    deadline = asyncio.timeout(seconds)
+    try:
+        async with deadline:
+            yield
+    except TimeoutError as error:
+        if deadline.expired():
+            raise TimeoutError(await _unfinished(await store(), seconds)) from error
+        raise
 
 
 async def _crashes(stage: Stage, plan: Plan) -> bool:

@@ -7,7 +7,7 @@ import math
 from penstock.engine.feeder import BATCH
 from penstock.engine.leader import Leader
 from penstock.engine.pruner import AGE, KEEP, SLICE
-from penstock.engine.scheduler import Scheduler
+from penstock.engine.scheduler import PAGE, Scheduler
 from penstock.ports.store import Store
 from penstock.testing.clock import VirtualClock
 from penstock.testing.process import Life, Plan
@@ -15,20 +15,25 @@ from penstock.testing.process import Life, Plan
 
 async def at_once(life: Life) -> None:
     """Time stands still. The worker's own scheduler and feeders may have been faster: so it ends with a round in which nothing ran."""
+    scheduler = _scheduler(life)
     ran = -1
     while ran < life.recorder.count:
         await life.worker.idle()
         ran = life.recorder.count
-        while await _fire(life) or await _feed(life):
+        while await _fire(scheduler) or await _feed(life):
             pass
         await life.worker.idle()
 
 
-async def _fire(life: Life) -> bool:
-    """The slots of schedules that have come, by the scheduler of whoever leads. True: there were some."""
+def _scheduler(life: Life) -> Scheduler:
+    """That of whoever leads. It leaves out what it found that it does not understand."""
     leader = Leader(life.store.leases, 0, math.inf, life.ties)
     leader.leading = True
-    scheduler = Scheduler(life.store.schedules, life.store.clock, leader, life.ties)
+    return Scheduler(life.store.schedules, life.store.clock, leader, life.ties)
+
+
+async def _fire(scheduler: Scheduler) -> bool:
+    """The slots of schedules that have come. True: there were some."""
     fired = False
     while await scheduler.tick() == 0:
         fired = True
@@ -61,8 +66,10 @@ def until(goal: int, clock: VirtualClock) -> Plan:
 
 
 async def _next(store: Store, now: int) -> float:
-    """The next instant at which something is due; `inf` if nothing is. A slot that has come and cannot be fired is none."""
-    dues = await store.inspect.next_due(now), (await store.schedules.look()).next
+    """The next instant at which something is due; `inf` if nothing is. A slot that has come and was not fired is none: its schedule
+    is not understood here, and takes no place among the others."""
+    strange = {due.identity for due in await store.schedules.due(PAGE)}
+    dues = await store.inspect.next_due(now), (await store.schedules.look(strange)).next
     return min((due for due in dues if due is not None and due > now), default=math.inf)
 
 

@@ -13,10 +13,12 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
-from penstock import App, Context, DeadLetter, Reject, Retry, Transaction, testing
+from penstock import App, Context, DeadLetter, Reject, Retry, Task, Transaction, testing
 from penstock.errors import ConfigurationError, TransactionClosed
 from penstock.integrations.sqlalchemy import prepare
 from penstock.testing import HandlerRaised, Kit
+from penstock.testing.borrowed.connection import Borrowed
+from penstock.testing.borrowed.desk import ThreadDesk
 
 app = App("sqlite:////nowhere/shop.db", name="shop")
 seen: list[object] = []
@@ -96,6 +98,93 @@ def raises(error: str) -> None:
 def keeps(tx: Transaction) -> None:
     tx.sync.fetch("select 1")
     seen.append(tx)
+
+
+STATEMENTS = (
+    "create table if not exists lines (n integer)",
+    "insert into lines values (1), (2)",
+    "create table if not exists more (n integer)",
+    "select * from lines",
+    "insert into lines values (3), (4) returning n",
+    "update lines set n = n + 1",
+    "delete from lines where n > 9",
+    "with two as (select 8 union select 9) insert into lines select * from two",
+)
+
+
+@app.task()
+async def counts(tx: Transaction) -> None:
+    seen.append([await tx.execute(sql) for sql in STATEMENTS])
+
+
+@app.task()
+def counts_sync(tx: Transaction) -> None:
+    seen.append([tx.sync.execute(sql) for sql in STATEMENTS])
+
+
+@app.task()
+async def again(n: int) -> None:
+    await again.enqueue(n)
+
+
+@app.task()
+async def hangs(tx: Transaction) -> None:
+    await tx.execute("insert into orders values (7)")
+    await asyncio.Event().wait()
+
+
+@app.task()
+def hangs_sync(ctx: Context, tx: Transaction) -> None:
+    tx.sync.execute("insert into orders values (7)")
+    never, patience = threading.Event(), 500
+    while not ctx.cancelled and (patience := patience - 1):
+        never.wait(0.01)
+
+
+@app.task()
+async def goes_on(way: str) -> None:
+    begun = asyncio.Event()
+    left.append(asyncio.create_task(LEFT[way](begun)))
+    await begun.wait()
+
+
+async def enqueues(begun: asyncio.Event) -> None:
+    begun.set()
+    await over[0].wait()
+    await note.enqueue(7)
+
+
+async def enqueues_on_a_thread(begun: asyncio.Event) -> None:
+    begun.set()
+    await over[0].wait()
+    await asyncio.to_thread(note.sync.enqueue, 7)
+
+
+async def writes(begun: asyncio.Event) -> None:
+    async with app.transaction() as tx:
+        begun.set()
+        await over[0].wait()
+        await tx.execute("insert into orders values (7)")
+
+
+async def writes_at_once(begun: asyncio.Event) -> None:
+    async with app.transaction() as tx:
+        begun.set()
+        await over[0].wait()
+        tx.sync.execute("insert into orders values (7)")
+
+
+async def writes_on_a_thread(begun: asyncio.Event) -> None:
+    async with app.transaction() as tx:
+        begun.set()
+        await over[0].wait()
+        await asyncio.to_thread(tx.sync.execute, "insert into orders values (7)")
+
+
+LEFT = {way.__name__: way for way in (enqueues, enqueues_on_a_thread, writes, writes_at_once, writes_on_a_thread)}
+left: list[asyncio.Task[None]] = []
+over: list[asyncio.Event] = []
+"""Of the test that runs."""
 
 
 @pytest.fixture
@@ -248,12 +337,96 @@ async def test_a_connection_in_an_async_test(kit: Kit) -> None:
         assert isinstance(seen[0], threading.Thread) and seen[0] is not threading.current_thread()
 
 
+@pytest.mark.parametrize("way", LEFT)
+async def test_what_an_async_handler_left_behind_commits_nothing(kit: Kit, way: str) -> None:
+    over[:], left[:] = [asyncio.Event()], []
+    with closing(sqlite3.connect(kit.path)) as connection:
+        connection.execute("pragma wal_autocheckpoint = 0")
+        connection.execute("insert into orders values (0)")
+        await goes_on.using(tx=connection).enqueue(way)
+        await kit.drain(tx=connection)
+        connection.rollback()
+        over[0].set()
+        with pytest.raises(TransactionClosed, match="the drain has ended"):
+            await left[0]
+        assert not connection.in_transaction
+    assert committed(kit) == (0, 0)
+
+
 async def test_an_async_handler_uses_its_transaction_from_sync_code(kit: Kit) -> None:
     with open_transaction(kit) as connection:
         await at_once.using(tx=connection).enqueue(2)
         await kit.drain(tx=connection, timeout=5)
         assert orders(connection) == [0, 2]
         assert seen == [{"orders": 2}, 2]
+
+
+def test_what_never_ends_is_named(kit: Kit) -> None:
+    with open_transaction(kit) as connection:
+        again.using(tx=connection).sync.enqueue(7)
+        with pytest.raises(TimeoutError, match=r"within 0\.2 s.*shop\.again \{\"n\":7\}.*without a delay"):
+            kit.sync.drain(tx=connection, timeout=0.2)
+
+
+async def test_what_never_ends_is_named_in_an_async_test(kit: Kit) -> None:
+    with open_transaction(kit) as connection:
+        await again.using(tx=connection).enqueue(7)
+        with pytest.raises(TimeoutError, match=r"within 0\.2 s.*shop\.again \{\"n\":7\}.*without a delay"):
+            await kit.drain(tx=connection, timeout=0.2)
+
+
+@pytest.mark.parametrize("task", [hangs, hangs_sync], ids=["async", "def"])
+def test_a_handler_that_does_not_end_is_stopped(kit: Kit, task: Task[[], None]) -> None:
+    with open_transaction(kit) as connection:
+        task.using(tx=connection).sync.enqueue()
+        with pytest.raises(TimeoutError, match=r"within 0\.2 s"):
+            kit.sync.drain(tx=connection, timeout=0.2)
+
+
+async def test_a_handler_that_was_stopped_leaves_nothing(kit: Kit) -> None:
+    with open_transaction(kit) as connection:
+        await hangs.using(tx=connection).enqueue()
+        with pytest.raises(TimeoutError, match=r"shop\.hangs"):
+            await kit.drain(tx=connection, timeout=0.2)
+        assert orders(connection) == [0]
+
+
+@pytest.mark.parametrize("task", [counts, counts_sync], ids=["async", "def"])
+async def test_execute_counts_as_it_does_in_a_worker(kit: Kit, task: Task[[], None]) -> None:
+    await task.enqueue()
+    await kit.drain()
+    with open_transaction(kit) as connection:
+        connection.execute("delete from lines")
+        await task.using(tx=connection).enqueue()
+        await kit.drain(tx=connection)
+    engine = prepare(create_engine(kit.url))
+    with Session(engine) as session:
+        session.execute(text("delete from lines"))
+        await task.using(tx=session).enqueue()
+        await kit.drain(tx=session)
+        session.rollback()
+    engine.dispose()
+    awaited = prepare(create_async_engine(kit.url.replace("sqlite:", "sqlite+aiosqlite:")))
+    async with AsyncSession(awaited) as async_session:
+        await async_session.execute(text("delete from lines"))
+        await task.using(tx=async_session).enqueue()
+        await kit.drain(tx=async_session)
+        await async_session.rollback()
+    await awaited.dispose()
+    assert seen == [seen[0]] * 4
+
+
+def test_an_errand_that_nobody_waits_for_any_more_is_not_run(kit: Kit) -> None:
+    with open_transaction(kit) as connection:
+        desk = ThreadDesk(Borrowed(connection))
+        errands = [desk.handle(lambda n=n: seen.append(n)) for n in (1, 2)]
+        assert errands[0].cancel()
+        desk.close()
+        late = [desk.handle(lambda: seen.append(3)) for _ in range(2)]
+        assert late[0].cancel()
+        desk.serve()
+        assert seen == [2]
+        assert isinstance(late[1].exception(), TransactionClosed)
 
 
 # -- refused

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -239,6 +241,72 @@ async def test_what_a_handler_left_behind_does_not_open_it(fast: Path) -> None:
     await work.enqueue(3)
     assert rows(fast / "real.db", "select count(*) from penstock_message") == [(1,)]
     await real.close()
+
+
+async def test_what_a_handler_left_behind_does_not_reach_the_next_kit() -> None:
+    real = App("sqlite:////nowhere/real.db", name="real")
+    over = asyncio.Event()
+    left: list[asyncio.Task[None]] = []
+
+    @real.task()
+    async def work(n: int) -> None: ...
+
+    async def later(enqueue: Callable[[], Awaitable[object]]) -> None:
+        await over.wait()
+        await enqueue()
+
+    @real.task()
+    async def leave() -> None:
+        left.append(asyncio.create_task(later(lambda: work.enqueue(1))))
+        left.append(asyncio.create_task(later(lambda: asyncio.to_thread(work.sync.enqueue, 2))))
+        left.append(asyncio.create_task(later(lambda: asyncio.to_thread(lambda: asyncio.run(enqueue(3))))))
+
+    async def enqueue(n: int) -> None:
+        await work.enqueue(n)
+
+    async with testing.run(real) as kit:
+        await leave.enqueue()
+        await kit.drain()
+    async with testing.run(real) as kit:
+        await work.enqueue(4)
+        over.set()
+        for each in left:
+            with pytest.raises(ConfigurationError, match="the kit is over"):
+                await each
+        assert [job.arguments for job in await kit.enqueued()] == [{"n": 4}]
+
+
+async def test_what_a_handler_left_behind_does_not_take_the_app_to_its_loop(fast: Path) -> None:
+    real = App(f"sqlite:///{fast}/real.db", name="real")
+    loop, over, tried, free = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event(), asyncio.Event()
+    left: list[asyncio.Task[None]] = []
+
+    @real.task()
+    async def leave() -> None:
+        left.append(asyncio.create_task(asyncio.to_thread(lambda: asyncio.run(goes_on()))))
+
+    async def goes_on() -> None:
+        await there(over.wait())
+        with pytest.raises(ConfigurationError, match="the kit is over"):
+            await leave.enqueue()
+        loop.call_soon_threadsafe(tried.set)
+        await there(free.wait())
+
+    async def there(signal: Coroutine[Any, Any, Any]) -> None:
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(signal, loop))
+
+    async with testing.run(real) as kit:
+        await leave.enqueue()
+        await kit.drain()
+    over.set()
+    await tried.wait()
+    try:
+        async with real.worker():
+            pass
+    finally:
+        free.set()
+        await left[0]
+        await real.close()
 
 
 async def test_a_test_database_of_ones_own(fast: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -58,3 +60,18 @@ async def test_a_slot_fires_once_whoever_crashes(point: str) -> None:
         kit.crash_at(point)
         await kit.advance("1d")
     assert [what for what, _ in ran].count("nightly") == 1
+
+
+async def test_a_schedule_that_this_machine_does_not_understand_stops_no_other() -> None:
+    ran, kits = list[tuple[str, datetime]](), list[Kit]()
+    async with testing.run(shop(ran, kits), start=MONDAY) as kit:
+        kits.append(kit)
+        await kit.drain()
+        with closing(sqlite3.connect(kit.path)) as connection, connection:
+            (known,) = connection.execute("select definition from penstock_schedule where name = 'nightly'").fetchone()
+            foreign = known.replace(b"Europe/Berlin", b"Mars/Olympus2")
+            assert foreign != known
+            connection.execute("update penstock_schedule set definition = ? where name = 'nightly'", (foreign,))
+        await kit.advance("2d", timeout=10)
+    assert [at for what, at in ran if what == "six hours"] == [MONDAY + timedelta(hours=6 * n) for n in range(1, 9)]
+    assert "nightly" not in {what for what, _ in ran}

@@ -53,11 +53,11 @@ class Handle:
 
     async def execute(self, sql: str, params: Mapping[str, object]) -> int:
         self._check(sql)
-        return int(await self._ask(lambda connection: self._statement(connection, sql, params).rowcount))
+        return int(await self._ask(lambda connection: _changed(self._statement(connection, sql, params))))
 
     def execute_now(self, sql: str, params: Mapping[str, object]) -> int:
         self._check(sql)
-        return int(self._ask_now(lambda connection: self._statement(connection, sql, params).rowcount))
+        return int(self._ask_now(lambda connection: _changed(self._statement(connection, sql, params))))
 
     async def fetch(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
         self._check(sql)
@@ -264,6 +264,13 @@ class Savepoint(Handle):
             if outer._gone:
                 raise TransactionClosed("the transaction around this one has ended, and this one with it")
             outer = outer._outer
+
+
+def _changed(cursor: sqlite3.Cursor) -> int:
+    """What a `returning` changed is counted when its rows have been fetched."""
+    if cursor.description:
+        cursor.fetchall()
+    return cursor.rowcount
 
 
 def _rows(cursor: sqlite3.Cursor) -> list[Mapping[str, Any]]:

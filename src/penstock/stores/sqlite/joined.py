@@ -10,7 +10,7 @@ import os
 import sqlite3
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -20,7 +20,7 @@ from penstock.model.log import Append, Event, TopicSpec
 from penstock.model.message import Message, Placed
 from penstock.model.statement import Program, Rows, Statement
 from penstock.ports.store import Durability
-from penstock.ports.transaction import ForeignConnection
+from penstock.ports.transaction import Answer, ForeignConnection
 from penstock.stores.sql.executors import drive, drive_async
 from penstock.stores.sqlite.access import Access
 from penstock.stores.sqlite.failures import translated
@@ -68,25 +68,26 @@ class Sqlite3Connection:
     async def run_async(self, sql: str, params: Any) -> Rows:
         return self.run(sql, params)
 
-    def named(self, sql: str, params: Any) -> list[Mapping[str, Any]]:
-        names, rows = self._execute(sql, params)
-        return [dict(zip(names, row, strict=True)) for row in rows]
+    def named(self, sql: str, params: Any) -> Answer:
+        cursor, rows = self._execute(sql, params)
+        names = [column[0] for column in cursor.description or ()]
+        return Answer([dict(zip(names, row, strict=True)) for row in rows], cursor.rowcount)
 
-    async def named_async(self, sql: str, params: Any) -> list[Mapping[str, Any]]:
+    async def named_async(self, sql: str, params: Any) -> Answer:
         return self.named(sql, params)
 
     def after_commit(self, callback: Any) -> None:
         """sqlite3 has no hook: other processes find the commit by data_version."""
 
-    def _execute(self, sql: str, params: Any) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Columns and rows, whatever the user's connection makes of rows and of text."""
+    def _execute(self, sql: str, params: Any) -> tuple[sqlite3.Cursor, Rows]:
+        """Rows, whatever the user's connection makes of rows and of text."""
         connection, cursor = self._connection, sqlite3.Cursor(self._connection)  # has no row_factory
         theirs, connection.text_factory = connection.text_factory, str
         try:
             rows = cursor.execute(sql, params).fetchall()
         finally:
             connection.text_factory = theirs
-        return [column[0] for column in cursor.description or ()], rows
+        return cursor, rows
 
 
 def _commits_each_statement(connection: sqlite3.Connection) -> bool:

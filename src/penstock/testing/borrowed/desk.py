@@ -21,11 +21,17 @@ from typing import Any, Protocol, TypeVar
 from penstock.engine.executors.thread import Threads, presentable
 from penstock.errors import ConfigurationError, TransactionClosed
 from penstock.model.statement import Program, Rows
+from penstock.ports.transaction import Answer
 from penstock.testing.borrowed.connection import Borrowed
 
 T = TypeVar("T")
 
 _OVER = "the drain has ended, and the connection is the test's own again; nothing more can join it"
+
+
+def over() -> TransactionClosed:
+    """For what handlers left behind."""
+    return TransactionClosed(_OVER)
 
 
 class Desk(Protocol):
@@ -43,14 +49,18 @@ class Desk(Protocol):
 
     def bare_now(self, name: str) -> Rows: ...
 
-    async def named(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
-        """One statement of the user's; its rows by column name."""
+    async def named(self, sql: str, params: Mapping[str, object]) -> Answer:
+        """One statement of the user's."""
         ...
 
-    def named_now(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]: ...
+    def named_now(self, sql: str, params: Mapping[str, object]) -> Answer: ...
 
     def threads(self, size: int) -> Threads:
         """For `def` handlers; made on the loop."""
+        ...
+
+    async def free(self) -> None:
+        """Returns when no `def` handler has the thread that the connection belongs to."""
         ...
 
 
@@ -62,9 +72,22 @@ class LoopDesk:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._free = asyncio.Lock()
+        self._closed = False
+
+    async def close(self) -> None:
+        """What is at the connection ends; nothing comes to it any more."""
+        self._closed = True
+        async with self._free:
+            pass
+
+    def _refuse_late_ones(self) -> None:
+        """What a handler left behind: in a connection without a transaction a savepoint of its own would commit."""
+        if self._closed:
+            raise over()
 
     async def drive(self, program: Program[T]) -> T:
         async with self._free:
+            self._refuse_late_ones()
             if self._borrowed.foreign.awaits:
                 return await self._borrowed.drive_async(program)
             return self._borrowed.drive(program)
@@ -74,22 +97,25 @@ class LoopDesk:
 
     async def bare(self, name: str) -> Rows:
         async with self._free:
+            self._refuse_late_ones()
             return await self._borrowed.bare_async(name) if self._borrowed.foreign.awaits else self._borrowed.bare(name)
 
     def bare_now(self, name: str) -> Rows:
         return self._now(lambda: self._borrowed.bare(name), lambda: self.bare(name))
 
-    async def named(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
+    async def named(self, sql: str, params: Mapping[str, object]) -> Answer:
         async with self._free:
+            self._refuse_late_ones()
             if self._borrowed.foreign.awaits:
                 return await self._borrowed.foreign.named_async(sql, params)
             return self._borrowed.foreign.named(sql, params)
 
-    def named_now(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
+    def named_now(self, sql: str, params: Mapping[str, object]) -> Answer:
         return self._now(lambda: self._borrowed.foreign.named(sql, params), lambda: self.named(sql, params))
 
     def _now(self, here: Callable[[], T], there: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Who is on the loop cannot wait for it. Nobody else is at the connection then: what does not await, ends in one step."""
+        self._refuse_late_ones()
         if threading.get_ident() != self._thread:
             return asyncio.run_coroutine_threadsafe(there(), self._loop).result()
         if self._borrowed.foreign.awaits:
@@ -98,6 +124,9 @@ class LoopDesk:
 
     def threads(self, size: int) -> Threads:
         return Threads(size, self._loop)
+
+    async def free(self) -> None:
+        """None ever has it."""
 
 
 class ThreadDesk:
@@ -128,7 +157,7 @@ class ThreadDesk:
         """Of threads and tasks that a handler left behind."""
         while not self._errands.empty():
             if (errand := self._errands.get()) is not None:
-                errand[0].set_exception(TransactionClosed(_OVER))
+                _serve(errand[0], _refuse)
 
     async def drive(self, program: Program[T]) -> T:
         return await asyncio.wrap_future(self._ask(lambda: self._borrowed.drive(program)))
@@ -142,14 +171,17 @@ class ThreadDesk:
     def bare_now(self, name: str) -> Rows:
         return self._now(lambda: self._borrowed.bare(name))
 
-    async def named(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
+    async def named(self, sql: str, params: Mapping[str, object]) -> Answer:
         return await asyncio.wrap_future(self._ask(lambda: self._borrowed.foreign.named(sql, params)))
 
-    def named_now(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
+    def named_now(self, sql: str, params: Mapping[str, object]) -> Answer:
         return self._now(lambda: self._borrowed.foreign.named(sql, params))
 
     def threads(self, size: int) -> Threads:
         return HereThreads(self, size, asyncio.get_running_loop())
+
+    async def free(self) -> None:
+        await asyncio.wrap_future(self._put(lambda: None))
 
     def handle(self, run: Callable[[], T]) -> Future[T]:
         """A `def` handler: here."""
@@ -176,20 +208,26 @@ class ThreadDesk:
 
     def _put(self, work: Callable[[], T]) -> Future[T]:
         if self._closed:
-            raise TransactionClosed(_OVER)
+            raise over()
         future: Future[T] = Future()
         self._errands.put((future, work))
         return future
 
 
 def _serve(future: Future[T], work: Callable[[], T]) -> None:
-    """What it raises is told to whoever asked; a Ctrl-C is the test's own."""
+    """What it raises is told to whoever asked, unless they wait no more; a Ctrl-C is the test's own."""
+    if not future.set_running_or_notify_cancel():
+        return
     try:
         future.set_result(work())
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         future.set_exception(presentable(error))
+
+
+def _refuse() -> None:
+    raise over()
 
 
 class HereThreads(Threads):

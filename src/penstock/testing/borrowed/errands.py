@@ -18,6 +18,7 @@ from penstock.engine.runner import Runner
 from penstock.engine.settler import Settler
 from penstock.engine.stages.kit import kit_of
 from penstock.engine.table import Table
+from penstock.engine.workshop import GRACE, first_of
 from penstock.errors import ConfigurationError
 from penstock.ports.queue import Claim, Claimed
 from penstock.testing.borrowed.desk import Desk
@@ -42,11 +43,12 @@ def incarnation() -> int:
 
 class Errands:
     def __init__(self, duty: Duty, desk: Desk, subscriptions: Sequence[str]) -> None:
-        table = Table(duty.program.routes, asyncio.get_running_loop(), duty.ties.signals)
+        self._table = table = Table(duty.program.routes, asyncio.get_running_loop(), duty.ties.signals)
         self._settler = Settler(duty.store.queue, duty.incarnation, duty.ties)
         self._routes = duty.program.routes
         self._places = Places(duty, table)
         self._places.threads = desk.threads(1)
+        self._desk = desk
         kit = kit_of(duty, table, self._settler)
         who = carriers(duty.program, kit, self._places, Gather(duty.program.routes, asyncio.get_running_loop()))
         self._runner = Runner(who, kit, 1, 0)
@@ -59,9 +61,21 @@ class Errands:
         try:
             while await self._feed() + await self._work():
                 pass
+        except asyncio.CancelledError:
+            await self._give_up()
+            raise
         finally:
             await self._settler.stop()
             await self._places.close()
+
+    async def _give_up(self) -> None:
+        """As a worker that is stopped; only that no `def` handler is left behind on the test's own thread."""
+        self._runner.close()
+        self._table.interrupt_all("shutdown")
+        await self._desk.free()
+        await first_of(self._runner.idle(), timeout=GRACE)
+        self._runner.abandon()
+        await first_of(self._settler.flush(), timeout=GRACE)
 
     async def _feed(self) -> int:
         """How much was published, and is now to be done."""

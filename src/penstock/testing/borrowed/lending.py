@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -12,13 +11,12 @@ from msgspec.structs import replace
 
 from penstock.engine.duty import Duty
 from penstock.engine.ties import Ties
-from penstock.ports.store import Store
 from penstock.stores.sqlite.clock import StoreClock
 from penstock.testing.borrowed.connection import Borrowed
-from penstock.testing.borrowed.desk import Desk, LoopDesk, ThreadDesk
+from penstock.testing.borrowed.desk import Desk, LoopDesk, ThreadDesk, over
 from penstock.testing.borrowed.errands import incarnation, work_off
 from penstock.testing.borrowed.store import BorrowedStore
-from penstock.testing.process import Stage
+from penstock.testing.process import Stage, patient
 
 
 class Lending:
@@ -30,12 +28,16 @@ class Lending:
         self._clock = clock
         self._connection = connection
         self._borrowed = Borrowed(stage.link.foreign(connection))
+        self._diversion = stage.part(over)
 
     async def drain(self, patience: float) -> None:
         """On the caller's loop, which the connection belongs to. Raises TimeoutError."""
         desk = LoopDesk(self._borrowed)
         with self._lent(desk) as store:
-            await self._stage.link.run(lambda _: self._work(store, desk, patience))
+            try:
+                await self._stage.link.run(lambda _: self._work(store, desk, patience))
+            finally:
+                await desk.close()
 
     def drain_now(self, patience: float, instead: str) -> None:
         """On the caller's thread, which the connection belongs to."""
@@ -48,23 +50,20 @@ class Lending:
 
     @contextmanager
     def _lent(self, desk: Desk) -> Iterator[BorrowedStore]:
-        """Meanwhile the app has no other store."""
+        """Meanwhile the app has no other store; afterwards what handlers left behind has none."""
         store = BorrowedStore(self._path, self._connection, desk, self._clock)
 
-        async def open_it() -> Store:
-            await store.open()
-            return store
-
-        back = self._stage.link.divert(open_it)
+        back = self._stage.link.divert(store.opened)
         try:
             yield store
         finally:
+            self._diversion.over = True
             back()
 
     async def _work(self, store: BorrowedStore, desk: Desk, patience: float) -> None:
         stage = self._stage
-        with stage.running():
-            async with asyncio.timeout(patience), stage.app.resources() as state:
+        with stage.running(self._diversion):
+            async with patient(patience, store.opened), stage.app.resources() as state:
                 ties = Ties(stage.new_wire(), stage.random, _nothing)
                 options = replace(stage.options, concurrency=1)
                 duty = Duty(store, stage.program(state, store.joined), options, ties, incarnation())

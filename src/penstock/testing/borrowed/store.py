@@ -52,6 +52,10 @@ class BorrowedStore:
         await self._desk.drive(same_file(self._path))
         await self._desk.drive(self.clock.load())
 
+    async def opened(self) -> BorrowedStore:
+        await self.open()
+        return self
+
     async def close(self) -> None:
         """It stays open."""
         self.follow.close()

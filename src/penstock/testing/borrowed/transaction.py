@@ -37,21 +37,19 @@ class BorrowedTransaction:
 
     async def execute(self, sql: str, params: Mapping[str, object]) -> int:
         await self._begin(sql)
-        await self._desk.named(sql, params)
-        return int((await self._desk.bare("changes"))[0][0])
+        return (await self._desk.named(sql, params)).changed
 
     def execute_now(self, sql: str, params: Mapping[str, object]) -> int:
         self._begin_now(sql)
-        self._desk.named_now(sql, params)
-        return int(self._desk.bare_now("changes")[0][0])
+        return self._desk.named_now(sql, params).changed
 
     async def fetch(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
         await self._begin(sql)
-        return await self._desk.named(sql, params)
+        return (await self._desk.named(sql, params)).rows
 
     def fetch_now(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
         self._begin_now(sql)
-        return self._desk.named_now(sql, params)
+        return self._desk.named_now(sql, params).rows
 
     async def publish(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
         await self._begin()

@@ -45,6 +45,15 @@ class TransactionConformance:
         assert await worker.drain() == []
         assert (await store.put_given("written at once"))[0].created
 
+    async def test_rows_changed_are_counted_also_if_they_are_returned(self, store: Ground) -> None:
+        worker = await table(store)
+        tx = worker.store.transaction()
+        assert await tx.execute("insert into effects (what) values ('a'), ('b')", {}) == 2
+        assert await tx.execute("insert into effects (what) values ('c'), ('d') returning what", {}) == 2
+        assert await tx.execute("update effects set what = 'e' where what = 'nothing'", {}) == 0
+        await tx.commit()
+        assert await effects(store) == ["a", "b", "c", "d"]
+
     async def test_a_lost_lease_rolls_everything_back(self, store: Ground) -> None:
         slow = await table(store)
         quick = await store.worker()

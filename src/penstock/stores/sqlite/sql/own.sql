@@ -73,6 +73,3 @@ release penstock_tx
 
 -- name: undo_tx
 rollback to penstock_tx
-
--- name: changes
-select changes()
