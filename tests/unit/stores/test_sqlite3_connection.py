@@ -112,7 +112,7 @@ async def test_what_the_user_makes_of_rows_is_theirs(store: SqliteStore, user: s
     with pytest.raises(sqlite3.OperationalError):
         Sqlite3Connection(user).run("select nothing", ())
     assert user.execute("select 'x' as a").fetchone() == {"a": b"x"}
-    assert Sqlite3Connection(user).named("select 'x' as a", ()) == [{"a": "x"}]
+    assert Sqlite3Connection(user).named("select 'x' as a", ()).rows == [{"a": "x"}]
     user.commit()
     assert await known(store) == ["b", "a"]
 
