@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import msgspec
 
 from penstock.errors import LeaseLost
+from penstock.model.clock import SECOND
 from penstock.model.delivery import SUSPECT_DEATHS, Delivery
 from penstock.model.statement import Program, Row, Rows, Statement
 from penstock.ports.queue import Claim, Claimed
@@ -25,6 +26,8 @@ _MEET = 2_000
 _PROMOTE = 500
 _GLANCE = 32
 """Rows to look at, however little room there is: some will not run."""
+_RUN_DRY = 2 * SECOND
+"""What a turn of the suspects takes to come, about."""
 
 
 def claim(ask: Claim, now: int) -> Program[Claimed]:
@@ -136,9 +139,14 @@ def _take_suspect(share: Share) -> Program[Sequence[Delivery] | None]:
 
 def _suspect_waits(share: Share, ask: Claim) -> Program[bool]:
     """For this worker. If it holds nothing, what fills the queue's limit is others': there is nothing to run dry."""
-    if (ask.suspects and share.kept_back == "limit") or not (yield Statement("suspect_waits", {"queue": share.queue})):
+    if (ask.suspects and share.kept_back == "limit") or _is_shut(share) or not (yield Statement("suspect_waits", {"queue": share.queue})):
         return False
     return bool((yield from _find_suspect(share)))
+
+
+def _is_shut(share: Share) -> bool:
+    """To run dry opens no rate. But a token that comes meanwhile may be the suspect's: else a backlog would take every one."""
+    return share.reopens_at is not None and share.reopens_at > share.now + _RUN_DRY
 
 
 def _find_suspect(share: Share) -> Program[Rows]:
