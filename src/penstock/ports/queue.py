@@ -43,7 +43,7 @@ class Claimed(Struct, frozen=True):
     """µs: when the next delayed message of these queues is due, or a rate lets the next one start."""
     suspects: bool
     """A suspect waits in `Claim.queues` for a process that holds nothing else, or came. One that a rate keeps back for
-    more than about 2 s does not: to hold nothing would be in vain."""
+    more than about 2 s does not, nor one behind a limit that others fill: to hold nothing would be in vain."""
     starved: Sequence[str] = ()
     """Queues with limits, of which more could start if this process had a slot free. What their limits keep back is not `more`: the
     settle that lets it start rings."""

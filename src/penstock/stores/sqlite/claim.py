@@ -138,15 +138,17 @@ def _take_suspect(share: Share) -> Program[Sequence[Delivery] | None]:
 
 
 def _suspect_waits(share: Share, ask: Claim) -> Program[bool]:
-    """For this worker. If it holds nothing, what fills the queue's limit is others': there is nothing to run dry."""
-    if (ask.suspects and share.kept_back == "limit") or _is_shut(share) or not (yield Statement("suspect_waits", {"queue": share.queue})):
+    """For this worker, so that it is worth running dry."""
+    if _is_shut(share, ask) or not (yield Statement("suspect_waits", {"queue": share.queue})):
         return False
+    if share.is_full and not (yield Statement("holds_of", {"owner": share.owner, "queue": share.queue})):
+        return False  # others fill it
     return bool((yield from _find_suspect(share)))
 
 
-def _is_shut(share: Share) -> bool:
+def _is_shut(share: Share, ask: Claim) -> bool:
     """To run dry opens no rate. But a token that comes meanwhile may be the suspect's: else a backlog would take every one."""
-    return share.reopens_at is not None and share.reopens_at > share.now + _RUN_DRY
+    return share.reopens_at is not None and (bool(ask.suspects) or share.reopens_at > share.now + _RUN_DRY)
 
 
 def _find_suspect(share: Share) -> Program[Rows]:

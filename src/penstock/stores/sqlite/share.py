@@ -80,6 +80,10 @@ class Share:
         return None if self._gate is None else self._gate.opens_at
 
     @property
+    def is_full(self) -> bool:
+        return self._gate is not None and self._gate.is_full
+
+    @property
     def reopens_at(self) -> int | None:
         return None if self._gate is None else self._gate.reopens_at
 

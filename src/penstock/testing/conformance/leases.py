@@ -182,6 +182,21 @@ class LeaseConformance:
         await worker.done(first)
         assert (await worker.claim_suspect()).job_id == "killer"
 
+    async def test_a_suspect_behind_a_limit_that_others_fill_does_not_wait(self, store: Ground) -> None:
+        """To hold nothing would not end what they run. Though this worker holds jobs of another queue."""
+        await _let_workers_die(store, 2, "killer")
+        holder, other = await store.worker(limits=[Limit(QUEUE, 1)]), await store.worker()
+        await store.put("a", "b")
+        await store.put_in("busy", "c")
+        a = await holder.claim_one()
+        assert len(await other.claim(queue="busy")) == 1
+        assert not (await other.ask()).suspects
+        assert (await holder.ask()).suspects
+        await holder.done(a)
+        assert ids(await other.claim()) == ["b"]
+        assert (await other.ask()).suspects
+        assert not (await holder.ask()).suspects
+
     async def test_a_suspect_behind_a_closed_rate_does_not_wait(self, store: Ground) -> None:
         """To hold nothing would not open it."""
         await _let_workers_die(store, 2, "killer")
