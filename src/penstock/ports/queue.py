@@ -42,8 +42,8 @@ class Claimed(Struct, frozen=True):
     next_due: int | None
     """µs: when the next delayed message of these queues is due, or a rate lets the next one start."""
     suspects: bool
-    """A suspect waits in `Claim.queues` for a process that holds nothing else, or came. One that a closed rate keeps back does not: to
-    hold nothing would be in vain."""
+    """A suspect waits in `Claim.queues` for a process that holds nothing else, or came. One that a rate keeps back for
+    more than about 2 s does not, nor one behind a limit that others fill: to hold nothing would be in vain."""
     starved: Sequence[str] = ()
     """Queues with limits, of which more could start if this process had a slot free. What their limits keep back is not `more`: the
     settle that lets it start rings."""

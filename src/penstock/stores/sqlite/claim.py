@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import msgspec
 
 from penstock.errors import LeaseLost
+from penstock.model.clock import SECOND
 from penstock.model.delivery import SUSPECT_DEATHS, Delivery
 from penstock.model.statement import Program, Row, Rows, Statement
 from penstock.ports.queue import Claim, Claimed
@@ -25,6 +26,8 @@ _MEET = 2_000
 _PROMOTE = 500
 _GLANCE = 32
 """Rows to look at, however little room there is: some will not run."""
+_RUN_DRY = 2 * SECOND
+"""What a turn of the suspects takes to come, about."""
 
 
 def claim(ask: Claim, now: int) -> Program[Claimed]:
@@ -135,11 +138,17 @@ def _take_suspect(share: Share) -> Program[Sequence[Delivery] | None]:
 
 
 def _suspect_waits(share: Share, ask: Claim) -> Program[bool]:
-    """For this worker. If it holds nothing, what fills the queue's limit is others': there is nothing to run dry. Nor does that open a
-    rate; but the token that this claim took could have been the suspect's."""
-    if share.shut or (ask.suspects and share.kept_back == "limit") or not (yield Statement("suspect_waits", {"queue": share.queue})):
+    """For this worker, so that it is worth running dry."""
+    if _is_shut(share, ask) or not (yield Statement("suspect_waits", {"queue": share.queue})):
         return False
+    if share.is_full and not (yield Statement("holds_of", {"owner": share.owner, "queue": share.queue})):
+        return False  # others fill it
     return bool((yield from _find_suspect(share)))
+
+
+def _is_shut(share: Share, ask: Claim) -> bool:
+    """To run dry opens no rate. But a token that comes meanwhile may be the suspect's: else a backlog would take every one."""
+    return share.reopens_at is not None and (bool(ask.suspects) or share.reopens_at > share.now + _RUN_DRY)
 
 
 def _find_suspect(share: Share) -> Program[Rows]:

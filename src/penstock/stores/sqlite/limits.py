@@ -86,6 +86,11 @@ class Gate:
             yield Statement("set_bucket", facts)
 
     @property
+    def is_full(self) -> bool:
+        """Until one of them ends."""
+        return self._free <= 0
+
+    @property
     def opens_at(self) -> int | None:
         """µs. None: when one of them ends."""
         if self._rate is None or self._free <= 0:

@@ -82,6 +82,14 @@ class Share:
     def opens_at(self) -> int | None:
         return None if self._gate is None else self._gate.opens_at
 
+    @property
+    def is_full(self) -> bool:
+        return self._gate is not None and self._gate.is_full
+
+    @property
+    def reopens_at(self) -> int | None:
+        return None if self._gate is None else self._gate.reopens_at
+
     def reach(self, least: int, most: int) -> int:
         """Rows to look at: as if each took a slot, until rows of batches were met, many of which share one. Rows that are looked
         at in vain are looked at again by the next claim."""

@@ -182,19 +182,47 @@ class LeaseConformance:
         await worker.done(first)
         assert (await worker.claim_suspect()).job_id == "killer"
 
+    async def test_a_suspect_behind_a_limit_that_others_fill_does_not_wait(self, store: Ground) -> None:
+        """To hold nothing would not end what they run. Though this worker holds jobs of another queue."""
+        await _let_workers_die(store, 2, "killer")
+        holder, other = await store.worker(limits=[Limit(QUEUE, 1)]), await store.worker()
+        await store.put("a", "b")
+        await store.put_in("busy", "c")
+        a = await holder.claim_one()
+        assert len(await other.claim(queue="busy")) == 1
+        assert not (await other.ask()).suspects
+        assert (await holder.ask()).suspects
+        await holder.done(a)
+        assert ids(await other.claim()) == ["b"]
+        assert (await other.ask()).suspects
+        assert not (await holder.ask()).suspects
+
     async def test_a_suspect_behind_a_closed_rate_does_not_wait(self, store: Ground) -> None:
-        """To hold nothing would not open it. Nor is it forgotten because others take each token as soon as it is there."""
+        """To hold nothing would not open it."""
         await _let_workers_die(store, 2, "killer")
         worker = await store.worker(limits=[Limit(QUEUE, rate="1/min")])
-        await store.put("a", "b")
-        for name in ("a", "b"):
-            taking = await worker.ask()
-            assert ([ids(run) for run in taking.runs], taking.suspects) == ([[name]], True)
-            assert not (await worker.ask()).suspects
-            await worker.done(taking.runs[0])
-            assert not (await worker.ask(suspects=True)).suspects
-            store.advance(60)
+        await store.put("a")
+        a = await worker.claim_one()
+        assert not (await worker.ask()).suspects
+        await worker.done(a)
+        blocked = await worker.ask(suspects=True)
+        assert (blocked.runs, blocked.more, blocked.suspects) == ([], False, False)
+        store.advance(60)
         assert (await worker.ask()).suspects
+        assert (await worker.claim_suspect()).job_id == "killer"
+
+    async def test_a_suspect_waits_for_the_token_that_comes_soon(self, store: Ground) -> None:
+        """Though a backlog takes each one. Who holds nothing already is not told to ask again at once."""
+        await _let_workers_die(store, 2, "killer")
+        worker = await store.worker(limits=[Limit(QUEUE, rate="1/s")])
+        await store.put("a", "b")
+        for _ in "ab":
+            taking = await worker.ask()
+            assert (len(taking.runs), taking.suspects) == (1, True)
+            await worker.done(taking.runs[0])
+            blocked = await worker.ask(suspects=True)
+            assert (blocked.runs, blocked.more, blocked.suspects) == ([], False, False)
+            store.advance(1)
         assert (await worker.claim_suspect()).job_id == "killer"
 
     async def test_a_suspect_holds_its_key(self, store: Ground) -> None:

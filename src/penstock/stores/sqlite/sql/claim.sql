@@ -127,6 +127,13 @@ from penstock_suspect
 where queue = :queue
 limit 1
 
+-- name: holds_of
+select 1
+from penstock_leased l
+cross join penstock_message m on m.seq = l.seq
+where l.owner = :owner and m.queue = :queue
+limit 1
+
 -- name: scan_suspect
 select m.seq, m.id, m.task, m.key, m.failures, m.deaths, m.expires, m.enqueued, coalesce(e.headers, m.headers), m.options,
     coalesce(e.body, m.body), m.type, s.rank
