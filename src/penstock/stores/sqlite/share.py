@@ -34,8 +34,6 @@ class Share:
         """A message takes one slot, and there is nothing else to count."""
         self.runs: list[Sequence[Delivery]] = []
         self.more = False
-        self.shut = False
-        """The queue's rate let nothing start, before anything was taken."""
         self.tally = Tally()
         self._asked: float = room
         self._allowed = math.inf
@@ -53,7 +51,6 @@ class Share:
         if gate is not None:
             self.plain = False
             self._allowed = gate.allows
-            self.shut = gate.reopens_at is not None
             self._slots = slots
             self._asked = min(self._asked, slots)
             self.room = self._asked if self._allowed > 0 else 0
