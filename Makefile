@@ -10,7 +10,7 @@ QUICK   = $(wildcard tests/architecture tests/unit)
 # No look for a newer pyright.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help demo test check static format bench lock clean demo-environment dev-environment
+.PHONY: help demo test check quick static format bench lock clean demo-environment dev-environment
 
 help:
 	@echo 'make demo     signups, orders, e-mails and killed workers, live; ends with a reconciliation (ARGS="--for 30 --kills 3")'
@@ -30,7 +30,10 @@ test: static
 	$(BIN)/pytest $(ARGS)
 	@$(PYTHON) scripts/interpreters $(ARGS)
 
-check: static
+check: dev-environment
+	@$(MAKE) --no-print-directory -j2 static quick
+
+quick: dev-environment
 	$(BIN)/pytest $(QUICK) --quiet $(ARGS)
 
 static: dev-environment
