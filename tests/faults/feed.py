@@ -230,7 +230,7 @@ async def race(plan: Plan, processes: int) -> dict[str, object]:
         seconds = time.monotonic() - began
         ended.set()
         await asyncio.gather(watching, *following)
-    kept = {topic.name: {event async for event in positions(links[0], topic)} for topic in TOPICS}
+    kept = {topic.name: await positions(links[0], topic) for topic in TOPICS}
     await asyncio.gather(*(link.connection.close() for link in links))
     return judge(plan, total, seconds, {"floor": safe.verdict(kept), "naive": naive.verdict(kept)}, kept) | {
         "held_back_s": round(max(holders, default=0), 3)
@@ -261,12 +261,11 @@ async def watch(link: Link, holders: list[float], ended: asyncio.Event) -> None:
         await asyncio.sleep(0.2)
 
 
-async def positions(link: Link, topic: TopicSpec) -> Any:
+async def positions(link: Link, topic: TopicSpec) -> set[int]:
     rows = await link.connection.fetch(
         "select e.pos from penstock.event e join penstock.topic t on t.number = e.topic where t.name = $1", topic.name
     )
-    for row in rows:
-        yield row[0]
+    return {row[0] for row in rows}
 
 
 def judge(plan: Plan, total: Tally, seconds: float, readers: dict[str, dict[str, object]], kept: dict[str, set[int]]) -> dict[str, object]:

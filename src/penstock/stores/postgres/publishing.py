@@ -72,6 +72,7 @@ def _declared(topic: TopicSpec, statement: Statement) -> Program[Sequence[Row]]:
     if not rows:
         yield from declare_topic(topic)
         rows = yield statement
+        assert rows, f"{topic.name}: publish is for topics without versions, append for those with versions"
     return rows
 
 
