@@ -10,7 +10,7 @@ import pytest
 from penstock.errors import ConfigurationError
 from penstock.model.log import Append, Conflict, Event, Reused, TopicSpec
 from penstock.stores.postgres import publishing
-from tests.integration.postgres.conftest import ACCOUNTS, FACTS, Client, Connect, appended, given
+from tests.integration.postgres.client import ACCOUNTS, FACTS, Client, Connect, appended, given
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from penstock.model.log import TopicSpec
 from penstock.model.statement import Statement
 from penstock.stores.postgres import floor
 from penstock.stores.postgres.library import load
-from tests.integration.postgres.conftest import Client, Connect, appended, create
+from tests.integration.postgres.client import Client, Connect, appended, create
 
 Names = list[str]
 
@@ -51,6 +51,23 @@ async def test_no_reader_passes_an_open_appender(client: Client, connect: Connec
     assert await ids(other, strict=True) == ["before", "early"]  # a cursor alone would go on from there
     await client.execute("commit")
     assert await ids(other) == ["before", "late", "early"]
+
+
+@pytest.mark.parametrize("gap", [0, 1, 2])
+async def test_nothing_is_lost_whatever_happens_between_a_readers_statements(client: Client, connect: Connect, gap: int) -> None:
+    """After that many of its statements one appender draws and stays open, and another one commits behind it."""
+    late, early = await connect(), await connect()
+    await client.publish("before")
+
+    async def meanwhile() -> None:
+        await late.execute("begin")
+        await late.publish("late")
+        await early.publish("early")
+
+    first = await client.run(floor.read("facts", 0, 100), {client.trips + gap: meanwhile})
+    await late.execute("commit")
+    assert [each.id for each in first] == ["before"]
+    assert await ids(client, first[-1].position) == ["late", "early"]
 
 
 async def test_a_hole_that_was_rolled_back_is_passed(client: Client) -> None:
