@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import Any
 
+import psycopg
 import pytest
 
 from penstock.errors import ConfigurationError
 from penstock.model.log import Append, Conflict, Event, Reused, TopicSpec
+from penstock.model.statement import Rows
 from penstock.stores.postgres import publishing
+from penstock.stores.postgres.library import load
+from penstock.stores.sql.executors import drive
 from tests.integration.postgres.client import ACCOUNTS, FACTS, Client, Connect, appended, given
 
 
@@ -176,3 +181,18 @@ async def test_all_columns_are_kept(client: Client) -> None:
         ("a", "typed", b"body", "key", b"headers", True, 5, None),
         ("b", "typed", b"body", "k", b"headers", False, 6, 1),
     ]
+
+
+async def test_a_user_of_psycopg_appends_in_a_transaction_of_theirs(client: Client, postgres_url: str) -> None:
+    library = load("psycopg")
+    with psycopg.connect(postgres_url) as opened:
+        connection: Any = opened  # typed, it takes literal texts only
+
+        def run(sql: str, params: Any) -> Rows:
+            return connection.execute(sql, params).fetchall()
+
+        events = [Event("a", "e", b"1", given=True), Event("b", "e", b"2", "key", b"h")]
+        assert [each.created for each in drive(publishing.publish(FACTS, events, 1), library, run)] == [True, True]
+        assert drive(publishing.append(ACCOUNTS, [given("k", "g", 2), appended("l", ["c"], 4)], 1), library, run) == [2, Conflict(4, 0)]
+        assert await client.fetchval("select count(*) from penstock.event") == 0
+    assert await client.fetchval("select array_agg(id order by pos) from penstock.event") == ["a", "b", "g#k:1", "g#k:2"]
