@@ -42,6 +42,7 @@ SLEEPS: dict[str, str] = {
     "tests/faults/victim.py": "a helper process that has to be caught at work",
     "tests/faults/kills.py": "paces a load of its own",
     "tests/faults/crowds.py": "paces a load of its own; its slow handler is slow",
+    "tests/faults/feed.py": "its writers think, as users do; its readers poll",
     "tests/faults/keeper.py": "a helper process that has to be caught at work",
     "tests/faults/waiting.py": "waits by looking, for other processes",
 }

@@ -166,6 +166,9 @@ def test_every_option_that_is_named_exists(page: str) -> None:
         "--schedules",
         "--keys",
         "--crowd",
+        "--writers",
+        "--events",
+        "--strict",
         "--retry",
         "--preload",
     }  # of the fault tests; of gunicorn

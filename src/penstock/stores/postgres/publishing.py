@@ -1,0 +1,86 @@
+"""Publishing and appending: one statement each, so one round trip, on a connection of the store's or in a user's transaction.
+
+An append is decided while its key's row in `stream` is locked:
+
+- The row is taken by `insert … on conflict do update`, in the order of the keys, so that appends to many keys do not wait for
+  each other in a circle. What the update's condition compares is the row's newest version, not the statement's snapshot. Who
+  appends to a key next waits until this transaction has ended.
+- Positions are drawn from the rows that were taken, so after the lock: in a key, the order of versions is that of positions.
+- The statement's snapshot is older than its wait. Whether the given ids are known, and what version a refused append has met,
+  is therefore looked up by functions that are `volatile`: in READ COMMITTED each call sees what has been committed until then.
+- What is refused changes nothing and raises nothing, so the user's transaction goes on; the key stays locked until it ends.
+- In REPEATABLE READ a key that another transaction has moved is PostgreSQL's serialization failure (40001).
+
+Two transactions that publish the same two given ids in opposite order can wait for each other: PostgreSQL ends one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from penstock.errors import ConfigurationError
+from penstock.model.log import Append, Conflict, Event, Reused, TopicSpec
+from penstock.model.message import Placed
+from penstock.model.statement import Program, Row, Statement
+
+_PUBLISHED, _APPENDED = 9, 14
+
+Result: TypeAlias = int | Conflict | Reused
+"""Of an append: the key's new version, or why not."""
+
+
+def declare_topic(topic: TopicSpec) -> Program[None]:
+    """Raises ConfigurationError for what is in the store as something else."""
+    facts = {"name": topic.name, "versioned": topic.versioned, "retention": topic.retention, "retention_max": topic.retention_max}
+    if not (yield Statement("declare_topic", facts)):
+        there, here = ("not versioned", "versioned") if topic.versioned else ("versioned", "not versioned")
+        raise ConfigurationError(
+            f"topic {topic.name!r} is {there} in this store, and {here} in this program: give one of them another name"
+        )
+
+
+def publish(topic: TopicSpec, events: Sequence[Event], now: int, *, strict: bool = False) -> Program[list[Placed]]:
+    """Keep all that are new. An id that the caller chose and that is known already is left as it was."""
+    values: list[object] = []
+    for e in events:
+        values += (topic.name, strict, now, e.given, e.id, e.type, e.key, e.headers, e.body)
+    rows = (yield from _declared(topic, Statement("publish_events", values=values, width=_PUBLISHED))) if events else ()
+    created = {row[0] for row in rows}
+    first = {event.id: n for n, event in reversed(list(enumerate(events)))}
+    return [Placed(event.id, event.id in created and first[event.id] == n) for n, event in enumerate(events)]
+
+
+def append(topic: TopicSpec, appends: Sequence[Append], now: int, *, strict: bool = False) -> Program[list[Result]]:
+    """For each, and no two of one key: the key's new version, or why not. The same given id again: what the first time came to."""
+    assert len({each.key for each in appends}) == len(appends), "two appends to one key need two statements"
+    values: list[object] = []
+    for each in appends:
+        size = len(each.events)
+        ends = (None, None) if each.given is None else (each.id_of(size), each.id_of(size + 1))
+        for n, e in enumerate(each.events, 1):
+            values += (topic.name, strict, now, each.key, each.expected, size, n, *ends)
+            values += (each.given is not None, e.id, e.type, e.headers, e.body)
+    rows = (yield from _declared(topic, Statement("append_events", values=values, width=_APPENDED))) if appends else ()
+    found = {row[0]: row for row in rows}
+    return [_result(each, found[each.key]) for each in appends]
+
+
+def _declared(topic: TopicSpec, statement: Statement) -> Program[Sequence[Row]]:
+    """A topic that is not there brings no row: it is made, once."""
+    rows = yield statement
+    if not rows:
+        yield from declare_topic(topic)
+        rows = yield statement
+        assert rows, f"{topic.name}: publish is for topics without versions, append for those with versions"
+    return rows
+
+
+def _result(append: Append, row: Row) -> Result:
+    _, version, actual, first, last, beyond = row
+    if version is not None:
+        return int(version)
+    if first is not None:
+        return Reused() if last is None or beyond is not None else int(last)
+    assert append.expected is not None, f"{append.key!r}: refused, and nothing was expected"
+    return Conflict(append.expected, actual or 0)

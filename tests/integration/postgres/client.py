@@ -1,0 +1,78 @@
+"""Connections to a log on a real server, and what is written there."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeAlias, TypeVar
+
+from penstock.model.log import Append, Event, TopicSpec
+from penstock.model.statement import Program, Rows
+from penstock.stores.postgres import publishing
+from penstock.stores.postgres.library import in_schema, load
+from penstock.stores.sql.executors import drive_async
+
+T = TypeVar("T")
+MIGRATION = Path(publishing.__file__).with_name("migrations") / "0002_log.sql"
+FACTS, ACCOUNTS = TopicSpec("facts"), TopicSpec("accounts", versioned=True)
+NOW = 1_000
+Happens: TypeAlias = Callable[[], Awaitable[None]]
+
+
+class Client:
+    """A connection that runs programs, and counts their round trips."""
+
+    def __init__(self, connection: Any, schema: str = "penstock", *, strict: bool = False) -> None:
+        self.connection, self.pid, self.strict, self.trips = connection, connection.get_server_pid(), strict, 0
+        self._library = load(schema=schema)
+        self.transaction, self.fetchval, self.execute = connection.transaction, connection.fetchval, connection.execute
+
+    async def run(self, program: Program[T], meanwhile: Mapping[int, Happens] = MappingProxyType({})) -> T:
+        """What happens meanwhile does so after so many round trips."""
+
+        async def fetch(sql: str, params: Any) -> Rows:
+            if self.trips in meanwhile:
+                await meanwhile[self.trips]()
+            self.trips += 1
+            return await self.connection.fetch(sql, *params)  # type: ignore[no-any-return]
+
+        return await drive_async(program, self._library, fetch)
+
+    async def publish(self, *ids: str, given: bool = False, topic: TopicSpec = FACTS) -> list[bool]:
+        events = [Event(id, "e", id.encode(), given=given) for id in ids]
+        return [each.created for each in await self.run(publishing.publish(topic, events, NOW, strict=self.strict))]
+
+    async def append(self, *appends: Append) -> list[publishing.Result]:
+        return await self.run(publishing.append(ACCOUNTS, appends, NOW, strict=self.strict))
+
+    async def kept(self, key: str) -> list[tuple[int, str]]:
+        """What others see of a key: versions and ids, in the order of positions."""
+        sql = "select version, id from penstock.event where key = $1 order by pos"
+        return [(row[0], row[1]) for row in await self.connection.fetch(sql, key)]
+
+    async def until_waits(self, other: Client) -> None:
+        """Ends when the other's statement waits for a lock of somebody's."""
+        while not await self.fetchval("select cardinality(pg_blocking_pids($1)) > 0", other.pid):
+            pass
+
+
+Connect: TypeAlias = Callable[..., Awaitable[Client]]
+
+
+def appended(key: str, ids: Sequence[str], expected: int | None = None) -> Append:
+    return Append(ACCOUNTS, key, [Event(id, "e", b"{}") for id in ids], expected)
+
+
+def given(key: str, id: str, count: int, expected: int | None = None) -> Append:
+    """With an id that the caller chose."""
+    bare = Append(ACCOUNTS, key, (), expected, id)
+    return Append(ACCOUNTS, key, [Event(bare.id_of(n), "e", b"{}", given=True) for n in range(1, count + 1)], expected, id)
+
+
+async def create(client: Client, schema: str) -> None:
+    """Topics too: one that is made in an open transaction is waited for by who needs it next."""
+    await client.execute(f"drop schema if exists {schema} cascade; create schema {schema}")
+    await client.execute(in_schema(MIGRATION.read_text(), schema))
+    for topic in (FACTS, ACCOUNTS):
+        await client.run(publishing.declare_topic(topic))

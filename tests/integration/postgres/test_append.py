@@ -1,0 +1,198 @@
+"""One statement publishes, one appends, whoever else does."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+import psycopg
+import pytest
+
+from penstock.errors import ConfigurationError
+from penstock.model.log import Append, Conflict, Event, Reused, TopicSpec
+from penstock.model.statement import Rows
+from penstock.stores.postgres import publishing
+from penstock.stores.postgres.library import load
+from penstock.stores.sql.executors import drive
+from tests.integration.postgres.client import ACCOUNTS, FACTS, Client, Connect, appended, given
+
+
+@pytest.fixture
+async def client(connect: Connect) -> Client:
+    return await connect()
+
+
+async def test_a_known_id_is_left_as_it_was(client: Client) -> None:
+    assert await client.publish("a", "b", given=True) == [True, True]
+    assert await client.publish("b", "c", "c", given=True) == [False, True, False]
+    assert await client.publish("a", "b", given=True) == [False, False]
+    assert await client.fetchval("select array_agg(id order by pos) from penstock.event") == ["a", "b", "c"]
+
+
+async def test_what_another_transaction_publishes_is_waited_for(client: Client, connect: Connect) -> None:
+    other = await connect()
+    for ends, created in (("rollback", True), ("commit", False)):
+        await client.execute("begin")
+        await client.publish(ends, given=True)
+        second = asyncio.create_task(other.publish(ends, given=True))
+        await client.until_waits(other)
+        await client.execute(ends)
+        assert await second == [created]
+
+
+async def test_a_topic_is_made_at_first_use_and_keeps_its_kind(client: Client) -> None:
+    assert await client.publish("a", topic=TopicSpec("new")) == [True]
+    with pytest.raises(ConfigurationError, match="'new' is not versioned in this store, and versioned in this program"):
+        await client.run(publishing.append(TopicSpec("new", versioned=True), [appended("k", ["b"])], 1))
+    with pytest.raises(ConfigurationError, match="'accounts' is versioned in this store, and not versioned in this program"):
+        await client.publish("b", topic=TopicSpec("accounts"))
+    assert await client.fetchval("select count(*) from penstock.event") == 1
+
+
+async def test_each_is_one_round_trip(client: Client) -> None:
+    before = client.trips
+    await client.publish("a", "b")
+    await client.append(appended("k", ["1", "2"]), appended("l", ["3"], 7), given("m", "g", 2))
+    await client.append(appended("k", ["x"], 1), given("m", "g", 2))
+    assert client.trips - before == 3
+
+
+async def test_nothing_is_no_round_trip(client: Client) -> None:
+    assert (await client.publish(), await client.append(), client.trips) == ([], [], 0)
+
+
+@pytest.mark.parametrize(("expected", "result"), [(None, 2), (0, 2), (3, Conflict(3, 0))])
+async def test_a_new_key_has_version_0(client: Client, expected: int | None, result: object) -> None:
+    assert await client.append(appended("k", ["a", "b"], expected)) == [result]
+    assert await client.kept("k") == ([(1, "a"), (2, "b")] if result == 2 else [])
+    assert await client.append(appended("k", ["c"])) == [3 if result == 2 else 1]
+
+
+async def test_a_conflict_says_the_actual_version_and_keeps_nothing(client: Client) -> None:
+    await client.append(appended("k", ["a", "b"]))
+    async with client.transaction():
+        await client.publish("mine")
+        assert await client.append(appended("k", ["c"], 1), appended("l", ["d"], 0)) == [Conflict(1, 2), 1]
+        assert await client.append(appended("k", ["e"], 0)) == [Conflict(0, 2)]
+        assert await client.append(appended("k", ["f"], 2)) == [3]
+    assert await client.kept("k") == [(1, "a"), (2, "b"), (3, "f")]
+    assert await client.fetchval("select array_agg(id order by pos) from penstock.event") == ["a", "b", "mine", "d", "f"]
+
+
+async def test_the_same_given_id_again_is_what_the_first_time_came_to(client: Client) -> None:
+    assert await client.append(given("k", "g", 2, expected=0)) == [2]
+    await client.append(appended("k", ["later"]))
+    assert await client.append(given("k", "g", 2, expected=0), given("l", "g", 1)) == [2, 1]
+    assert await client.append(given("k", "g", 2, expected=7)) == [2]
+    assert await client.append(given("k", "g", 1)) == [Reused()]
+    assert await client.append(given("k", "g", 3)) == [Reused()]
+    assert await client.kept("k") == [(1, "g#k:1"), (2, "g#k:2"), (3, "later")]
+
+
+async def test_a_key_is_named_once_a_statement(client: Client) -> None:
+    with pytest.raises(AssertionError, match="two appends to one key"):
+        await client.append(appended("k", ["a"]), appended("k", ["b"]))
+
+
+RACES = [
+    ("commit", appended("k", ["b"]), 2, [(1, "a"), (2, "b")]),
+    ("commit", appended("k", ["b"], 0), Conflict(0, 1), [(1, "a")]),
+    ("rollback", appended("k", ["b"], 0), 1, [(1, "b")]),
+]
+
+
+@pytest.mark.parametrize(("ends", "append", "result", "kept"), RACES)
+async def test_two_make_one_key_at_the_same_time(
+    client: Client, connect: Connect, ends: str, append: Append, result: object, kept: list[tuple[int, str]]
+) -> None:
+    await meet(client, await connect(), ends, appended("k", ["a"]), append, result)
+    assert await client.kept("k") == kept
+
+
+@pytest.mark.parametrize(
+    ("ends", "append", "result", "kept"),
+    [
+        ("commit", appended("k", ["b"]), 3, ["first", "a", "b"]),
+        ("commit", appended("k", ["b"], 1), Conflict(1, 2), ["first", "a"]),
+        ("rollback", appended("k", ["b"], 1), 2, ["first", "b"]),
+    ],
+)
+async def test_two_append_to_one_key_at_the_same_time(
+    client: Client, connect: Connect, ends: str, append: Append, result: object, kept: list[str]
+) -> None:
+    await client.append(appended("k", ["first"]))
+    await meet(client, await connect(), ends, appended("k", ["a"]), append, result)
+    assert await client.kept("k") == [*enumerate(kept, 1)]
+
+
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize(("ends", "count", "result"), [("commit", 2, 2), ("commit", 3, Reused()), ("rollback", 2, 2)])
+async def test_the_same_given_id_at_the_same_time(
+    client: Client, connect: Connect, there: bool, ends: str, count: int, result: object
+) -> None:
+    """The second one's snapshot knows nothing of the first one."""
+    if there:
+        await client.append(appended("k", ["first"]))
+    result = result + there if isinstance(result, int) else result
+    await meet(client, await connect(), ends, given("k", "g", 2), given("k", "g", count), result)
+    assert [id for _, id in await client.kept("k")] == ["first"] * there + ["g#k:1", "g#k:2"]
+
+
+async def meet(client: Client, other: Client, ends: str, append: Append, second: Append, result: object) -> None:
+    """Both in open transactions; the other's stays usable whatever it is told."""
+    await client.append(appended("another", ["another"]))
+    await client.execute("begin")
+    await other.execute("begin")
+    await client.append(append)
+    waiting = asyncio.create_task(other.append(second))
+    await client.until_waits(other)
+    await client.execute(ends)
+    assert await waiting == [result]
+    await other.publish("usable")
+    await other.execute("commit")
+    assert await client.fetchval("select count(*) from penstock.event where id = 'usable'") == 1
+
+
+async def test_appends_to_many_keys_do_not_deadlock_and_keep_their_order(connect: Connect) -> None:
+    clients = [await connect() for _ in range(4)]
+    keys = [f"{n:02}" for n in range(12)]
+
+    async def work(client: Client, name: str) -> None:
+        chance = random.Random(name)
+        for n in range(40):
+            async with client.transaction():
+                await client.append(*(appended(key, [f"{name}:{n}:{key}:{e}" for e in range(3)]) for key in chance.sample(keys, 5)))
+
+    await asyncio.gather(*(work(client, str(n)) for n, client in enumerate(clients)))
+    for key in keys:
+        versions = [version for version, _ in await clients[0].kept(key)]
+        assert versions == [*range(1, len(versions) + 1)]
+        assert await clients[0].fetchval("select version from penstock.stream where key = $1", key) == len(versions)
+
+
+async def test_all_columns_are_kept(client: Client) -> None:
+    from_publish = Event("a", "typed", b"body", "key", b"headers", given=True)
+    from_append = Event("b", "typed", b"body", None, b"headers")
+    await client.run(publishing.publish(FACTS, [from_publish], 5))
+    await client.run(publishing.append(ACCOUNTS, [Append(ACCOUNTS, "k", [from_append], None)], 6))
+    rows = await client.connection.fetch("select id, type, body, key, headers, given, at, version from penstock.event order by pos")
+    assert [tuple(row) for row in rows] == [
+        ("a", "typed", b"body", "key", b"headers", True, 5, None),
+        ("b", "typed", b"body", "k", b"headers", False, 6, 1),
+    ]
+
+
+async def test_a_user_of_psycopg_appends_in_a_transaction_of_theirs(client: Client, postgres_url: str) -> None:
+    library = load("psycopg")
+    with psycopg.connect(postgres_url) as opened:
+        connection: Any = opened  # typed, it takes literal texts only
+
+        def run(sql: str, params: Any) -> Rows:
+            return connection.execute(sql, params).fetchall()
+
+        events = [Event("a", "e", b"1", given=True), Event("b", "e", b"2", "key", b"h")]
+        assert [each.created for each in drive(publishing.publish(FACTS, events, 1), library, run)] == [True, True]
+        assert drive(publishing.append(ACCOUNTS, [given("k", "g", 2), appended("l", ["c"], 4)], 1), library, run) == [2, Conflict(4, 0)]
+        assert await client.fetchval("select count(*) from penstock.event") == 0
+    assert await client.fetchval("select array_agg(id order by pos) from penstock.event") == ["a", "b", "g#k:1", "g#k:2"]
