@@ -32,12 +32,12 @@ from penstock.model.log import Append, Conflict, Event, TopicSpec
 from penstock.model.statement import Program, Rows
 from penstock.stores.postgres import floor, publishing
 from penstock.stores.postgres.library import load
+from penstock.stores.postgres.migrate import migrate
 from penstock.stores.sql.executors import drive_async
 from tests.faults.waiting import conclude
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
-SCHEMA = ROOT / "src/penstock/stores/postgres/migrations/0002_log.sql"
 LIBRARY = load()
 FACTS, ACCOUNTS = TOPICS = (TopicSpec("facts"), TopicSpec("accounts", versioned=True))
 KEYS, ROWS, PAGE = 500, 2_000, 2_000
@@ -238,8 +238,8 @@ async def race(plan: Plan, processes: int) -> dict[str, object]:
 
 
 async def prepare(link: Link) -> None:
-    await link.connection.execute("drop schema if exists penstock cascade; create schema penstock; drop table if exists users")
-    await link.connection.execute(SCHEMA.read_text())
+    await link.connection.execute("drop schema if exists penstock cascade; drop table if exists users")
+    await migrate(link.connection)
     await link.connection.execute("create table users (id int primary key, n int not null) with (fillfactor = 50)")
     await link.connection.execute(f"insert into users select n, 0 from generate_series(0, {ROWS - 1}) n")
     for topic in TOPICS:

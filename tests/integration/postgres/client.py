@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
 
 from penstock.model.log import Append, Event, TopicSpec
 from penstock.model.statement import Program, Rows
 from penstock.stores.postgres import publishing
-from penstock.stores.postgres.library import in_schema, load
+from penstock.stores.postgres.library import load
+from penstock.stores.postgres.migrate import migrate
 from penstock.stores.sql.executors import drive_async
 
 T = TypeVar("T")
-MIGRATION = Path(publishing.__file__).with_name("migrations") / "0002_log.sql"
 FACTS, ACCOUNTS = TopicSpec("facts"), TopicSpec("accounts", versioned=True)
 NOW = 1_000
 Happens: TypeAlias = Callable[[], Awaitable[None]]
@@ -72,7 +71,7 @@ def given(key: str, id: str, count: int, expected: int | None = None) -> Append:
 
 async def create(client: Client, schema: str) -> None:
     """Topics too: one that is made in an open transaction is waited for by who needs it next."""
-    await client.execute(f"drop schema if exists {schema} cascade; create schema {schema}")
-    await client.execute(in_schema(MIGRATION.read_text(), schema))
+    await client.execute(f"drop schema if exists {schema} cascade")
+    await migrate(client.connection, schema)
     for topic in (FACTS, ACCOUNTS):
         await client.run(publishing.declare_topic(topic))

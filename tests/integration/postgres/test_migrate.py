@@ -31,7 +31,7 @@ async def test_a_schema_is_made_and_known(connection: asyncpg.Connection) -> Non
     assert await migrate.read(connection) == Schema(0, 0, migrate.NEEDED)
     await migrate.migrate(connection)
     assert await migrate.read(connection) == FINISHED
-    assert {"message", "ready", "busy", "leased", "meta"} <= await tables(connection, "penstock")
+    assert {"message", "ready", "busy", "leased", "event", "topic", "meta"} <= await tables(connection, "penstock")
 
 
 async def test_a_second_time_changes_nothing(connection: asyncpg.Connection) -> None:
