@@ -35,6 +35,7 @@ class Duty(Struct, frozen=True):
 
     def enrolment(self) -> Enrolment:
         routes = self.program.routes
+        served = {queue for queue, _ in self.queues}
         return Enrolment(
             incarnation=self.incarnation,
             app=self.options.app,
@@ -45,6 +46,6 @@ class Duty(Struct, frozen=True):
             tasks=tuple(sorted(routes)),
             lease=micros(self.options.lease),
             hooks=tuple(sorted(name for name, route in routes.items() if route.hook)),
-            wishes=tuple((each.name, each.types) for each in self.program.subscriptions),
+            wishes=tuple((each.name, each.types) for each in self.program.subscriptions if each.name in served),
             limits=None if self.renewed else tuple(self.program.limits),
         )

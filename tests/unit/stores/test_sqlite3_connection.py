@@ -117,6 +117,29 @@ async def test_what_the_user_makes_of_rows_is_theirs(store: SqliteStore, user: s
     assert await known(store) == ["b", "a"]
 
 
+class Proxy:
+    """As instrumentation wraps connections: it says it is one."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.__dict__["wrapped"] = connection
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return sqlite3.Connection
+
+    def __getattr__(self, name: str) -> object:
+        return self.__dict__["wrapped"].__getattribute__(name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        self.__dict__["wrapped"].__setattr__(name, value)
+
+
+async def test_a_connection_may_be_wrapped(store: SqliteStore, user: sqlite3.Connection, message: Message) -> None:
+    await store.join(Proxy(user)).put([message])
+    user.commit()
+    assert await known(store) == ["a"]
+
+
 @pytest.mark.parametrize("durability", ["process", "inherit"])
 async def test_a_weaker_durability_can_be_accepted(path: Path, message: Message, durability: str) -> None:
     store = SqliteStore(str(path), signals=Signals(), durability=durability)  # type: ignore[arg-type]

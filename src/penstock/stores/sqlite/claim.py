@@ -113,6 +113,8 @@ def _call_strays_back(share: Share) -> Program[None]:
 
 def _take_alone(ask: Claim, rules: Rules, now: int) -> Program[Sequence[Delivery] | None]:
     """Before anything else is taken, of whichever queue."""
+    if not (yield Statement("any_suspect")):
+        return None
     for queue in ask.suspects:
         if queue in rules.paused or not (yield Statement("suspect_waits", {"queue": queue})):
             continue

@@ -81,7 +81,8 @@ class Sqlite3Connection:
 
     def _execute(self, sql: str, params: Any) -> tuple[sqlite3.Cursor, Rows]:
         """Rows, whatever the user's connection makes of rows and of text."""
-        connection, cursor = self._connection, sqlite3.Cursor(self._connection)  # has no row_factory
+        connection, cursor = self._connection, self._connection.cursor()
+        cursor.row_factory = None
         theirs, connection.text_factory = connection.text_factory, str
         try:
             rows = cursor.execute(sql, params).fetchall()

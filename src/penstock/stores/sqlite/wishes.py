@@ -1,7 +1,8 @@
 """Which event types the workers of each release ask for, so that no release ends what another one waits for.
 
 A subscription is fed what any of its releases asks for. An event that comes to a worker that does not ask for its type waits for one
-that does, and is done only where nobody does. A worker that left counts a while longer: it may be restarting.
+that does, and is done only where nobody does. A worker that left counts a while longer: it may be restarting. One that takes the
+subscription's queue and says nothing is of a release before wishes: it may ask for anything.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ _WIDTH = 3
 
 
 def make(incarnation: int, wishes: Sequence[tuple[str, Sequence[str] | None]], now: int) -> Program[None]:
+    yield Statement("end_orphaned_wishes", {"now": now})  # of those that an older release rescued
     yield Statement("forget_wishes", {"before": now - GRACE})
     values: list[object] = []
     for subscription, types in wishes:

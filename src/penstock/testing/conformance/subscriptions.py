@@ -87,6 +87,20 @@ class SubscriptionConformance:
         await old.end(await old.claim(1, queue="inventory"), store.snoozed(1, unwanted=True))
         assert await store.status("paid@inventory") == "done"
 
+    async def test_a_release_before_wishes_may_ask_for_anything(self, store: Ground) -> None:
+        """It takes the subscription's queue, knows its task, and says nothing of types."""
+        await log(store).declare([subscription("inventory")])
+        older = await store.worker("inventory", queues=("inventory",))
+        new = await reader(store, subscription("inventory", types=["Placed"]))
+        await log(store).publish(ORDERS, [event("paid", type="Paid")])
+        await feed(store, "inventory")
+        await new.end(await new.claim(1, queue="inventory"), store.snoozed(1, unwanted=True))
+        assert await store.status("paid@inventory") == "delayed"
+        await older.leave()
+        store.advance(2)
+        await new.end(await new.claim(1, queue="inventory"), store.snoozed(1, unwanted=True))
+        assert await store.status("paid@inventory") == "done"
+
     async def test_keys_keep_their_order_through_a_retry(self, store: Ground) -> None:
         worker = await reader(store, subscription("inventory"))
         await publish(store, "a1", "a2", key="a")

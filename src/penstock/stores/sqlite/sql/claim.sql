@@ -121,6 +121,11 @@ where queue = :queue and stray = :task
 order by rank, seq
 limit :limit
 
+-- name: any_suspect
+select 1
+from penstock_suspect
+limit 1
+
 -- name: suspect_waits
 select 1
 from penstock_suspect

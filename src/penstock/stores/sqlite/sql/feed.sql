@@ -116,7 +116,7 @@ returning generation
 -- name: set_generation
 insert into penstock_generation (subscription, next)
 values (:name, :next)
-on conflict (subscription) do update set next = excluded.next
+on conflict (subscription) do update set next = max(next, excluded.next)
 
 -- name: drop_missed
 delete from penstock_missed

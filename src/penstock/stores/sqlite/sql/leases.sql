@@ -93,17 +93,38 @@ where incarnation = :incarnation
 delete from penstock_wish
 where gone < :before
 
+-- name: end_orphaned_wishes
+update penstock_wish
+set gone = :now
+where gone is null
+    and not exists (select 1 from penstock_worker p where p.incarnation = penstock_wish.incarnation)
+
 -- name: wanted_by_others
 select json_extract(a.value, '$[0]')
 from json_each(:asked) a
 where exists (
-    select 1
-    from penstock_wish w
-    where w.subscription = json_extract(a.value, '$[1]')
-        and w.incarnation <> :owner
-        and (w.gone is null or w.gone > :since)
-        and (
-            w.types is null
-            or exists (select 1 from json_each(w.types) t where t.value = json_extract(a.value, '$[2]'))
-        )
-)
+        select 1
+        from penstock_wish w
+        where w.subscription = json_extract(a.value, '$[1]')
+            and w.incarnation <> :owner
+            and (
+                w.gone > :since
+                or (w.gone is null and exists (select 1 from penstock_worker p where p.incarnation = w.incarnation))
+            )
+            and (
+                w.types is null
+                or exists (select 1 from json_each(w.types) t where t.value = json_extract(a.value, '$[2]'))
+            )
+    )
+    or exists (
+        select 1
+        from penstock_worker p
+        where p.incarnation <> :owner
+            and exists (select 1 from json_each(p.queues) q where q.value = json_extract(a.value, '$[1]'))
+            and exists (select 1 from json_each(p.tasks) t where t.value = json_extract(a.value, '$[1]'))
+            and not exists (
+                select 1
+                from penstock_wish w
+                where w.incarnation = p.incarnation and w.subscription = json_extract(a.value, '$[1]')
+            )
+    )
