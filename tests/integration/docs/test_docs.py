@@ -209,7 +209,8 @@ def runnable(page: str) -> Iterator[str]:
 def test_a_command_of_a_block_runs(line: str, tmp_path: Path) -> None:
     console = Console(tmp_path, "sqlite:///shop.db")
     console.ok("store", "migrate")
-    console.ok(*shlex.split(line)[1:])
+    answer = console.run(*shlex.split(line)[1:])
+    assert answer.code == 0, answer
 
 
 def test_a_backup_is_made_and_sound(tmp_path: Path) -> None:

@@ -40,9 +40,10 @@ def message(n: int) -> Message:
     return Message(f"m{n}", "mail", "send", BODY)
 
 
-async def copied(path: Path, before: int) -> None:
+async def copied(path: Path, before: int) -> bool:
     """Only a checkpoint lets the file itself grow."""
     await until(lambda: path.stat().st_size > before, "the log was copied into the file")
+    return path.stat().st_size > before
 
 
 async def test_sessions_let_the_writer_copy_what_they_logged(store: SqliteStore, path: Path) -> None:
@@ -51,7 +52,7 @@ async def test_sessions_let_the_writer_copy_what_they_logged(store: SqliteStore,
         for n in range(12):
             store.join(foreign(session)).put_now([message(n)])
             session.commit()
-    await copied(path, before)
+    assert await copied(path, before)
     engine.dispose()
 
 
@@ -61,7 +62,7 @@ async def test_async_sessions_too(store: SqliteStore, path: Path) -> None:
         for n in range(12):
             await store.join(foreign(session)).put([message(n)])
             await session.commit()
-    await copied(path, before)
+    assert await copied(path, before)
     await engine.dispose()
 
 
@@ -70,7 +71,7 @@ async def test_a_connection_that_cannot_tell_lets_a_later_put_do_it(store: Sqlit
     for n in range(12):
         store.join(user).put_now([message(n)])
         user.commit()
-    await copied(path, before)
+    assert await copied(path, before)
 
 
 async def test_the_log_does_not_grow_for_ever(store: SqliteStore, user: sqlite3.Connection, path: Path) -> None:
@@ -93,7 +94,7 @@ async def test_a_commit_after_a_while_is_enough(store: SqliteStore, user: sqlite
     user.commit()
     store.join(user).put_now([message(1)])
     user.commit()
-    await copied(path, before)
+    assert await copied(path, before)
 
 
 async def test_it_is_asked_for_once(store: SqliteStore, user: sqlite3.Connection) -> None:
