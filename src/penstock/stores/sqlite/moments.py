@@ -1,18 +1,10 @@
-"""Finding by time: what is due next, and a place in a topic."""
+"""Finding a place in a topic by time."""
 
 from __future__ import annotations
 
 from penstock.errors import NotFound
 from penstock.model.statement import Program, Statement
-from penstock.stores.sqlite.limits import next_opening
-from penstock.stores.sqlite.topics import place, position
-
-
-def next_moment(after: int) -> Program[int | None]:
-    """The next delay or retry, over all queues, or the next opening of a rate."""
-    due = (yield Statement("next_moment", {"after": after}))[0][0]
-    opening = yield from next_opening(after)
-    return min((each for each in (due, opening) if each is not None), default=None)
+from penstock.stores.sqlite.places import place, position
 
 
 def position_at(topic: str, moment: int) -> Program[int]:

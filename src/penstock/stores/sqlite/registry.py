@@ -8,19 +8,20 @@ from typing import Any
 from penstock.errors import StoreUnavailable
 from penstock.model.statement import Program
 from penstock.ports.leases import MAINTENANCE, Enrolment, Rescued, Seen
-from penstock.stores.sqlite import leases
+from penstock.stores.sql import leases
+from penstock.stores.sql.elsewhere import Search
+from penstock.stores.sql.operations import Run
+from penstock.stores.sql.roads import Reading, Writing
+from penstock.stores.sqlite.checkpoint import Checkpointer
 from penstock.stores.sqlite.clock import StoreClock
-from penstock.stores.sqlite.elsewhere import Search
 from penstock.stores.sqlite.files import FileLock, Folder, is_free
-from penstock.stores.sqlite.operations import Run
 from penstock.stores.sqlite.put import put
-from penstock.stores.sqlite.roads import Reading, Writing
 
 
 class SqliteLeases:
-    def __init__(self, writer: Writing, reader: Reading, clock: StoreClock, folder: Folder) -> None:
+    def __init__(self, writer: Writing, reader: Reading, clock: StoreClock, folder: Folder, checkpointer: Checkpointer) -> None:
         self._writer = writer
-        self._checkpointer = writer.checkpointer
+        self._checkpointer = checkpointer
         self._reader = reader
         self._clock = clock
         self._folder = folder

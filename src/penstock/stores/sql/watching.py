@@ -15,7 +15,8 @@ from msgspec import Struct
 from penstock.model.delivery import Settlement
 from penstock.model.statement import Program, Rows, Statement
 from penstock.ports.follow import Report
-from penstock.stores.sqlite.settle import settle
+from penstock.stores.sql.dialect import Put
+from penstock.stores.sql.settle import settle
 
 _NOBODY: Rows = ()
 _WIDTH = 5
@@ -33,8 +34,8 @@ class Settled(Struct, frozen=True):
     """(job, bell): whom to ring when this is committed."""
 
 
-def settle_and_hear(owner: int, settlements: Sequence[Settlement], now: int) -> Program[Settled]:
-    lost = yield from settle(owner, settlements, now)
+def settle_and_hear(owner: int, settlements: Sequence[Settlement], now: int, put: Put) -> Program[Settled]:
+    lost = yield from settle(owner, settlements, now, put)
     return Settled(lost, (yield from hear(settlements)))
 
 

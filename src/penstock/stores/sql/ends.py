@@ -9,11 +9,11 @@ import msgspec
 from penstock.errors import NotFound, StoreUnavailable
 from penstock.model.job import Cancelled
 from penstock.model.statement import Program, Row, Statement
-from penstock.stores.sqlite import keys
-from penstock.stores.sqlite.history import finished, note, remembered
-from penstock.stores.sqlite.letters import WIDTH as LETTER_WIDTH
-from penstock.stores.sqlite.tally import Count, Tally
-from penstock.stores.sqlite.uniques import held_until_done, let_go, refused_again
+from penstock.stores.sql import keys
+from penstock.stores.sql.history import finished, note, remembered
+from penstock.stores.sql.letters import WIDTH as LETTER_WIDTH
+from penstock.stores.sql.tally import Count, Tally
+from penstock.stores.sql.uniques import held_until_done, let_go, refused_again
 
 SEQ, QUEUE, TASK, KEY, RANK, DUE, FAILURES, DEATHS, ID, OPTIONS = range(10)
 LETTER_ID, LETTER_QUEUE, LETTER_OPTIONS, LETTER = range(1, 5)

@@ -15,15 +15,15 @@ from penstock.model.delivery import Delivery, Settlement
 from penstock.model.message import Message, decode_options
 from penstock.model.outcome import Committed, Dead, Done, Failed, Outcome, Released, Snoozed
 from penstock.model.statement import Program, Statement
-from penstock.stores.sqlite import keys, wishes
-from penstock.stores.sqlite.history import finished, note, remembered
-from penstock.stores.sqlite.letters import Put, bury
-from penstock.stores.sqlite.put import put
-from penstock.stores.sqlite.tally import Tally
-from penstock.stores.sqlite.uniques import let_go
+from penstock.stores.sql import keys, wishes
+from penstock.stores.sql.dialect import Put
+from penstock.stores.sql.history import finished, note, remembered
+from penstock.stores.sql.letters import bury
+from penstock.stores.sql.tally import Tally
+from penstock.stores.sql.uniques import let_go
 
 
-def settle(owner: int, settlements: Sequence[Settlement], now: int, put: Put = put) -> Program[list[int]]:
+def settle(owner: int, settlements: Sequence[Settlement], now: int, put: Put) -> Program[list[int]]:
     seqs = [settlement.delivery.seq for settlement in settlements]
     listed = str(seqs)
     held = {row[0] for row in (yield Statement("release", {"owner": owner, "seqs": listed}))}

@@ -19,12 +19,13 @@ from penstock.model.delivery import FATAL_DEATHS, Delivery
 from penstock.model.outcome import Dead
 from penstock.model.statement import Program, Row, Statement
 from penstock.ports.leases import Enrolment, Rescued
-from penstock.stores.sqlite import keys, wishes
-from penstock.stores.sqlite.history import finished, note, remembered
-from penstock.stores.sqlite.letters import Put, bury
-from penstock.stores.sqlite.limits import register
-from penstock.stores.sqlite.tally import Tally
-from penstock.stores.sqlite.uniques import let_go
+from penstock.stores.sql import keys, wishes
+from penstock.stores.sql.dialect import Put
+from penstock.stores.sql.history import finished, note, remembered
+from penstock.stores.sql.letters import bury
+from penstock.stores.sql.limits import register
+from penstock.stores.sql.tally import Tally
+from penstock.stores.sql.uniques import let_go
 
 SEQ, ID, QUEUE, TASK, KEY, FAILURES, DEATHS, OPTIONS = range(8)
 

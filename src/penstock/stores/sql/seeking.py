@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from penstock.errors import NotFound
 from penstock.model.statement import Program, Statement
-from penstock.stores.sqlite.tally import Tally
+from penstock.stores.sql.tally import Tally
 
 _PLACES = ("drop_ready", "drop_aside", "drop_strays")
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Sequence
 
 import msgspec
 
 from penstock.model.delivery import Delivery
-from penstock.model.message import Message, Placed
+from penstock.model.message import Message
 from penstock.model.outcome import Dead
 from penstock.model.statement import Program, Statement
-from penstock.stores.sqlite.history import described
-
-Put: TypeAlias = Callable[[Sequence[Message], int], Program[list[Placed]]]
-"""The dialect's own way to put messages in."""
+from penstock.stores.sql.dialect import Put
+from penstock.stores.sql.history import described
 
 WIDTH = 9
 

@@ -13,9 +13,11 @@ from penstock.model.delivery import Settlement
 from penstock.model.message import Message, Placed
 from penstock.model.outcome import Dead, Done
 from penstock.model.statement import Program, Row
-from penstock.stores.sqlite.publishing import append, publish
-from penstock.stores.sqlite.put import put
-from penstock.stores.sqlite.watching import settle_and_hear
+from penstock.stores.sql.dialect import Dialect
+from penstock.stores.sql.watching import settle_and_hear
+
+CLAIMS = "claim"
+"""What a claim does."""
 
 
 class Put(Struct, frozen=True, gc=False):
@@ -128,7 +130,8 @@ _ORDER = (Put, Publish, Append, Settle, Run)
 class Group:
     """Operations that share one transaction: sorted into lanes in one pass, since a group may have thousands."""
 
-    def __init__(self, members: Sequence[Operation]) -> None:
+    def __init__(self, members: Sequence[Operation], dialect: Dialect) -> None:
+        self._dialect = dialect
         self._members = members
         lanes: dict[Hashable, list[int]] = {}
         for index, member in enumerate(members):
@@ -147,41 +150,41 @@ class Group:
 
     def parts(self, now: int) -> Iterator[Part]:
         for lane in self._lanes:
-            yield lane, _merged([self._members[index] for index in lane], now, self.heard)
+            yield lane, _merged([self._members[index] for index in lane], now, self._dialect, self.heard)
 
 
-def _merged(members: Sequence[Any], now: int, heard: list[Row]) -> Program[Sequence[Any]]:
+def _merged(members: Sequence[Any], now: int, dialect: Dialect, heard: list[Row]) -> Program[Sequence[Any]]:
     match members[0]:
         case Put():
-            return _put(cast("Sequence[Put]", members), now)
+            return _put(cast("Sequence[Put]", members), now, dialect)
         case Publish():
-            return _publish(cast("Sequence[Publish]", members), now)
+            return _publish(cast("Sequence[Publish]", members), now, dialect)
         case Append():
-            return _append(cast("Sequence[Append]", members), now)
+            return _append(cast("Sequence[Append]", members), now, dialect)
         case Settle():
-            return _settle(cast("Sequence[Settle]", members), now, heard)
+            return _settle(cast("Sequence[Settle]", members), now, dialect, heard)
         case run:
             return _run(run, now)
 
 
-def _put(members: Sequence[Put], now: int) -> Program[Sequence[Any]]:
+def _put(members: Sequence[Put], now: int, dialect: Dialect) -> Program[Sequence[Any]]:
     parts = [member.messages for member in members]
-    return _shared((yield from put([message for messages in parts for message in messages], now)), parts)
+    return _shared((yield from dialect.put([message for messages in parts for message in messages], now)), parts)
 
 
-def _publish(members: Sequence[Publish], now: int) -> Program[Sequence[Any]]:
+def _publish(members: Sequence[Publish], now: int, dialect: Dialect) -> Program[Sequence[Any]]:
     parts = [member.events for member in members]
-    return _shared((yield from publish(members[0].topic, [event for events in parts for event in events], now)), parts)
+    return _shared((yield from dialect.publish(members[0].topic, [event for events in parts for event in events], now)), parts)
 
 
-def _append(members: Sequence[Append], now: int) -> Program[Sequence[Any]]:
-    return (yield from append(members[0].append.topic, [member.append for member in members], now))
+def _append(members: Sequence[Append], now: int, dialect: Dialect) -> Program[Sequence[Any]]:
+    return (yield from dialect.append(members[0].append.topic, [member.append for member in members], now))
 
 
-def _settle(members: Sequence[Settle], now: int, heard: list[Row]) -> Program[Sequence[Any]]:
+def _settle(members: Sequence[Settle], now: int, dialect: Dialect, heard: list[Row]) -> Program[Sequence[Any]]:
     parts = [member.settlements for member in members]
     every = [each for part in parts for each in part]
-    settled = yield from settle_and_hear(members[0].owner, every, now)
+    settled = yield from settle_and_hear(members[0].owner, every, now, dialect.put)
     heard += settled.heard
     lost = set(settled.lost)
     return [[each.delivery.seq for each in part if each.delivery.seq in lost] if lost else [] for part in parts]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from penstock.model.statement import Program, Statement
 from penstock.ports.inspect import QueueRules
-from penstock.stores.sqlite.limits import read_rules
-from penstock.stores.sqlite.operations import Run
-from penstock.stores.sqlite.roads import Reading, Writing
+from penstock.stores.sql.limits import read_rules
+from penstock.stores.sql.operations import Run
+from penstock.stores.sql.roads import Reading, Writing
 
 
-class SqliteSettings:
+class SqlSettings:
     def __init__(self, writer: Writing, reader: Reading) -> None:
         self._writer = writer
         self._reader = reader

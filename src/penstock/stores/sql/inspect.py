@@ -12,19 +12,21 @@ from penstock.model.log import SubscriptionView, TopicView
 from penstock.model.message import decode_options
 from penstock.model.unique import Hold
 from penstock.ports.inspect import DEPTH
-from penstock.stores.sqlite.limits import read_rules
-from penstock.stores.sqlite.listing import ALL, Page, known_tasks, letters, list_jobs, matching_letters
-from penstock.stores.sqlite.moments import next_moment, position_at
-from penstock.stores.sqlite.roads import Reading
-from penstock.stores.sqlite.views import attempt_of, job_of, letter_of, queue_of, subscription_of, topic_of, worker_of
+from penstock.stores.sql.dialect import Dialect
+from penstock.stores.sql.limits import read_rules
+from penstock.stores.sql.listing import ALL, Page, known_tasks, letters, list_jobs, matching_letters
+from penstock.stores.sql.moments import next_moment
+from penstock.stores.sql.roads import Reading
+from penstock.stores.sql.views import attempt_of, job_of, letter_of, queue_of, subscription_of, topic_of, worker_of
 
 
-class SqliteInspect:
+class SqlInspect:
     """Implements `ports.inspect.Inspect`."""
 
-    def __init__(self, reader: Reading, clock: Clock) -> None:
+    def __init__(self, reader: Reading, clock: Clock, dialect: Dialect) -> None:
         self._reader = reader
         self._clock = clock
+        self._dialect = dialect
 
     async def job(self, job_id: str) -> JobView | None:
         rows = await self._reader.rows("job", {"id": job_id})
@@ -70,7 +72,7 @@ class SqliteInspect:
         return [topic_of(row) for row in await self._reader.rows("topics", {})]
 
     async def position_at(self, topic: str, moment: int) -> int:
-        return await self._reader.drive(position_at(topic, moment))
+        return await self._reader.drive(self._dialect.position_at(topic, moment))
 
     async def subscriptions(self) -> Sequence[SubscriptionView]:
         return [subscription_of(row) for row in await self._reader.rows("subscriptions", {})]

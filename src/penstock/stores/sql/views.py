@@ -10,7 +10,7 @@ from penstock.model.log import SubscriptionView, TopicView
 from penstock.model.message import decode_options
 from penstock.model.outcome import Failure
 from penstock.model.statement import Row
-from penstock.stores.sqlite.limits import Rules
+from penstock.stores.sql.limits import Rules
 
 
 def job_of(row: Row, known: frozenset[str], history: tuple[Attempt, ...]) -> JobView:

@@ -8,17 +8,18 @@ from penstock.model.delivery import Settlement
 from penstock.model.job import Cancelled
 from penstock.model.message import Message, Placed
 from penstock.ports.queue import Claim, Claimed
-from penstock.stores.sqlite import ends
-from penstock.stores.sqlite.claim import claim
-from penstock.stores.sqlite.operations import Put, Run, Settle
-from penstock.stores.sqlite.roads import Reading, Writing
-from penstock.stores.sqlite.room import PATIENCE, Room
+from penstock.stores.sql import ends
+from penstock.stores.sql.dialect import Dialect
+from penstock.stores.sql.operations import CLAIMS, Put, Run, Settle
+from penstock.stores.sql.roads import Reading, Writing
+from penstock.stores.sql.room import PATIENCE, Room
 
 
-class SqliteQueue:
-    def __init__(self, writer: Writing, reader: Reading, limits: Mapping[str, int], patience: float = PATIENCE) -> None:
+class SqlQueue:
+    def __init__(self, writer: Writing, reader: Reading, dialect: Dialect, limits: Mapping[str, int], patience: float = PATIENCE) -> None:
         self._writer = writer
         self._reader = reader
+        self._dialect = dialect
         self._room = Room(writer, reader, limits, patience)
         self._pruning = ends.Pruning()
 
@@ -28,7 +29,7 @@ class SqliteQueue:
         return await self._writer.submit(Put(messages))  # type: ignore[no-any-return]
 
     async def claim(self, ask: Claim) -> Claimed:
-        work = Run(lambda now: claim(ask, now), "claim", durable=False)
+        work = Run(lambda now: self._dialect.claim(ask, now), CLAIMS, durable=False)
         return await self._writer.submit(work)  # type: ignore[no-any-return]
 
     async def settle(self, owner: int, settlements: Sequence[Settlement]) -> list[int]:

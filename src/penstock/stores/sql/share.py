@@ -9,10 +9,10 @@ from typing import Literal
 from penstock.model.delivery import Delivery
 from penstock.model.statement import Program, Row, Statement
 from penstock.ports.queue import Claim
-from penstock.stores.sqlite.history import finished
-from penstock.stores.sqlite.limits import Gate
-from penstock.stores.sqlite.tally import Tally
-from penstock.stores.sqlite.uniques import let_go
+from penstock.stores.sql.history import finished
+from penstock.stores.sql.limits import Gate
+from penstock.stores.sql.tally import Tally
+from penstock.stores.sql.uniques import let_go
 
 SEQ, ID, TASK, KEY, FAILURES, DEATHS, EXPIRES, ENQUEUED, HEADERS, OPTIONS, BODY, TYPE, RANK = range(13)
 """What a claim reads of a message. In a run of a key `PLACE` stands instead of `RANK`."""

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from penstock.model.job import JobFilter, JobList, JobView, Status
 from penstock.model.statement import Program, Rows, Statement
-from penstock.stores.sqlite.views import job_of
+from penstock.stores.sql.views import job_of
 
 ALL = 1 << 62
 _CHUNK = 500

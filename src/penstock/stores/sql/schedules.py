@@ -20,7 +20,7 @@ from penstock.model.message import Message
 from penstock.model.schedule import Due, Firing, Identity, Schedule, ScheduleView, digest, label
 from penstock.model.statement import Program, Row, Statement
 from penstock.ports.schedules import Look
-from penstock.stores.sqlite.put import put
+from penstock.stores.sql.dialect import Dialect, Put
 
 LAPSE = 600 * SECOND
 """A crash of the only worker of a newer release is not a removal."""
@@ -30,7 +30,8 @@ _KEPT = 20
 _schedules = msgspec.json.Decoder(Schedule)
 
 
-def declare(incarnation: int, app: str, schedules: Sequence[Schedule], now: int) -> Program[None]:
+def declare(incarnation: int, app: str, schedules: Sequence[Schedule], now: int, dialect: Dialect) -> Program[None]:
+    yield from dialect.alone("calendar")
     said = {schedule.name: schedule.encoded() for schedule in schedules}
     known = yield Statement("definitions_of", {"app": app})
     seen = {(name, found) for name, found, _ in known}
@@ -46,10 +47,11 @@ def declare(incarnation: int, app: str, schedules: Sequence[Schedule], now: int)
     if fresh:
         yield Statement("keep_definitions", values=fresh, width=5)
         yield Statement("forget_definitions", {"app": app, "oldest": generation - _KEPT})
-    yield from review(now)
+    yield from review(now, dialect)
 
 
-def review(now: int) -> Program[None]:
+def review(now: int, dialect: Dialect) -> Program[None]:
+    yield from dialect.alone("calendar")
     yield Statement("drop_declarations")
     rows = yield Statement("changed_schedules")
     values = [value for row in rows for value in _renewed(row, now)]
@@ -91,7 +93,7 @@ def _json(identities: Collection[Identity]) -> str:
     return msgspec.json.encode(list(identities)).decode()
 
 
-def fire(firings: Sequence[Firing], now: int) -> Program[list[str]]:
+def fire(firings: Sequence[Firing], now: int, put: Put) -> Program[list[str]]:
     """Only what was still as it was seen when it moved."""
     messages: list[Message] = []
     for firing in firings:
@@ -117,7 +119,7 @@ def views() -> Program[list[ScheduleView]]:
     ]
 
 
-def run_now(app: str, name: str, job_id: str, now: int) -> Program[None]:
+def run_now(app: str, name: str, job_id: str, now: int, put: Put) -> Program[None]:
     definition, *_ = yield from _known(app, name)
     headers = {"penstock-schedule": label(app, name)}
     yield from put([_schedules.decode(definition).template.message(job_id, now, headers)], now)

@@ -15,7 +15,7 @@ import msgspec
 
 from penstock.errors import QueueFull
 from penstock.model.message import Message
-from penstock.stores.sqlite.roads import Reading, Writing
+from penstock.stores.sql.roads import Reading, Writing
 
 PATIENCE = 5.0
 """Seconds that a put waits for room."""

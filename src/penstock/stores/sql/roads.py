@@ -7,16 +7,12 @@ from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
 
 from penstock.model.statement import Program, Rows
-from penstock.stores.sqlite.checkpoint import Checkpointer
-from penstock.stores.sqlite.operations import Operation
+from penstock.stores.sql.operations import Operation
 
 T = TypeVar("T")
 
 
 class Writing(Protocol):
-    @property
-    def checkpointer(self) -> Checkpointer: ...
-
     @property
     def waiting(self) -> int:
         """Messages not written yet."""
