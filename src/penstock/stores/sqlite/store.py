@@ -110,7 +110,7 @@ class SqliteStore:
         self._threads = threads = Threads(self._folder, access, self._tx_limit)
         self.queue = self._make_queue(threads)
         self.log = self._make_log(threads)
-        self.leases = SqliteLeases(threads.writer, threads.reader, self.clock, self._folder, checkpointer)
+        self.leases = SqliteLeases(threads.writer, threads.reader, self.clock, self._folder, checkpointer.remind)
         self.schedules = SqlSchedules(threads.writer, threads.reader, self.clock, SQLITE)
         self.inspect = SqlInspect(threads.reader, self.clock, SQLITE)
         self.settings = SqlSettings(threads.writer, threads.reader)

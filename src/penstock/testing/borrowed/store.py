@@ -41,7 +41,7 @@ class BorrowedStore:
         self.queue = SqlQueue(writing, reading, SQLITE, {})
         self.log = SqlLog(writing, reading, SQLITE)
         self.schedules = SqlSchedules(writing, reading, clock, SQLITE)
-        self.leases = SqliteLeases(writing, reading, clock, folder, Checkpointer())
+        self.leases = SqliteLeases(writing, reading, clock, folder, Checkpointer().remind)
         self.inspect = SqlInspect(reading, clock, SQLITE)
         self.follow = SqliteFollow(writing, folder.bells)
         self.settings = SqlSettings(writing, reading)
