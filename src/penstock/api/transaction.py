@@ -125,6 +125,8 @@ def _around(store: Store) -> Block | None:
 
 def refuse_waiting_for_itself(store: Store) -> None:
     """A durable write beside a transaction that holds the write lock would wait for the code that waits for it."""
+    if not store.one_writer:
+        return
     current = ambient.get()
     if current is not None and current[1].started and _same_database(cast(Store, current[0]), store):
         raise ConfigurationError(_OPTED_OUT if current[0] is store else _ANOTHER_APP)

@@ -36,6 +36,11 @@ class Store(Protocol):
         ...
 
     @property
+    def one_writer(self) -> bool:
+        """A transaction that has written makes all other writes of the store wait until it ends."""
+        ...
+
+    @property
     def clock(self) -> Clock: ...
 
     @property
@@ -106,6 +111,10 @@ class Administration(Protocol):
     def schema(self) -> Schema: ...
 
     def migrate(self) -> Schema: ...
+
+    def script(self) -> str:
+        """The SQL of what `migrate` would do, to be run by somebody else in one transaction. Empty: nothing is missing."""
+        ...
 
     def live(self) -> bool:
         """The store answers. Raises StoreError: why it does not."""

@@ -50,6 +50,10 @@ class SqliteAdministration:
         open_file(self._folder, Library.load("penstock.stores.sqlite"), StoreClock(), migrating=True)
         return self.schema()
 
+    def script(self) -> str:
+        found = self.schema().found if self.exists else 0
+        return migrate.missing(found) if found < migrate.NEEDED else ""
+
     def live(self) -> bool:
         self.schema()
         return True

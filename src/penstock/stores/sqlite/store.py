@@ -37,6 +37,8 @@ _GRACE = 1.0
 class SqliteStore:
     """Implements `ports.store.Store`. Belongs to the process that opens it; usable from any loop and thread of that process."""
 
+    one_writer = True
+
     queue: SqlQueue
     log: SqlLog
     leases: SqliteLeases

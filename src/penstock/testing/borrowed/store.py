@@ -32,6 +32,8 @@ T = TypeVar("T")
 class BorrowedStore:
     """Implements `ports.store.Store`. Opening, closing and committing are the test's own."""
 
+    one_writer = True
+
     def __init__(self, path: str, connection: object, desk: Desk, clock: StoreClock) -> None:
         writing, reading = DeskWriter(desk, clock), DeskReader(desk)
         folder = Folder(path)
