@@ -18,7 +18,6 @@ from penstock.stores.sql.appending import agreed
 from penstock.stores.sql.endings import refuse_ending
 from penstock.stores.sql.kept import Kept
 from penstock.stores.sql.turns import Turns
-from penstock.stores.sql.watching import settle_and_hear
 
 T = TypeVar("T")
 
@@ -132,8 +131,7 @@ class Handle:
         if ending is None:
             return
         owner, settlements = ending
-        put = self._access.dialect.put
-        settled = await self._drive(connection, lambda now: settle_and_hear(owner, settlements, now, put))
+        settled = await self._drive(connection, lambda now: self._access.dialect.settle(owner, settlements, now))
         if settled.lost:
             jobs = ", ".join(each.delivery.job_id for each in settlements if each.delivery.seq in settled.lost)
             raise LeaseLost(f"job {jobs}: another worker has it now; this run was rolled back")

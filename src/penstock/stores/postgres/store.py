@@ -41,7 +41,8 @@ TX_LIMIT = 600.0
 """Seconds that a transaction may stay open: it holds back vacuum, and after an append all feeds."""
 _WORK, _TRANSACTIONS = 8, 10
 """Connections of a process, at the most. Apart: so handlers, who hold one and wait for work to be written, cannot hold all."""
-_FOLD = 0.5
+_FOLD, _DELTAS = 0.5, 20_000
+"""Seconds between two folds of the counters, and rows in one."""
 _GUESSES = (0.005, 0.05, 0.25)
 """Seconds after a write in a user's transaction, when it may have been committed."""
 
@@ -207,4 +208,4 @@ class PostgresStore:
 
 
 def _fold() -> Program[Any]:
-    yield Statement("fold_counters")
+    yield Statement("fold_counters", {"limit": _DELTAS})
