@@ -85,7 +85,7 @@ class App(Router):
     ) -> None:
         super().__init__()
         if store is not None:
-            connect.sqlite_path(store)
+            connect.check_url(store)
         if durability not in ("power", "process", "inherit"):
             raise ConfigurationError(f"App(durability={durability!r}): 'power', 'process' or 'inherit'")
         if payload_limit < 1024:

@@ -28,6 +28,7 @@ from penstock.ports.store import Administration, Durability, Store
 
 if TYPE_CHECKING:
     from penstock.engine.worker import Worker
+    from penstock.stores.postgres.address import Address
 
 _MAIN = "__penstock_main__"
 _ACCEPTED = "a store is sqlite:///relative.db, sqlite:////absolute.db or postgresql://user@host/database"
@@ -45,7 +46,7 @@ def make_store(url: str, *, durability: Durability, signals: Signals, limits: Ma
         require("asyncpg", "postgres")
         from penstock.stores.postgres import entry as postgres
 
-        return postgres.make_store(postgres.address(url, masked(url)), durability=durability, signals=signals, limits=limits)
+        return postgres.make_store(_address(url), durability=durability, signals=signals, limits=limits)
     path = str(sqlite_path(url))
     from penstock.stores.sqlite import entry
 
@@ -65,7 +66,7 @@ def administration(url: str) -> Administration:
         require("asyncpg", "postgres")
         from penstock.stores.postgres import entry as postgres
 
-        return postgres.administration(postgres.address(url, masked(url)))
+        return postgres.administration(_address(url))
     path = str(sqlite_path(url))
     from penstock.stores.sqlite import entry
 
@@ -79,7 +80,7 @@ def rescue(url: str) -> int:
         from penstock.observe.signals import Signals as Silent
         from penstock.stores.postgres import entry as postgres
 
-        return postgres.rescue(postgres.address(url, masked(url)), Silent())
+        return postgres.rescue(_address(url), Silent())
     path = str(sqlite_path(url))
     from penstock.stores.sqlite import entry
 
@@ -88,6 +89,20 @@ def rescue(url: str) -> int:
 
 def is_postgres(url: str) -> bool:
     return urlsplit(url).scheme.partition("+")[0] in ("postgresql", "postgres")
+
+
+def check_url(url: str) -> None:
+    """Raises ConfigurationError saying what is accepted. Loads no driver."""
+    if is_postgres(url):
+        _address(url)
+    else:
+        sqlite_path(url)
+
+
+def _address(url: str) -> Address:
+    from penstock.stores.postgres.address import parse
+
+    return parse(url, masked(url))
 
 
 def migrates_itself(url: str) -> bool:

@@ -72,10 +72,11 @@ class Store(Protocol):
         """Write what was accepted, then let go of every handle. Idempotent."""
         ...
 
-    def transaction(self, *, shared: bool = False) -> OpenTransaction:
+    def transaction(self, *, shared: bool = False, blocking: bool = False) -> OpenTransaction:
         """A new one; it begins at its first statement.
 
-        `shared`: its commit may be another's too, and fail with it. For who can be run again: a handler."""
+        `shared`: its commit may be another's too, and fail with it. For who can be run again: a handler. `blocking`: its
+        user runs on a thread, and wants a connection to use there."""
         ...
 
     def join(self, connection: object) -> Joined:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -40,9 +40,13 @@ class Access(Struct, frozen=True):
 
         return await drive_async(program, self.library, fetch)
 
+    def settings(self, *, durable: bool) -> Sequence[str]:
+        """What a transaction begins with. Nothing is left in the session."""
+        return (f"set local synchronous_commit = {'on' if durable and self.power else 'off'}",)
+
     async def begin(self, connection: Any, *, durable: bool) -> None:
-        """One round trip, and nothing is left in the session."""
-        await connection.execute(f"begin; set local synchronous_commit = {'on' if durable and self.power else 'off'}")
+        """One round trip."""
+        await connection.execute("; ".join(("begin", *self.settings(durable=durable))))
 
     @asynccontextmanager
     async def transaction(self, doing: str, *, durable: bool) -> AsyncGenerator[Any, None]:

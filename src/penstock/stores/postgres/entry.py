@@ -6,15 +6,10 @@ from collections.abc import Mapping
 
 from penstock.ports.signals import Signals
 from penstock.ports.store import Durability
-from penstock.stores.postgres.address import Address, parse
+from penstock.stores.postgres.address import Address
 from penstock.stores.postgres.admin import PostgresAdministration
 from penstock.stores.postgres.reaping import reap
 from penstock.stores.postgres.store import PostgresStore
-
-
-def address(url: str, masked: str) -> Address:
-    """Raises ConfigurationError."""
-    return parse(url, masked)
 
 
 def make_store(at: Address, *, durability: Durability, signals: Signals, limits: Mapping[str, int]) -> PostgresStore:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from penstock.errors import ConfigurationError, LeaseLost, TransactionClosed
 from penstock.model.chain import brings_work
@@ -12,6 +12,7 @@ from penstock.model.delivery import Settlement
 from penstock.model.log import Append, Event, TopicSpec
 from penstock.model.message import Message, Placed
 from penstock.model.statement import Program, Row
+from penstock.ports.transaction import Carrier
 from penstock.stores.postgres.marks import bind
 from penstock.stores.postgres.transaction import Transaction
 from penstock.stores.sql.appending import agreed
@@ -21,7 +22,7 @@ from penstock.stores.sql.turns import Turns
 
 T = TypeVar("T")
 
-Work = Callable[[Any], Awaitable[T]]
+Work: TypeAlias = Callable[[Carrier], Awaitable[T]]
 _OVER = "the transaction has ended; nothing more can join it"
 
 
@@ -40,12 +41,12 @@ class Handle:
 
     @property
     def connection(self) -> Any:
-        """asyncpg's. Raises ConfigurationError before the first statement."""
+        """The driver's. Raises ConfigurationError before the first statement."""
         if self._ended or self._inner.over is not None:
             raise TransactionClosed(self._inner.over or _OVER)
-        if self._inner.connection is None:
+        if not self._inner.started:
             raise ConfigurationError("tx.connection: the transaction begins at its first statement; run that by `await tx.execute(…)`")
-        return self._inner.connection
+        return self._inner.carrier.connection
 
     @property
     def started(self) -> bool:
@@ -57,15 +58,14 @@ class Handle:
 
     async def execute(self, sql: str, params: Mapping[str, object]) -> int:
         text, values = self._bound(sql, params)
-        return _changed(await self._here(self._run(sql, lambda connection: connection.execute(text, *values))))
+        return await self._here(self._run(sql, lambda carrier: carrier.execute(text, values)))
 
     def execute_now(self, sql: str, params: Mapping[str, object]) -> int:
         return self._now(self.execute(sql, params))
 
     async def fetch(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
         text, values = self._bound(sql, params)
-        rows = await self._here(self._run(sql, lambda connection: connection.fetch(text, *values)))
-        return [dict(row) for row in rows]
+        return await self._here(self._run(sql, lambda carrier: carrier.fetch(text, values)))
 
     def fetch_now(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
         return self._now(self.fetch(sql, params))
@@ -111,7 +111,7 @@ class Handle:
         self._close()
         if not self._inner.started and not self._kept and settle is None:
             return
-        await self._here(self._inner.commit(lambda connection: self._finish(connection, settle)))
+        await self._here(self._inner.commit(lambda _: self._finish(settle)))
         self._access.bells.tell(self._heard)
         if self._rings:
             self._access.bells.ring()
@@ -125,52 +125,49 @@ class Handle:
 
     # -- the work
 
-    async def _finish(self, connection: Any, ending: tuple[int, Sequence[Settlement]] | None) -> None:
+    async def _finish(self, ending: tuple[int, Sequence[Settlement]] | None) -> None:
         """All but the commit."""
-        await self._flush(connection)
+        await self._flush()
         if ending is None:
             return
         owner, settlements = ending
-        settled = await self._drive(connection, lambda now: self._access.dialect.settle(owner, settlements, now))
+        settled = await self._inner.drive(lambda now: self._access.dialect.settle(owner, settlements, now))
         if settled.lost:
             jobs = ", ".join(each.delivery.job_id for each in settlements if each.delivery.seq in settled.lost)
             raise LeaseLost(f"job {jobs}: another worker has it now; this run was rolled back")
         self._rings |= any(brings_work(each.delivery) for each in settlements)
         self._heard += settled.heard
 
-    async def _flush(self, connection: Any) -> None:
+    async def _flush(self) -> None:
         """What was kept back."""
         if self._kept:
-            self._rings |= await self._drive(connection, self._kept.write)
-
-    async def _drive(self, connection: Any, make: Callable[[int], Program[T]]) -> T:
-        return await self._access.drive(connection, make(self._access.clock.now()))
+            self._rings |= await self._inner.drive(self._kept.write)
 
     async def _at_once(self, make: Callable[[int], Program[T]]) -> T:
         """After what was kept back, which was written before it."""
 
-        async def work(connection: Any) -> T:
-            await self._flush(connection)
-            result = await self._drive(connection, make)
+        async def work(carrier: Carrier) -> T:
+            await self._flush()
+            result = await self._inner.drive(make)
             self._rings = True
             return result
 
         return await self._here(self._run("", work))
 
     async def _run(self, sql: str, work: Work[T]) -> T:
-        async def noted(connection: Any) -> T:
+        async def noted(carrier: Carrier) -> T:
             self._check()
             if sql:
                 self._inner.last = " ".join(sql.split())[:200]
-            return await work(connection)
+            return await work(carrier)
 
         return await self._inner.run(noted)
 
     # -- from wherever it is called
 
-    def _bound(self, sql: str, params: Mapping[str, object]) -> tuple[str, Sequence[object]]:
+    def _bound(self, sql: str, params: Mapping[str, object]) -> tuple[str, Any]:
         self._check(sql)
-        return bind(sql, params)
+        return bind(sql, params, self._inner.carrier.driver)
 
     def _close(self) -> None:
         if self._ended:
@@ -242,25 +239,25 @@ class Savepoint(Handle):
         finally:
             self._siblings.leave()
 
-    async def _open(self, connection: Any) -> None:
-        await self._outer._flush(connection)
-        await connection.execute(f"savepoint {self._name}")
+    async def _open(self, carrier: Carrier) -> None:
+        await self._outer._flush()
+        await carrier.run(f"savepoint {self._name}", ())
 
-    async def _release(self, connection: Any) -> None:
+    async def _release(self, carrier: Carrier) -> None:
         self._check_outer()
         try:
-            await self._flush(connection)
-            await connection.execute(f"release {self._name}")
+            await self._flush()
+            await carrier.run(f"release {self._name}", ())
         except BaseException:
-            await self._undo(connection)
+            await self._undo(carrier)
             raise
         self._gone = True
 
-    async def _undo(self, connection: Any) -> None:
+    async def _undo(self, carrier: Carrier) -> None:
         self._check_outer()
         self._gone = True
-        await connection.execute(f"rollback to {self._name}")
-        await connection.execute(f"release {self._name}")
+        await carrier.run(f"rollback to {self._name}", ())
+        await carrier.run(f"release {self._name}", ())
 
     def _check_outer(self) -> None:
         """Left open by one that has ended, it went as that went; its name may be another's by now."""
@@ -269,9 +266,3 @@ class Savepoint(Handle):
             if outer._gone:
                 raise TransactionClosed("the transaction around this one has ended, and this one with it")
             outer = outer._outer
-
-
-def _changed(status: str) -> int:
-    """As the server counts; -1 for statements that are not there to change rows."""
-    verb, *_, count = status.split(" ") if " " in status else (status, "")
-    return int(count) if verb in ("INSERT", "UPDATE", "DELETE", "MERGE") and count.isdigit() else -1

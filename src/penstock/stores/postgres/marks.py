@@ -1,4 +1,4 @@
-"""A user's SQL with `:name` parameters, as asyncpg wants it (`$1`).
+"""A user's SQL with `:name` parameters, as drivers want it: `$1` for asyncpg, `%(name)s` for psycopg.
 
 What stands in strings, quoted names, comments and dollar quotes is left alone, and so are casts (`::`).
 """
@@ -26,21 +26,25 @@ _TOKENS = re.compile(
 )
 
 
-def bind(sql: str, params: Mapping[str, object]) -> tuple[str, Sequence[object]]:
+def bind(sql: str, params: Mapping[str, object], driver: str = "asyncpg") -> tuple[str, Sequence[object] | Mapping[str, object]]:
     """Raises ConfigurationError for a parameter that is not given."""
-    text, names = _marked(sql)
+    text, names = _marked(sql, numbered=driver == "asyncpg")
     try:
-        return text, [params[name] for name in names]
+        return text, [params[name] for name in names] if driver == "asyncpg" else {name: params[name] for name in names}
     except KeyError as error:
         raise ConfigurationError(f"{sql.strip()[:60]!r}: no value was given for :{error.args[0]}") from None
 
 
 @lru_cache(maxsize=1_000)
-def _marked(sql: str) -> tuple[str, tuple[str, ...]]:
+def _marked(sql: str, *, numbered: bool) -> tuple[str, tuple[str, ...]]:
     numbers: dict[str, int] = {}
 
     def mark(found: re.Match[str]) -> str:
         name = found["name"]
-        return found[0] if name is None else f"${numbers.setdefault(name, len(numbers) + 1)}"
+        if name is None:
+            return found[0]
+        number = numbers.setdefault(name, len(numbers) + 1)
+        return f"${number}" if numbered else f"%({name})s"
 
-    return _TOKENS.sub(mark, sql), tuple(numbers)
+    text = _TOKENS.sub(mark, sql if numbered else sql.replace("%", "%%"))
+    return text, tuple(numbers)

@@ -16,6 +16,7 @@ from penstock.ports.store import Durability
 from penstock.stores.postgres.access import Access
 from penstock.stores.postgres.address import Address
 from penstock.stores.postgres.bells import Bells
+from penstock.stores.postgres.carriers import AsyncpgCarrier, PsycopgCarrier, Threads
 from penstock.stores.postgres.clock import MEASURE_EVERY, PostgresClock
 from penstock.stores.postgres.dialect import make_dialect
 from penstock.stores.postgres.follow import PostgresFollow
@@ -56,6 +57,7 @@ class Parts(Struct, frozen=True):
     reader: PostgresReader
     pulse: Pulse
     host: Host
+    threads: Threads
 
 
 class PostgresStore:
@@ -126,13 +128,15 @@ class PostgresStore:
         await parts.writer.close()
         await parts.access.bells.close()
         await asyncio.to_thread(parts.pulse.close)
+        parts.threads.close()
         self.leases.close()
         for pool in parts.pools:
             await pool.close()
 
-    def transaction(self, *, shared: bool = False) -> Handle:
+    def transaction(self, *, shared: bool = False, blocking: bool = False) -> Handle:
         parts = self._opened()
-        return Handle(Transaction(parts.access, parts.pools[1], self._tx_limit))
+        carrier = PsycopgCarrier(parts.threads) if blocking else AsyncpgCarrier(parts.pools[1])
+        return Handle(Transaction(parts.access, carrier, parts.host.libraries[carrier.driver], self._tx_limit))
 
     def join(self, connection: object) -> Joined:
         return Joined(self._opened().host, connection)
@@ -159,7 +163,7 @@ class PostgresStore:
         self.inspect = SqlInspect(reader, self.clock, dialect)
         self.settings = SqlSettings(writer, reader)
         self.follow = PostgresFollow(writer, bells)
-        return Parts(pools, access, writer, reader, pulse, host)
+        return Parts(pools, access, writer, reader, pulse, host, Threads(address.dsn, _TRANSACTIONS))
 
     def _opened(self) -> Parts:
         if self._parts is None:

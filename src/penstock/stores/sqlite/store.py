@@ -89,7 +89,7 @@ class SqliteStore:
             threads.close()
             self.leases.close()
 
-    def transaction(self, *, shared: bool = False) -> Handle:
+    def transaction(self, *, shared: bool = False, blocking: bool = False) -> Handle:
         return self._opened().transaction(shared=shared)
 
     def join(self, connection: object) -> Joined:

@@ -63,7 +63,7 @@ class BorrowedStore:
         """It stays open."""
         self.follow.close()
 
-    def transaction(self, *, shared: bool = False) -> BorrowedTransaction:
+    def transaction(self, *, shared: bool = False, blocking: bool = False) -> BorrowedTransaction:
         return BorrowedTransaction(self._desk, self.clock, self._connection)
 
     def join(self, connection: object) -> BorrowedTransaction:
