@@ -46,7 +46,8 @@ def make_store(url: str, *, durability: Durability, signals: Signals, limits: Ma
         require("asyncpg", "postgres")
         from penstock.stores.postgres import entry as postgres
 
-        return postgres.make_store(_address(url), durability=durability, signals=signals, limits=limits)
+        psycopg = importlib.import_module("psycopg") if find_spec("psycopg") is not None else None
+        return postgres.make_store(_address(url), durability=durability, signals=signals, limits=limits, psycopg=psycopg)
     path = str(sqlite_path(url))
     from penstock.stores.sqlite import entry
 

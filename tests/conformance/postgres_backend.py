@@ -52,7 +52,7 @@ class PostgresBackend:
     @property
     def url(self) -> str:
         """With the schema for Penstock's tables, and for the user's."""
-        return f"{self._url}?schema={self.schema}&search_path={self.schema}"
+        return f"{self._url}?schema={self.schema}&options=-csearch_path%3D{self.schema}"
 
     def make(self, setup: Setup) -> PostgresStore:
         return PostgresStore(
@@ -62,6 +62,7 @@ class PostgresBackend:
             patience=setup.patience,
             clock=PostgresClock(self.clock.now, self.clock.now),
             tx_limit=setup.tx_limit,
+            psycopg=psycopg,
         )
 
     def advance(self, seconds: float) -> None:

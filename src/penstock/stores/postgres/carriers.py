@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -68,7 +67,9 @@ class AsyncpgCarrier:
 class Threads:
     """psycopg connections of one process, and threads of their own: those of handlers may all wait for one of these."""
 
-    def __init__(self, dsn: str, size: int) -> None:
+    def __init__(self, psycopg: Any, dsn: str, size: int) -> None:
+        """`psycopg`: the module, or None where it is not installed."""
+        self.psycopg = psycopg
         self._dsn = dsn
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="penstock-psycopg")
         self._room = asyncio.Semaphore(size)
@@ -99,7 +100,11 @@ class Threads:
         self._threads.shutdown(wait=False)
 
     def _connect(self) -> Any:
-        return psycopg().connect(self._dsn, prepare_threshold=None)
+        if self.psycopg is None:
+            raise ConfigurationError(
+                'a def handler with tx gets a psycopg connection on PostgreSQL; install it with:  pip install "penstock[postgres]"'
+            )
+        return self.psycopg.connect(self._dsn, prepare_threshold=None)
 
 
 class PsycopgCarrier:
@@ -145,13 +150,13 @@ class PsycopgCarrier:
     async def rollback(self) -> None:
         try:
             await self._threads.run(self.connection.rollback)
-        except (*ERRORS, psycopg().Error):
+        except (*ERRORS, self._threads.psycopg.Error):
             self.connection.close()
         self._give()
 
     def _execute(self, sql: str, params: Mapping[str, Any]) -> tuple[Sequence[str], Rows, str]:
         """Names of the columns, rows, and the server's word."""
-        with self.connection.cursor(row_factory=psycopg().rows.tuple_row) as cursor:
+        with self.connection.cursor(row_factory=self._threads.psycopg.rows.tuple_row) as cursor:
             cursor.execute(sql, params)
             names = [column.name for column in cursor.description or ()]
             return names, cursor.fetchall() if names else (), cursor.statusmessage or ""
@@ -163,16 +168,6 @@ class PsycopgCarrier:
 
 _IN_ERROR = 3
 """psycopg's `TransactionStatus.INERROR`."""
-
-
-def psycopg() -> Any:
-    """Raises ConfigurationError."""
-    try:
-        return importlib.import_module("psycopg")
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            'a def handler with tx gets a psycopg connection on PostgreSQL; install it with:  pip install "penstock[postgres]"'
-        ) from error
 
 
 def changed(status: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from penstock.ports.signals import Signals
 from penstock.ports.store import Durability
@@ -12,9 +13,9 @@ from penstock.stores.postgres.reaping import reap
 from penstock.stores.postgres.store import PostgresStore
 
 
-def make_store(at: Address, *, durability: Durability, signals: Signals, limits: Mapping[str, int]) -> PostgresStore:
-    """Not opened."""
-    return PostgresStore(at, durability=durability, signals=signals, limits=limits)
+def make_store(at: Address, *, durability: Durability, signals: Signals, limits: Mapping[str, int], psycopg: Any) -> PostgresStore:
+    """Not opened. `psycopg`: the module, or None."""
+    return PostgresStore(at, durability=durability, signals=signals, limits=limits, psycopg=psycopg)
 
 
 def administration(at: Address) -> PostgresAdministration:

@@ -83,7 +83,9 @@ class PostgresStore:
         patience: float = PATIENCE,
         clock: PostgresClock | None = None,
         tx_limit: float = TX_LIMIT,
+        psycopg: Any = None,
     ) -> None:
+        """`psycopg`: the module, for transactions of who blocks a thread."""
         self.clock = clock or PostgresClock()
         self._address = address
         self._signals = signals
@@ -91,6 +93,7 @@ class PostgresStore:
         self._limits = limits if limits is not None else {}
         self._patience = patience
         self._tx_limit = tx_limit
+        self._psycopg = psycopg
         self._parts: Parts | None = None
         self._house: asyncio.Task[None] | None = None
         self._leads_until = 0.0
@@ -163,7 +166,7 @@ class PostgresStore:
         self.inspect = SqlInspect(reader, self.clock, dialect)
         self.settings = SqlSettings(writer, reader)
         self.follow = PostgresFollow(writer, bells)
-        return Parts(pools, access, writer, reader, pulse, host, Threads(address.dsn, _TRANSACTIONS))
+        return Parts(pools, access, writer, reader, pulse, host, Threads(self._psycopg, address.dsn, _TRANSACTIONS))
 
     def _opened(self) -> Parts:
         if self._parts is None:
