@@ -13,7 +13,7 @@ from penstock.config import masked
 from penstock.observe.signals import Signals
 from penstock.stores.postgres.address import parse
 from penstock.stores.postgres.clock import PostgresClock
-from penstock.stores.postgres.store import PostgresStore
+from penstock.stores.postgres.store import PostgresStore, Transactions
 from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance import Capabilities, Setup
 from penstock.testing.conformance.backend import Where
@@ -61,8 +61,7 @@ class PostgresBackend:
             limits=setup.limits,
             patience=setup.patience,
             clock=PostgresClock(self.clock.now, self.clock.now),
-            tx_limit=setup.tx_limit,
-            psycopg=psycopg,
+            transactions=Transactions(setup.tx_limit, psycopg),
         )
 
     def advance(self, seconds: float) -> None:

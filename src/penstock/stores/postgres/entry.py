@@ -10,12 +10,12 @@ from penstock.ports.store import Durability
 from penstock.stores.postgres.address import Address
 from penstock.stores.postgres.admin import PostgresAdministration
 from penstock.stores.postgres.reaping import reap
-from penstock.stores.postgres.store import PostgresStore
+from penstock.stores.postgres.store import PostgresStore, Transactions
 
 
 def make_store(at: Address, *, durability: Durability, signals: Signals, limits: Mapping[str, int], psycopg: Any) -> PostgresStore:
     """Not opened. `psycopg`: the module, or None."""
-    return PostgresStore(at, durability=durability, signals=signals, limits=limits, psycopg=psycopg)
+    return PostgresStore(at, durability=durability, signals=signals, limits=limits, transactions=Transactions(psycopg=psycopg))
 
 
 def administration(at: Address) -> PostgresAdministration:

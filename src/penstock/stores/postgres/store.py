@@ -48,6 +48,14 @@ _GUESSES = (0.005, 0.05, 0.25)
 """Seconds after a write in a user's transaction, when it may have been committed."""
 
 
+class Transactions(Struct, frozen=True):
+    """How handlers' transactions are made."""
+
+    limit: float = TX_LIMIT
+    psycopg: Any = None
+    """The module, for who blocks a thread."""
+
+
 class Parts(Struct, frozen=True):
     """What is open."""
 
@@ -82,18 +90,15 @@ class PostgresStore:
         limits: Mapping[str, int] | None = None,
         patience: float = PATIENCE,
         clock: PostgresClock | None = None,
-        tx_limit: float = TX_LIMIT,
-        psycopg: Any = None,
+        transactions: Transactions | None = None,
     ) -> None:
-        """`psycopg`: the module, for transactions of who blocks a thread."""
         self.clock = clock or PostgresClock()
         self._address = address
         self._signals = signals
         self._durability: Durability = durability
         self._limits = limits if limits is not None else {}
         self._patience = patience
-        self._tx_limit = tx_limit
-        self._psycopg = psycopg
+        self._transactions = transactions or Transactions()
         self._parts: Parts | None = None
         self._house: asyncio.Task[None] | None = None
         self._leads_until = 0.0
@@ -139,7 +144,7 @@ class PostgresStore:
     def transaction(self, *, shared: bool = False, blocking: bool = False) -> Handle:
         parts = self._opened()
         carrier = PsycopgCarrier(parts.threads) if blocking else AsyncpgCarrier(parts.pools[1])
-        return Handle(Transaction(parts.access, carrier, parts.host.libraries[carrier.driver], self._tx_limit))
+        return Handle(Transaction(parts.access, carrier, parts.host.libraries[carrier.driver], self._transactions.limit))
 
     def join(self, connection: object) -> Joined:
         return Joined(self._opened().host, connection)
@@ -166,7 +171,7 @@ class PostgresStore:
         self.inspect = SqlInspect(reader, self.clock, dialect)
         self.settings = SqlSettings(writer, reader)
         self.follow = PostgresFollow(writer, bells)
-        return Parts(pools, access, writer, reader, pulse, host, Threads(self._psycopg, address.dsn, _TRANSACTIONS))
+        return Parts(pools, access, writer, reader, pulse, host, Threads(self._transactions.psycopg, address.dsn, _TRANSACTIONS))
 
     def _opened(self) -> Parts:
         if self._parts is None:
