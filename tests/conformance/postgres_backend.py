@@ -42,7 +42,7 @@ class PostgresConnection:
 
 
 class PostgresBackend:
-    capabilities = Capabilities()
+    capabilities = Capabilities(follows_the_wall=False)
 
     def __init__(self, url: str) -> None:
         self.schema = f"penstock_{secrets.token_hex(6)}"
@@ -78,4 +78,5 @@ class PostgresBackend:
 
     def drop(self) -> None:
         with psycopg.connect(self._url, autocommit=True) as connection:
+            connection.execute("set lock_timeout = 5000")
             connection.execute(f"drop schema if exists {self.schema} cascade".encode())
