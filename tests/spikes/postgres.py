@@ -16,7 +16,7 @@ from penstock.ports.queue import Claim, Claimed
 from penstock.ports.transaction import ForeignConnection
 from penstock.stores.sql.executors import drive, drive_async
 from penstock.stores.sql.library import Library
-from penstock.stores.sqlite.settle import settle
+from penstock.stores.sql.settle import settle
 
 T = TypeVar("T")
 LIBRARY = Library.load("tests.spikes")

@@ -8,9 +8,10 @@ from typing import TypeAlias
 from penstock.model.delivery import Settlement
 from penstock.model.log import Append, Event, TopicSpec
 from penstock.model.message import Message, Placed
+from penstock.stores.sql.log import SqlLog
+from penstock.stores.sql.queue import SqlQueue
+from penstock.stores.sqlite.dialect import SQLITE
 from penstock.stores.sqlite.handle import Handle
-from penstock.stores.sqlite.log import SqliteLog
-from penstock.stores.sqlite.queue import SqliteQueue
 from penstock.stores.sqlite.store import SqliteStore
 from penstock.stores.sqlite.threads import Threads
 
@@ -23,19 +24,19 @@ class InlineStore(SqliteStore):
     afterwards: Afterwards
     """Runs what can run."""
 
-    def transaction(self, *, shared: bool = False) -> Handle:
+    def transaction(self, *, shared: bool = False, blocking: bool = False) -> Handle:
         return InlineHandle(super().transaction(shared=shared), self.afterwards)
 
-    def _make_log(self, threads: Threads) -> SqliteLog:
+    def _make_log(self, threads: Threads) -> SqlLog:
         return InlineLog(threads, self.afterwards)
 
-    def _make_queue(self, threads: Threads) -> SqliteQueue:
+    def _make_queue(self, threads: Threads) -> SqlQueue:
         return InlineQueue(super()._make_queue(threads), self.afterwards)
 
 
-class InlineQueue(SqliteQueue):
-    def __init__(self, queue: SqliteQueue, afterwards: Afterwards) -> None:
-        super().__init__(queue._writer, queue._reader, {})
+class InlineQueue(SqlQueue):
+    def __init__(self, queue: SqlQueue, afterwards: Afterwards) -> None:
+        super().__init__(queue._writer, queue._reader, queue._dialect, {})
         self._room = queue._room
         self._afterwards = afterwards
 
@@ -45,9 +46,9 @@ class InlineQueue(SqliteQueue):
         return placed
 
 
-class InlineLog(SqliteLog):
+class InlineLog(SqlLog):
     def __init__(self, threads: Threads, afterwards: Afterwards) -> None:
-        super().__init__(threads.writer, threads.reader)
+        super().__init__(threads.writer, threads.reader, SQLITE)
         self._afterwards = afterwards
 
     async def publish(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from penstock.stores.sqlite.settle import settle
 
 from penstock.model.outcome import Done, Failed, Failure, Released
 from penstock.ports.leases import Rescued
 from penstock.stores.sqlite import ends, keys, leases, watching
 from penstock.stores.sqlite.put import put
-from penstock.stores.sqlite.settle import settle
 from tests.integration.postgres.client import Client, Connect
 from tests.integration.postgres.stage import QUEUE, bury, counts, enrol, lease, messages, one, settled, stand, where
 

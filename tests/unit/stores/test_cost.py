@@ -15,15 +15,16 @@ from penstock.model.outcome import Done
 from penstock.model.statement import Program
 from penstock.ports.leases import Enrolment
 from penstock.ports.queue import Claim, Claimed
+from penstock.stores.sql import leases
+from penstock.stores.sql.elsewhere import Search
 from penstock.stores.sql.executors import drive
 from penstock.stores.sql.library import Library
+from penstock.stores.sql.limits import register
+from penstock.stores.sql.settle import settle
 from penstock.stores.sqlite import connection as connections
-from penstock.stores.sqlite import leases, migrate
+from penstock.stores.sqlite import migrate
 from penstock.stores.sqlite.claim import claim
-from penstock.stores.sqlite.elsewhere import Search
-from penstock.stores.sqlite.limits import register
 from penstock.stores.sqlite.put import put
-from penstock.stores.sqlite.settle import settle
 
 T = TypeVar("T")
 LIBRARY = Library.load("penstock.stores.sqlite")
@@ -73,7 +74,7 @@ def cost_of_a_claim(machine: Machine) -> int:
     machine.put(1, prefix=f"probe {machine.connection.total_changes} ")
     (run,) = machine.claim().runs
     steps = machine.steps
-    machine.run(lambda now: settle(2, [Settlement(run[0], Done())], now))
+    machine.run(lambda now: settle(2, [Settlement(run[0], Done())], now, put))
     return steps
 
 
@@ -99,7 +100,7 @@ def test_freeing_a_crowded_key_moves_one_message(machine: Machine) -> None:
     (run,) = machine.claim(owner=1).runs
     machine.put(CROWD, key="crowd")
     meet_the_crowd(machine)
-    machine.run(lambda now: settle(1, [Settlement(run[0], Done())], now))
+    machine.run(lambda now: settle(1, [Settlement(run[0], Done())], now, put))
     assert machine.steps < 1_000
     (run,) = machine.claim().runs
     assert machine.steps < 5_000

@@ -14,9 +14,9 @@ import pytest
 from penstock.model.delivery import Delivery, Settlement
 from penstock.model.message import Message
 from penstock.model.outcome import Done, Failed, Failure
+from penstock.stores.sql.operations import Settle
 from penstock.stores.sqlite.doorbell import Ringer
 from penstock.stores.sqlite.follow import Ear
-from penstock.stores.sqlite.operations import Settle
 from penstock.stores.sqlite.store import SqliteStore
 
 PATIENCE = 10

@@ -9,7 +9,7 @@ import pytest
 
 from penstock.model.job import JobFilter, JobList
 from penstock.model.message import Message
-from penstock.stores.sqlite.listing import ALL, Page, list_jobs
+from penstock.stores.sql.listing import ALL, Page, list_jobs
 from penstock.stores.sqlite.put import put
 from tests.unit.stores.test_cost import CROWD, Machine
 

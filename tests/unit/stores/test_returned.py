@@ -17,13 +17,14 @@ from penstock.model.statement import Program, Rows
 from penstock.model.unique import Hold
 from penstock.ports.leases import Enrolment, Rescued
 from penstock.ports.queue import Claim
+from penstock.stores.sql import ends, leases, watching
 from penstock.stores.sql.executors import drive
 from penstock.stores.sql.library import Library
+from penstock.stores.sql.settle import settle
 from penstock.stores.sqlite import connection as connections
-from penstock.stores.sqlite import ends, leases, migrate, watching
+from penstock.stores.sqlite import migrate
 from penstock.stores.sqlite.claim import claim
 from penstock.stores.sqlite.put import put
-from penstock.stores.sqlite.settle import settle
 
 T = TypeVar("T")
 LIBRARY = Library.load("penstock.stores.sqlite")
@@ -56,7 +57,7 @@ class Beside:
         return [each for run in claimed.runs for each in run]
 
     def end(self, held: list[Delivery], outcome: Done | Dead) -> list[int]:
-        return self.drive(settle(1, [Settlement(each, outcome) for each in held], 1))
+        return self.drive(settle(1, [Settlement(each, outcome) for each in held], 1, put))
 
     def bury(self, *names: str) -> None:
         self.put(*names)

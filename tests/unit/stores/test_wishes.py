@@ -8,9 +8,9 @@ import pytest
 
 from penstock.model.delivery import Delivery
 from penstock.model.log import SubscriptionSpec, TopicSpec
+from penstock.stores.sql import seeking, wishes
 from penstock.stores.sql.library import Library
 from penstock.stores.sqlite import connection as connections
-from penstock.stores.sqlite import seeking, wishes
 from penstock.stores.sqlite.store import SqliteStore
 
 LIBRARY = Library.load("penstock.stores.sqlite")

@@ -23,14 +23,14 @@ from penstock.model.outcome import Done
 from penstock.model.statement import Program, Rows
 from penstock.ports.leases import Enrolment
 from penstock.ports.queue import Claim
+from penstock.stores.sql import leases
 from penstock.stores.sql.executors import drive
 from penstock.stores.sql.library import Library
+from penstock.stores.sql.settle import settle
 from penstock.stores.sqlite import connection as connections
-from penstock.stores.sqlite import leases
 from penstock.stores.sqlite.claim import claim
 from penstock.stores.sqlite.publishing import append, publish
 from penstock.stores.sqlite.put import put
-from penstock.stores.sqlite.settle import settle
 
 T = TypeVar("T")
 
@@ -101,7 +101,7 @@ def script_of_drain(store: Path, count: int) -> Script:
     for steps, deliveries in recording.claims(count):
         script.timed.append(steps)
         ends = [Settlement(delivery, Done()) for delivery in deliveries]
-        script.timed.append(recording.transaction(settle(OWNER, ends, recording.clock.now())))
+        script.timed.append(recording.transaction(settle(OWNER, ends, recording.clock.now(), put)))
     recording.close()
     return script
 
@@ -145,7 +145,7 @@ def script_of_appends(store: Path, count: int, size: int) -> Script:
 def _follow_up(recording: _Recording, delivery: Delivery) -> Program[None]:
     now = recording.clock.now()
     yield from put(recording.messages(1), now)
-    yield from settle(OWNER, [Settlement(delivery, Done())], now)
+    yield from settle(OWNER, [Settlement(delivery, Done())], now, put)
 
 
 class _Recording:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from penstock.model.statement import Program, Rows
 from penstock.ports.signals import Signals
+from penstock.stores.sql.dialect import Dialect
 from penstock.stores.sql.library import Library
 from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite.checkpoint import Checkpointer
@@ -35,6 +36,7 @@ class Access(Struct, frozen=True):
 
     path: str
     library: Library
+    dialect: Dialect
     clock: StoreClock
     signals: Signals
     lock: WriteLock

@@ -18,9 +18,9 @@ from penstock.model.clock import SECOND
 from penstock.model.delivery import SUSPECT_DEATHS, Delivery
 from penstock.model.statement import Program, Row, Rows, Statement
 from penstock.ports.queue import Claim, Claimed
-from penstock.stores.sqlite.limits import Rules, gate, read_rules
+from penstock.stores.sql.limits import Rules, gate, read_rules
+from penstock.stores.sql.share import DEATHS, EXPIRES, KEY, RANK, SEQ, TASK, Share, as_json
 from penstock.stores.sqlite.runs import Runs, occupy
-from penstock.stores.sqlite.share import DEATHS, EXPIRES, KEY, RANK, SEQ, TASK, Share, as_json
 
 _MEET = 2_000
 _PROMOTE = 500

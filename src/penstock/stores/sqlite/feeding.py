@@ -12,15 +12,15 @@ from penstock.errors import NotFound
 from penstock.model.log import Fed
 from penstock.model.message import DEFAULT_PRIORITY
 from penstock.model.statement import Program, Statement
+from penstock.stores.sql.tally import Tally
+from penstock.stores.sqlite.places import place
 from penstock.stores.sqlite.put import last_seq
-from penstock.stores.sqlite.tally import Tally
-from penstock.stores.sqlite.topics import place
 
 AHEAD = 10_000
 """Messages that could run, at which no more are fed."""
 
 
-def feed(name: str, limit: int) -> Program[Fed]:
+def feed(name: str, limit: int, now: int) -> Program[Fed]:
     rows = yield Statement("subscription", {"name": name})
     if not rows:
         raise NotFound(f"feed: there is no subscription {name} in this store")

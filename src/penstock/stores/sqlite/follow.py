@@ -12,10 +12,10 @@ from pathlib import Path
 
 from penstock.errors import PublishUnknown, StoreError
 from penstock.ports.follow import Report
-from penstock.stores.sqlite import watching
+from penstock.stores.sql import watching
+from penstock.stores.sql.operations import Run
+from penstock.stores.sql.roads import Writing
 from penstock.stores.sqlite.doorbell import send
-from penstock.stores.sqlite.operations import Run
-from penstock.stores.sqlite.roads import Writing
 
 _LONGEST = 65_536
 

@@ -13,14 +13,14 @@ from penstock.model.delivery import Settlement
 from penstock.model.log import Append, Event, TopicSpec
 from penstock.model.message import Message, Placed
 from penstock.model.statement import Program
+from penstock.stores.sql.appending import agreed
+from penstock.stores.sql.dialect import Settled
 from penstock.stores.sql.endings import refuse_ending
+from penstock.stores.sql.kept import Kept
+from penstock.stores.sql.reply import Reply
+from penstock.stores.sql.turns import Turns
 from penstock.stores.sqlite.access import Access
-from penstock.stores.sqlite.kept import Kept
-from penstock.stores.sqlite.publishing import agreed, append_one
-from penstock.stores.sqlite.reply import Reply
 from penstock.stores.sqlite.transaction import Request, Transaction, TransactionThread
-from penstock.stores.sqlite.turns import Turns
-from penstock.stores.sqlite.watching import Settled, settle_and_hear
 
 Work = Callable[[sqlite3.Connection], Any]
 
@@ -32,7 +32,7 @@ class Handle:
         self._access = access
         self._thread = thread
         self._inner = inner
-        self._kept = Kept()
+        self._kept = Kept(access.dialect)
         self._turns: Turns | None = None
         self._depth = 0
         self._ended = False
@@ -89,11 +89,11 @@ class Handle:
 
     async def append(self, append: Append) -> int:
         self._check()
-        return agreed(append, await self._ask(self._at_once(lambda now: append_one(append, now))))
+        return agreed(append, await self._ask(self._at_once(lambda now: self._access.dialect.append_one(append, now))))
 
     def append_now(self, append: Append) -> int:
         self._check()
-        return agreed(append, self._ask_now(self._at_once(lambda now: append_one(append, now))))
+        return agreed(append, self._ask_now(self._at_once(lambda now: self._access.dialect.append_one(append, now))))
 
     async def savepoint(self) -> Handle:
         """Waits until the one beside it, that another task has open, has ended."""
@@ -181,7 +181,7 @@ class Handle:
         if ending is None:
             return
         owner, settlements = ending
-        settled: Settled = self._program(lambda now: settle_and_hear(owner, settlements, now))(connection)
+        settled: Settled = self._program(lambda now: self._access.dialect.settle(owner, settlements, now))(connection)
         if settled.lost:
             jobs = ", ".join(each.delivery.job_id for each in settlements if each.delivery.seq in settled.lost)
             raise LeaseLost(f"job {jobs}: another worker has it now; this run was rolled back")

@@ -21,11 +21,11 @@ import time
 
 from penstock.errors import PenstockError, PublishUnknown, StoreError, StoreUnavailable
 from penstock.model.statement import Row, Rows
+from penstock.stores.sql.reply import Reply, send
 from penstock.stores.sqlite.access import Access
 from penstock.stores.sqlite.failures import name_of, translate, translated
 from penstock.stores.sqlite.fairness import HOLD, Fairness
 from penstock.stores.sqlite.forkable import Forkable
-from penstock.stores.sqlite.reply import Reply, send
 
 _SLOW = 0.05
 """Seconds from the first statement to the commit."""

@@ -20,8 +20,8 @@ from contextlib import closing
 
 from penstock.errors import PenstockError
 from penstock.model.statement import Program, Statement
+from penstock.stores.sql.operations import Run
 from penstock.stores.sqlite import connection as connections
-from penstock.stores.sqlite.operations import Run
 from penstock.stores.sqlite.writer import Writer
 
 log = logging.getLogger("penstock.store")

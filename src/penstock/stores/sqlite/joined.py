@@ -21,12 +21,12 @@ from penstock.model.message import Message, Placed
 from penstock.model.statement import Program, Rows, Statement
 from penstock.ports.store import Durability
 from penstock.ports.transaction import Answer, ForeignConnection
+from penstock.stores.sql.appending import agreed
 from penstock.stores.sql.executors import drive, drive_async
 from penstock.stores.sqlite.access import Access
+from penstock.stores.sqlite.dialect import SQLITE
 from penstock.stores.sqlite.failures import translated
 from penstock.stores.sqlite.janitor import Janitor
-from penstock.stores.sqlite.publishing import agreed, append_one, publish
-from penstock.stores.sqlite.put import put
 from penstock.stores.sqlite.writer import Writer
 
 FULL = 2
@@ -130,22 +130,22 @@ class Joined:
         self._foreign = foreign
 
     async def put(self, messages: Sequence[Message]) -> list[Placed]:
-        return await self._write(lambda now: put(messages, now), _PUT)
+        return await self._write(lambda now: SQLITE.put(messages, now), _PUT)
 
     def put_now(self, messages: Sequence[Message]) -> list[Placed]:
-        return self._write_now(lambda now: put(messages, now), _PUT)
+        return self._write_now(lambda now: SQLITE.put(messages, now), _PUT)
 
     async def publish(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
-        return await self._write(lambda now: publish(topic, events, now), _PUBLISH)
+        return await self._write(lambda now: SQLITE.publish(topic, events, now), _PUBLISH)
 
     def publish_now(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
-        return self._write_now(lambda now: publish(topic, events, now), _PUBLISH)
+        return self._write_now(lambda now: SQLITE.publish(topic, events, now), _PUBLISH)
 
     async def append(self, append: Append) -> int:
-        return agreed(append, await self._write(lambda now: append_one(append, now), _APPEND))
+        return agreed(append, await self._write(lambda now: SQLITE.append_one(append, now), _APPEND))
 
     def append_now(self, append: Append) -> int:
-        return agreed(append, self._write_now(lambda now: append_one(append, now), _APPEND))
+        return agreed(append, self._write_now(lambda now: SQLITE.append_one(append, now), _APPEND))
 
     async def _write(self, make: Callable[[int], Program[T]], doing: str) -> T:
         try:

@@ -7,16 +7,13 @@ from typing import TypeAlias
 
 import msgspec
 
-from penstock.errors import ConfigurationError, VersionConflict
 from penstock.model.log import Append, Conflict, Event, Reused, TopicSpec
 from penstock.model.message import Placed
 from penstock.model.statement import Program, Statement
-from penstock.stores.sqlite.topics import advance, number_of
+from penstock.stores.sql.appending import Result
+from penstock.stores.sqlite.places import advance, number_of
 
 _WIDTH = 10
-
-Result: TypeAlias = int | Conflict | Reused
-"""Of an append: the key's new version, or why not."""
 
 Placing: TypeAlias = tuple[Event, str | None, int | None]
 """An event, its key, and its version there."""
@@ -60,25 +57,6 @@ def append(topic: TopicSpec, appends: Sequence[Append], now: int) -> Program[lis
     if fresh:
         yield from _insert(topic, fresh, now)
     return results
-
-
-def agreed(append: Append, result: Result) -> int:
-    """The new version. Raises VersionConflict; ConfigurationError for an id that was used for other events."""
-    if isinstance(result, Reused):
-        raise ConfigurationError(
-            f"append to {append.topic.name} {append.key!r}: the id {append.given!r} was used there for another number of events; "
-            "nothing was kept"
-        )
-    if isinstance(result, Conflict):
-        raise VersionConflict(
-            f"append to {append.topic.name} {append.key!r}: expected version {result.expected}, it is {result.actual}; "
-            "read it again and decide anew"
-        )
-    return result
-
-
-def append_one(append_: Append, now: int) -> Program[Result]:
-    return (yield from append(append_.topic, [append_], now))[0]
 
 
 def _ids(append: Append) -> list[str]:

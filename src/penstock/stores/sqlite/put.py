@@ -10,8 +10,8 @@ import msgspec
 from penstock.model.message import Message, Placed
 from penstock.model.statement import Program, Statement
 from penstock.model.unique import Hold
-from penstock.stores.sqlite.tally import Tally
-from penstock.stores.sqlite.uniques import take
+from penstock.stores.sql.tally import Tally
+from penstock.stores.sql.uniques import take
 
 _WIDTH = 12
 """Columns that a put writes."""

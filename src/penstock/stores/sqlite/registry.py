@@ -8,19 +8,20 @@ from typing import Any
 from penstock.errors import StoreUnavailable
 from penstock.model.statement import Program
 from penstock.ports.leases import MAINTENANCE, Enrolment, Rescued, Seen
-from penstock.stores.sqlite import leases
+from penstock.stores.sql import leases
+from penstock.stores.sql.elsewhere import Search
+from penstock.stores.sql.filelock import FileLock, is_free
+from penstock.stores.sql.operations import Run
+from penstock.stores.sql.roads import Reading, Writing
 from penstock.stores.sqlite.clock import StoreClock
-from penstock.stores.sqlite.elsewhere import Search
-from penstock.stores.sqlite.files import FileLock, Folder, is_free
-from penstock.stores.sqlite.operations import Run
+from penstock.stores.sqlite.files import Folder
 from penstock.stores.sqlite.put import put
-from penstock.stores.sqlite.roads import Reading, Writing
 
 
 class SqliteLeases:
-    def __init__(self, writer: Writing, reader: Reading, clock: StoreClock, folder: Folder) -> None:
+    def __init__(self, writer: Writing, reader: Reading, clock: StoreClock, folder: Folder, remind: Callable[[], None]) -> None:
         self._writer = writer
-        self._checkpointer = writer.checkpointer
+        self._remind = remind
         self._reader = reader
         self._clock = clock
         self._folder = folder
@@ -75,7 +76,7 @@ class SqliteLeases:
         def program(now: int) -> Program[bool]:
             won = yield from leases.lead(role, incarnation, lease, now)
             if won and role == MAINTENANCE:
-                self._checkpointer.remind()
+                self._remind()
                 yield from self._clock.adjust()
             return won
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from penstock.model.delivery import SUSPECT_DEATHS
 from penstock.model.statement import Program, Row, Rows, Statement
-from penstock.stores.sqlite import keys
-from penstock.stores.sqlite.share import DEATHS, EXPIRES, KEY, RANK, SEQ, TASK, Share, as_json
+from penstock.stores.sql import keys
+from penstock.stores.sql.share import DEATHS, EXPIRES, KEY, RANK, SEQ, TASK, Share, as_json
 
 PLACE = RANK
 _OCCUPIED = 4

@@ -7,24 +7,25 @@ from collections.abc import Callable, Mapping
 from penstock.errors import StoreUnavailable
 from penstock.ports.signals import Signals
 from penstock.ports.store import Durability
+from penstock.stores.sql.inspect import SqlInspect
 from penstock.stores.sql.library import Library
+from penstock.stores.sql.log import SqlLog
+from penstock.stores.sql.queue import SqlQueue
+from penstock.stores.sql.reply import in_a_thread
+from penstock.stores.sql.room import PATIENCE
+from penstock.stores.sql.settings import SqlSettings
+from penstock.stores.sql.timetable import SqlSchedules
 from penstock.stores.sqlite.access import Access, Bells
 from penstock.stores.sqlite.checkpoint import Checkpointer
 from penstock.stores.sqlite.clock import StoreClock
+from penstock.stores.sqlite.dialect import SQLITE
 from penstock.stores.sqlite.files import Folder
 from penstock.stores.sqlite.follow import SqliteFollow
 from penstock.stores.sqlite.handle import Handle
-from penstock.stores.sqlite.inspect import SqliteInspect
 from penstock.stores.sqlite.joined import Joined
-from penstock.stores.sqlite.log import SqliteLog
 from penstock.stores.sqlite.opening import open_file
-from penstock.stores.sqlite.queue import SqliteQueue
 from penstock.stores.sqlite.registry import SqliteLeases
-from penstock.stores.sqlite.reply import in_a_thread
-from penstock.stores.sqlite.room import PATIENCE
-from penstock.stores.sqlite.settings import SqliteSettings
 from penstock.stores.sqlite.threads import Threads
-from penstock.stores.sqlite.timetable import SqliteSchedules
 from penstock.stores.sqlite.writelock import WriteLock
 
 TX_LIMIT = 5.0
@@ -36,12 +37,14 @@ _GRACE = 1.0
 class SqliteStore:
     """Implements `ports.store.Store`. Belongs to the process that opens it; usable from any loop and thread of that process."""
 
-    queue: SqliteQueue
-    log: SqliteLog
+    one_writer = True
+
+    queue: SqlQueue
+    log: SqlLog
     leases: SqliteLeases
-    schedules: SqliteSchedules
-    inspect: SqliteInspect
-    settings: SqliteSettings
+    schedules: SqlSchedules
+    inspect: SqlInspect
+    settings: SqlSettings
     follow: SqliteFollow
 
     def __init__(
@@ -86,7 +89,7 @@ class SqliteStore:
             threads.close()
             self.leases.close()
 
-    def transaction(self, *, shared: bool = False) -> Handle:
+    def transaction(self, *, shared: bool = False, blocking: bool = False) -> Handle:
         return self._opened().transaction(shared=shared)
 
     def join(self, connection: object) -> Joined:
@@ -104,22 +107,22 @@ class SqliteStore:
         def access(bells: Bells) -> Access:
             power = self._durability != "process"
             lock = WriteLock(self._folder.path / "write.lock", self._tx_limit + _GRACE)
-            return Access(self._folder.database, library, self.clock, self._signals, lock, power, checkpointer, bells)
+            return Access(self._folder.database, library, SQLITE, self.clock, self._signals, lock, power, checkpointer, bells)
 
         self._threads = threads = Threads(self._folder, access, self._tx_limit)
         self.queue = self._make_queue(threads)
         self.log = self._make_log(threads)
-        self.leases = SqliteLeases(threads.writer, threads.reader, self.clock, self._folder)
-        self.schedules = SqliteSchedules(threads.writer, threads.reader, self.clock)
-        self.inspect = SqliteInspect(threads.reader, self.clock)
-        self.settings = SqliteSettings(threads.writer, threads.reader)
+        self.leases = SqliteLeases(threads.writer, threads.reader, self.clock, self._folder, checkpointer.remind)
+        self.schedules = SqlSchedules(threads.writer, threads.reader, self.clock, SQLITE)
+        self.inspect = SqlInspect(threads.reader, self.clock, SQLITE)
+        self.settings = SqlSettings(threads.writer, threads.reader)
         self.follow = SqliteFollow(threads.writer, self._folder.bells)
 
-    def _make_log(self, threads: Threads) -> SqliteLog:
-        return SqliteLog(threads.writer, threads.reader)
+    def _make_log(self, threads: Threads) -> SqlLog:
+        return SqlLog(threads.writer, threads.reader, SQLITE)
 
-    def _make_queue(self, threads: Threads) -> SqliteQueue:
-        return SqliteQueue(threads.writer, threads.reader, self._limits, self._patience)
+    def _make_queue(self, threads: Threads) -> SqlQueue:
+        return SqlQueue(threads.writer, threads.reader, SQLITE, self._limits, self._patience)
 
     def _opened(self) -> Threads:
         if self._threads is None:

@@ -26,12 +26,12 @@ from msgspec import Struct
 
 from penstock.errors import StoreUnavailable, TransactionClosed
 from penstock.model.statement import Rows
+from penstock.stores.sql.reply import Reply, send
 from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite.access import Access
 from penstock.stores.sqlite.failures import name_of, translate
 from penstock.stores.sqlite.forkable import Forkable
 from penstock.stores.sqlite.hold import Hold
-from penstock.stores.sqlite.reply import Reply, send
 
 _STEPS = 20_000
 """Instructions of SQLite's machine between looks at the clock: well under a millisecond."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from penstock.model.clock import SECOND
 from penstock.model.statement import Program, Row, Rows, Statement
 from penstock.stores.sqlite.feeding import mark
-from penstock.stores.sqlite.topics import place, position
+from penstock.stores.sqlite.places import place, position
 
 REMEMBERED = 24 * 3600 * SECOND
 """µs that ids which callers chose are known, whatever the retention."""

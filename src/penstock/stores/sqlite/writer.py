@@ -29,14 +29,14 @@ from msgspec import Struct
 
 from penstock.errors import PublishUnknown, SchemaOutdated, StoreCorrupt, StoreFull, StoreReadOnly, StoreUnavailable
 from penstock.model.statement import Program, Rows
+from penstock.stores.sql.operations import Group, Operation
+from penstock.stores.sql.reply import Answer, Reply, send
 from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite.access import Access
 from penstock.stores.sqlite.checkpoint import Checkpointer
 from penstock.stores.sqlite.failures import name_of, translated
 from penstock.stores.sqlite.fairness import Fairness
 from penstock.stores.sqlite.forkable import Forkable
-from penstock.stores.sqlite.operations import Group, Operation
-from penstock.stores.sqlite.reply import Answer, Reply, send
 
 _GROUP = 4_000
 """Messages in one group at the most."""
@@ -172,7 +172,7 @@ class Writer:
         access = self._access
         self._committed = self._rings = False
         self._heard = ()
-        group = Group([ticket.operation for ticket in tickets])
+        group = Group([ticket.operation for ticket in tickets], access.dialect)
         access.lock.acquire()
         try:
             with self._forkable:

@@ -10,18 +10,19 @@ from penstock.model.outcome import Outcome
 from penstock.model.statement import Program, Rows, Statement
 from penstock.ports.handler import Next
 from penstock.ports.transaction import ambient
+from penstock.stores.sql.inspect import SqlInspect
+from penstock.stores.sql.log import SqlLog
+from penstock.stores.sql.operations import Group, Operation
+from penstock.stores.sql.queue import SqlQueue
+from penstock.stores.sql.settings import SqlSettings
+from penstock.stores.sql.timetable import SqlSchedules
 from penstock.stores.sqlite.checkpoint import Checkpointer
 from penstock.stores.sqlite.clock import StoreClock
+from penstock.stores.sqlite.dialect import SQLITE
 from penstock.stores.sqlite.files import Folder
 from penstock.stores.sqlite.follow import SqliteFollow
-from penstock.stores.sqlite.inspect import SqliteInspect
 from penstock.stores.sqlite.joined import same_file
-from penstock.stores.sqlite.log import SqliteLog
-from penstock.stores.sqlite.operations import Group, Operation
-from penstock.stores.sqlite.queue import SqliteQueue
 from penstock.stores.sqlite.registry import SqliteLeases
-from penstock.stores.sqlite.settings import SqliteSettings
-from penstock.stores.sqlite.timetable import SqliteSchedules
 from penstock.testing.borrowed.desk import Desk
 from penstock.testing.borrowed.transaction import BorrowedTransaction
 
@@ -31,19 +32,21 @@ T = TypeVar("T")
 class BorrowedStore:
     """Implements `ports.store.Store`. Opening, closing and committing are the test's own."""
 
+    one_writer = True
+
     def __init__(self, path: str, connection: object, desk: Desk, clock: StoreClock) -> None:
         writing, reading = DeskWriter(desk, clock), DeskReader(desk)
         folder = Folder(path)
         self.url = f"sqlite:///{folder.database}"
         self.clock = clock
         self._path = folder.database
-        self.queue = SqliteQueue(writing, reading, {})
-        self.log = SqliteLog(writing, reading)
-        self.schedules = SqliteSchedules(writing, reading, clock)
-        self.leases = SqliteLeases(writing, reading, clock, folder)
-        self.inspect = SqliteInspect(reading, clock)
+        self.queue = SqlQueue(writing, reading, SQLITE, {})
+        self.log = SqlLog(writing, reading, SQLITE)
+        self.schedules = SqlSchedules(writing, reading, clock, SQLITE)
+        self.leases = SqliteLeases(writing, reading, clock, folder, Checkpointer().remind)
+        self.inspect = SqlInspect(reading, clock, SQLITE)
         self.follow = SqliteFollow(writing, folder.bells)
-        self.settings = SqliteSettings(writing, reading)
+        self.settings = SqlSettings(writing, reading)
         self._connection = connection
         self._desk = desk
 
@@ -60,7 +63,7 @@ class BorrowedStore:
         """It stays open."""
         self.follow.close()
 
-    def transaction(self, *, shared: bool = False) -> BorrowedTransaction:
+    def transaction(self, *, shared: bool = False, blocking: bool = False) -> BorrowedTransaction:
         return BorrowedTransaction(self._desk, self.clock, self._connection)
 
     def join(self, connection: object) -> BorrowedTransaction:
@@ -89,7 +92,6 @@ class DeskWriter:
     waiting = 0
 
     def __init__(self, desk: Desk, clock: StoreClock) -> None:
-        self.checkpointer = Checkpointer()
         self._desk = desk
         self._clock = clock
 
@@ -101,7 +103,7 @@ class DeskWriter:
 
     def _program(self, operation: Operation) -> Program[Any]:
         answers: list[Any] = []
-        for _, program in Group([operation]).parts(self._clock.now()):
+        for _, program in Group([operation], SQLITE).parts(self._clock.now()):
             answers += yield from program
         return answers[0]
 

@@ -10,11 +10,11 @@ from penstock.model.clock import Clock
 from penstock.model.delivery import Settlement
 from penstock.model.log import Append, Event, TopicSpec
 from penstock.model.message import Message, Placed
+from penstock.stores.sql.appending import agreed
 from penstock.stores.sql.endings import refuse_ending
-from penstock.stores.sqlite.publishing import agreed, append_one, publish
-from penstock.stores.sqlite.put import put
-from penstock.stores.sqlite.settle import settle
-from penstock.stores.sqlite.turns import Turns
+from penstock.stores.sql.settle import settle
+from penstock.stores.sql.turns import Turns
+from penstock.stores.sqlite.dialect import SQLITE
 from penstock.testing.borrowed.desk import Desk
 
 
@@ -53,27 +53,27 @@ class BorrowedTransaction:
 
     async def publish(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
         await self._begin()
-        return await self._desk.drive(publish(topic, events, self._clock.now()))
+        return await self._desk.drive(SQLITE.publish(topic, events, self._clock.now()))
 
     def publish_now(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
         self._begin_now()
-        return self._desk.drive_now(publish(topic, events, self._clock.now()))
+        return self._desk.drive_now(SQLITE.publish(topic, events, self._clock.now()))
 
     async def append(self, append: Append) -> int:
         await self._begin()
-        return agreed(append, await self._desk.drive(append_one(append, self._clock.now())))
+        return agreed(append, await self._desk.drive(SQLITE.append_one(append, self._clock.now())))
 
     def append_now(self, append: Append) -> int:
         self._begin_now()
-        return agreed(append, self._desk.drive_now(append_one(append, self._clock.now())))
+        return agreed(append, self._desk.drive_now(SQLITE.append_one(append, self._clock.now())))
 
     async def put(self, messages: Sequence[Message]) -> list[Placed]:
         await self._begin()
-        return await self._desk.drive(put(messages, self._clock.now()))
+        return await self._desk.drive(SQLITE.put(messages, self._clock.now()))
 
     def put_now(self, messages: Sequence[Message]) -> list[Placed]:
         self._begin_now()
-        return self._desk.drive_now(put(messages, self._clock.now()))
+        return self._desk.drive_now(SQLITE.put(messages, self._clock.now()))
 
     async def savepoint(self) -> BorrowedTransaction:
         self._check("")
@@ -108,7 +108,7 @@ class BorrowedTransaction:
             siblings.leave()
 
     async def _settle(self, owner: int, settlements: Sequence[Settlement]) -> None:
-        if await self._desk.drive(settle(owner, settlements, self._clock.now())):
+        if await self._desk.drive(settle(owner, settlements, self._clock.now(), SQLITE.put)):
             await self.rollback()
             raise LeaseLost("another worker has this job now; this run was rolled back")
 

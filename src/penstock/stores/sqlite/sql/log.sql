@@ -15,7 +15,7 @@ where versioned = excluded.versioned
 returning number, versioned
 
 -- name: events_of_key
-select e.place, e.id, e.type, e.body, e.at, e.key, e.version, e.headers
+select e.place & 1099511627775, e.id, e.type, e.body, e.at, e.key, e.version, e.headers
 from penstock_topic t
 cross join penstock_event e
 where t.name = :topic
@@ -27,7 +27,7 @@ order by e.version
 limit :limit
 
 -- name: events_of_key_backward
-select e.place, e.id, e.type, e.body, e.at, e.key, e.version, e.headers
+select e.place & 1099511627775, e.id, e.type, e.body, e.at, e.key, e.version, e.headers
 from penstock_topic t
 cross join penstock_event e
 where t.name = :topic
@@ -39,7 +39,7 @@ order by e.version desc
 limit :limit
 
 -- name: events
-select place, id, type, body, at, key, version, headers
+select place & 1099511627775, id, type, body, at, key, version, headers
 from penstock_event
 where place > :after and place < :end
 order by place

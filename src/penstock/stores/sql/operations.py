@@ -1,0 +1,205 @@
+"""What the writer is asked for, and how members of one group are merged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any, TypeAlias, cast
+
+from msgspec import Struct
+
+from penstock.model import log
+from penstock.model.chain import brings_work
+from penstock.model.delivery import Settlement
+from penstock.model.message import Message, Placed
+from penstock.model.outcome import Dead, Done
+from penstock.model.statement import Program, Row
+from penstock.stores.sql.dialect import Dialect
+
+CLAIMS = "claim"
+"""What a claim does."""
+
+
+class Put(Struct, frozen=True, gc=False):
+    messages: Sequence[Message]
+
+    lane = "put"
+    durable = True
+    rings = True
+    point = "put"
+    doing = "put messages"
+
+    @property
+    def weight(self) -> int:
+        return len(self.messages)
+
+
+class Publish(Struct, frozen=True, gc=False):
+    topic: log.TopicSpec
+    events: Sequence[log.Event]
+
+    durable = True
+    rings = True
+    point = "publish"
+
+    @property
+    def lane(self) -> Hashable:
+        return (Publish, self.topic.name)
+
+    @property
+    def doing(self) -> str:
+        return f"publish to {self.topic.name}"
+
+    @property
+    def weight(self) -> int:
+        return len(self.events)
+
+
+class Append(Struct, frozen=True, gc=False):
+    append: log.Append
+
+    durable = True
+    rings = True
+    point = "append"
+
+    @property
+    def lane(self) -> Hashable:
+        return (Append, self.append.topic.name)
+
+    @property
+    def doing(self) -> str:
+        return f"append to {self.append.topic.name}"
+
+    @property
+    def weight(self) -> int:
+        return len(self.append.events)
+
+
+class Settle(Struct, frozen=True, gc=False):
+    owner: int
+    settlements: Sequence[Settlement]
+
+    point = "settle"
+    doing = "settle deliveries"
+
+    @property
+    def lane(self) -> Hashable:
+        return (Settle, self.owner)
+
+    @property
+    def weight(self) -> int:
+        return len(self.settlements)
+
+    @property
+    def durable(self) -> bool:
+        """A dead letter must not be lost; losing any other end means a redelivery."""
+        return any(isinstance(each.outcome, Dead) for each in self.settlements)
+
+    @property
+    def rings(self) -> bool:
+        """A key or a slot is freed, a retry is due, a successor comes."""
+        return any(brings_work(each.delivery) or not isinstance(each.outcome, Done) for each in self.settlements)
+
+
+class Run(Struct, frozen=True):
+    """Any other program. It is given the store's time."""
+
+    make: Callable[[int], Program[Any]]
+    doing: str
+    durable: bool = True
+    rings: bool = False
+    point: str | None = None
+    weight: int = 1
+
+    @property
+    def lane(self) -> Hashable:
+        return id(self)
+
+
+Operation: TypeAlias = Put | Publish | Append | Settle | Run
+
+Part: TypeAlias = tuple[list[int], Program[Sequence[Any]]]
+"""The members it is for, and a program that returns a result for each."""
+
+_ALIKE = (Put, Publish, Append)
+"""Whatever one of them needs of the commit, all need."""
+_ORDER = (Put, Publish, Append, Settle, Run)
+"""So that a claim in the same group sees what was put."""
+
+
+class Group:
+    """Operations that share one transaction: sorted into lanes in one pass, since a group may have thousands."""
+
+    def __init__(self, members: Sequence[Operation], dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._members = members
+        lanes: dict[Hashable, list[int]] = {}
+        for index, member in enumerate(members):
+            lanes.setdefault(member.lane, []).append(index)
+        self._lanes = sorted(lanes.values(), key=lambda lane: _ORDER.index(type(members[lane[0]])))
+        told = [members[index] for lane in self._lanes for index in (lane[:1] if isinstance(members[lane[0]], _ALIKE) else lane)]
+        self.durable = any(member.durable for member in told)
+        self.rings = any(member.rings for member in told)
+        self.points = {member.point for member in told if member.point is not None}
+        self.heard: list[Row] = []
+        """(job, bell): who waits for what this group ends. Complete when all parts have run."""
+
+    @property
+    def doing(self) -> str:
+        return self._members[0].doing
+
+    def parts(self, now: int) -> Iterator[Part]:
+        for lane in self._lanes:
+            yield lane, _merged([self._members[index] for index in lane], now, self._dialect, self.heard)
+
+
+def _merged(members: Sequence[Any], now: int, dialect: Dialect, heard: list[Row]) -> Program[Sequence[Any]]:
+    match members[0]:
+        case Put():
+            return _put(cast("Sequence[Put]", members), now, dialect)
+        case Publish():
+            return _publish(cast("Sequence[Publish]", members), now, dialect)
+        case Append():
+            return _append(cast("Sequence[Append]", members), now, dialect)
+        case Settle():
+            return _settle(cast("Sequence[Settle]", members), now, dialect, heard)
+        case run:
+            return _run(run, now)
+
+
+def _put(members: Sequence[Put], now: int, dialect: Dialect) -> Program[Sequence[Any]]:
+    parts = [member.messages for member in members]
+    return _shared((yield from dialect.put([message for messages in parts for message in messages], now)), parts)
+
+
+def _publish(members: Sequence[Publish], now: int, dialect: Dialect) -> Program[Sequence[Any]]:
+    parts = [member.events for member in members]
+    return _shared((yield from dialect.publish(members[0].topic, [event for events in parts for event in events], now)), parts)
+
+
+def _append(members: Sequence[Append], now: int, dialect: Dialect) -> Program[Sequence[Any]]:
+    return (yield from dialect.append(members[0].append.topic, [member.append for member in members], now))
+
+
+def _settle(members: Sequence[Settle], now: int, dialect: Dialect, heard: list[Row]) -> Program[Sequence[Any]]:
+    parts = [member.settlements for member in members]
+    every = [each for part in parts for each in part]
+    settled = yield from dialect.settle(members[0].owner, every, now)
+    heard += settled.heard
+    lost = set(settled.lost)
+    return [[each.delivery.seq for each in part if each.delivery.seq in lost] if lost else [] for part in parts]
+
+
+def _run(member: Run, now: int) -> Program[Sequence[Any]]:
+    return [(yield from member.make(now))]
+
+
+def _shared(placed: Sequence[Placed], parts: Sequence[Sequence[object]]) -> Sequence[Any]:
+    """What was placed, to each member its own."""
+    if len(placed) == len(parts) and all(parts):  # one each: none is empty, none has two
+        return [[one] for one in placed]
+    results: list[Any] = []
+    start = 0
+    for part in parts:
+        results.append(placed[start : start + len(part)])
+        start += len(part)
+    return results
