@@ -72,9 +72,9 @@ class Names(Mapping[str, str]):
         return 1
 
 
-def marked(name: str) -> tuple[str, Sequence[str]]:
+def marked(name: str, schema: str = "penstock") -> tuple[str, Sequence[str]]:
     """A statement's text for asyncpg, and its parameters in the order of their marks."""
-    ((text, parameters),) = load().calls(Statement(name, Names()))
+    ((text, parameters),) = load(schema=schema).calls(Statement(name, Names()))
     return text, parameters
 
 
