@@ -71,8 +71,12 @@ class Pool:
     async def connect(self) -> Any:
         """One that the pool does not count."""
         connection = await connect(self._address, pooled=self.pooled)
-        if not self.pooled:
-            await connection.execute("set jit = off" + ("; set synchronous_commit = off" if self._relaxed else ""))
+        try:
+            if not self.pooled:
+                await connection.execute("set jit = off" + ("; set synchronous_commit = off" if self._relaxed else ""))
+        except BaseException:
+            connection.terminate()
+            raise
         return connection
 
     async def start(self) -> None:
