@@ -72,7 +72,7 @@ async def run(app: App, *jobs: Any) -> None:
 
 
 def tasks(app: App, kind: str) -> tuple[Any, Any]:
-    """`sign_up` writes a row and enqueues `welcome`; a name that begins with ! is refused after both."""
+    """`sign_up` writes a row and enqueues `welcome`; a name that begins with bad- is refused after both."""
 
     @app.task()
     async def welcome(name: str) -> str:
@@ -85,7 +85,7 @@ def tasks(app: App, kind: str) -> tuple[Any, Any]:
         async def sign_up(tx: Transaction, name: str) -> None:
             assert await tx.execute(insert, name=name) == 1
             await welcome.using(id=f"welcome-{name}").enqueue(name)
-            if name.startswith("!"):
+            if name.startswith("bad-"):
                 raise ValueError("refused")
 
         return sign_up, welcome
@@ -94,7 +94,7 @@ def tasks(app: App, kind: str) -> tuple[Any, Any]:
     def sign_up_on_a_thread(tx: Transaction, name: str) -> None:
         assert tx.sync.execute(insert, name=name) == 1
         welcome.using(id=f"welcome-{name}").sync.enqueue(name)
-        if name.startswith("!"):
+        if name.startswith("bad-"):
             raise ValueError("refused")
 
     return sign_up_on_a_thread, welcome
@@ -110,7 +110,7 @@ async def test_rows_and_follow_ups_commit_with_the_job(shop: Shop, carrier: str,
         engine = async_engine(shop, carrier)
     app = shop.app(transactions=engine)
     sign_up, _ = tasks(app, kind)
-    jobs = [await sign_up.enqueue("sam"), await sign_up.enqueue("!eve")]
+    jobs = [await sign_up.enqueue("sam"), await sign_up.enqueue("bad-eve")]
     await run(app, *jobs)
     assert shop.rows("select name from users") == [("sam",)]
     assert shop.rows(f"select id from {shop.schema}.message where id like 'welcome-%'") == [("welcome-sam",)]
@@ -204,7 +204,7 @@ async def test_nothing_is_left_open(shop: Shop) -> None:
     """What a handler left behind, its own connection is free of."""
     app = shop.app()
     sign_up, _ = tasks(app, "async")
-    await run(app, *[await sign_up.enqueue(f"user {n}") for n in range(30)])
+    await run(app, *[await sign_up.enqueue(f"user-{n}") for n in range(30)])
     found = shop.rows("select count(*) from pg_stat_activity where state like 'idle in transaction%' and datname = current_database()")
     assert found == [(0,)]
     assert shop.rows("select count(*) from users") == [(30,)]
