@@ -81,11 +81,11 @@ class App(Router):
         lifespan: Lifespan | None = None,
         durability: Literal["power", "process", "inherit"] = "power",
         payload_limit: int = MAX_BODY,
-        migrate: bool = True,
+        migrate: bool | None = None,
     ) -> None:
         super().__init__()
         if store is not None:
-            connect.sqlite_path(store)
+            connect.check_url(store)
         if durability not in ("power", "process", "inherit"):
             raise ConfigurationError(f"App(durability={durability!r}): 'power', 'process' or 'inherit'")
         if payload_limit < 1024:
@@ -289,7 +289,7 @@ class App(Router):
         """Open a store that `make` makes, with this app's settings, on the running loop."""
         store = make(self.found.url, durability=self._durability, signals=self._signals, limits=self._queues.max_waiting)
         try:
-            await store.open(migrate=self._migrate)
+            await store.open(migrate=connect.migrates_itself(self.found.url) if self._migrate is None else self._migrate)
         except BaseException:
             await store.close()
             raise

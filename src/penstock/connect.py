@@ -28,9 +28,10 @@ from penstock.ports.store import Administration, Durability, Store
 
 if TYPE_CHECKING:
     from penstock.engine.worker import Worker
+    from penstock.stores.postgres.address import Address
 
 _MAIN = "__penstock_main__"
-_ACCEPTED = "a store is sqlite:///relative.db or sqlite:////absolute.db"
+_ACCEPTED = "a store is sqlite:///relative.db, sqlite:////absolute.db or postgresql://user@host/database"
 
 
 class MakeStore(Protocol):
@@ -41,10 +42,16 @@ class MakeStore(Protocol):
 
 def make_store(url: str, *, durability: Durability, signals: Signals, limits: Mapping[str, int]) -> Store:
     """The store of a URL, not opened. Raises ConfigurationError saying what is accepted."""
-    path = str(sqlite_path(url))
-    from penstock.stores.sqlite.store import SqliteStore
+    if is_postgres(url):
+        require("asyncpg", "postgres")
+        from penstock.stores.postgres import entry as postgres
 
-    return SqliteStore(path, durability=durability, signals=signals, limits=limits)
+        psycopg = importlib.import_module("psycopg") if find_spec("psycopg") is not None else None
+        return postgres.make_store(_address(url), durability=durability, signals=signals, limits=limits, psycopg=psycopg)
+    path = str(sqlite_path(url))
+    from penstock.stores.sqlite import entry
+
+    return entry.make_store(path, durability=durability, signals=signals, limits=limits)
 
 
 def make_worker(store: Store, program: Program, options: WorkerOptions, signals: Signals) -> Worker:
@@ -56,19 +63,53 @@ def make_worker(store: Store, program: Program, options: WorkerOptions, signals:
 
 def administration(url: str) -> Administration:
     """The store of a URL from outside. Opens and creates nothing."""
-    path = str(sqlite_path(url))
-    from penstock.stores.sqlite.admin import SqliteAdministration
+    if is_postgres(url):
+        require("asyncpg", "postgres")
+        from penstock.stores.postgres import entry as postgres
 
-    return SqliteAdministration(path)
+        return postgres.administration(_address(url))
+    path = str(sqlite_path(url))
+    from penstock.stores.sqlite import entry
+
+    return entry.administration(path)
 
 
 def rescue(url: str) -> int:
     """Take back what workers of this machine held that are dead for certain. Returns how many workers that were."""
-    path = str(sqlite_path(url))
-    from penstock.stores.sqlite.files import Folder
-    from penstock.stores.sqlite.reaping import reap
+    if is_postgres(url):
+        require("asyncpg", "postgres")
+        from penstock.observe.signals import Signals as Silent
+        from penstock.stores.postgres import entry as postgres
 
-    return reap(Folder(path))
+        return postgres.rescue(_address(url), Silent())
+    path = str(sqlite_path(url))
+    from penstock.stores.sqlite import entry
+
+    return entry.rescue(path)
+
+
+def is_postgres(url: str) -> bool:
+    return urlsplit(url).scheme.partition("+")[0] in ("postgresql", "postgres")
+
+
+def check_url(url: str) -> None:
+    """Raises ConfigurationError saying what is accepted. Loads no driver."""
+    if is_postgres(url):
+        _address(url)
+    else:
+        sqlite_path(url)
+
+
+def _address(url: str) -> Address:
+    from penstock.stores.postgres.address import parse
+
+    return parse(url, masked(url))
+
+
+def migrates_itself(url: str) -> bool:
+    """A store whose schema is brought up to date by whoever opens it: a file, that belongs to one application. A database is migrated
+    by a command, by whoever may."""
+    return not is_postgres(url)
 
 
 def sqlite_path(url: str) -> Path:
@@ -94,7 +135,7 @@ def _check_scheme(scheme: str, url: str) -> None:
             if scheme != "sqlite":
                 raise ConfigurationError(f"{masked(url)!r}: leave the driver out; {_ACCEPTED}")
         case "postgresql" | "postgres":
-            raise ConfigurationError(f"{masked(url)!r}: PostgreSQL is not part of this release yet; {_ACCEPTED}")
+            raise ConfigurationError(f"{masked(url)!r} is not a SQLite file")
         case "":
             raise ConfigurationError(f"{masked(url)!r} is not a URL; {_ACCEPTED}")
         case other:

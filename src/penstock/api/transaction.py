@@ -125,6 +125,8 @@ def _around(store: Store) -> Block | None:
 
 def refuse_waiting_for_itself(store: Store) -> None:
     """A durable write beside a transaction that holds the write lock would wait for the code that waits for it."""
+    if not store.one_writer:
+        return
     current = ambient.get()
     if current is not None and current[1].started and _same_database(cast(Store, current[0]), store):
         raise ConfigurationError(_OPTED_OUT if current[0] is store else _ANOTHER_APP)
@@ -153,12 +155,12 @@ def _same_database(one: Store, other: Store) -> bool:
     return one is other or one.url == other.url
 
 
-async def _begin(store: Store) -> OpenTransaction:
+async def _begin(store: Store, *, blocking: bool = False) -> OpenTransaction:
     """A new one; inside another of the same store, a savepoint of it."""
     inner = joined_here(store)
     if inner is None and (around := _around(store)) is not None:
         inner = around.inner
-    return store.transaction() if inner is None else await inner.savepoint()
+    return store.transaction(blocking=blocking) if inner is None else await inner.savepoint()
 
 
 class TransactionBlock:
@@ -188,7 +190,7 @@ class SyncTransactionBlock:
 
     def __enter__(self) -> SyncTransaction:
         store = self._link.opened_now(_INSTEAD)
-        self._held = Block(self._link.call(_begin, _INSTEAD), store)
+        self._held = Block(self._link.call(lambda found: _begin(found, blocking=True), _INSTEAD), store)
         self._token: Token[Block | None] = block.set(self._held)
         return SyncTransaction(self._held.inner, self._link)
 

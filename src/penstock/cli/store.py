@@ -25,11 +25,15 @@ def store() -> None:
 
 
 @store.command("migrate")
+@click.option("--sql", is_flag=True, help="Change nothing: print what would be run, for whoever may, in one transaction.")
 @in_store
-def migrate(place: Place) -> None:
+def migrate(place: Place, sql: bool) -> None:
     """Create the store if there is none, and bring its schema up to date. Again: no effect."""
     found = place.found()
     administration = connect.administration(found.url)
+    if sql:
+        click.echo(administration.script(), nl=False)
+        return
     before = administration.schema().found if administration.exists else 0
     schema = administration.migrate()
     check_schema(schema, found)

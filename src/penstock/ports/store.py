@@ -36,6 +36,11 @@ class Store(Protocol):
         ...
 
     @property
+    def one_writer(self) -> bool:
+        """A transaction that has written makes all other writes of the store wait until it ends."""
+        ...
+
+    @property
     def clock(self) -> Clock: ...
 
     @property
@@ -67,10 +72,11 @@ class Store(Protocol):
         """Write what was accepted, then let go of every handle. Idempotent."""
         ...
 
-    def transaction(self, *, shared: bool = False) -> OpenTransaction:
+    def transaction(self, *, shared: bool = False, blocking: bool = False) -> OpenTransaction:
         """A new one; it begins at its first statement.
 
-        `shared`: its commit may be another's too, and fail with it. For who can be run again: a handler."""
+        `shared`: its commit may be another's too, and fail with it. For who can be run again: a handler. `blocking`: its
+        user runs on a thread, and wants a connection to use there."""
         ...
 
     def join(self, connection: object) -> Joined:
@@ -106,6 +112,10 @@ class Administration(Protocol):
     def schema(self) -> Schema: ...
 
     def migrate(self) -> Schema: ...
+
+    def script(self) -> str:
+        """The SQL of what `migrate` would do, to be run by somebody else in one transaction. Empty: nothing is missing."""
+        ...
 
     def live(self) -> bool:
         """The store answers. Raises StoreError: why it does not."""

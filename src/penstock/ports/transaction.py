@@ -57,6 +57,47 @@ class LentConnection(ForeignConnection, Protocol):
     async def named_async(self, sql: str, params: Any) -> Answer: ...
 
 
+class Carrier(Protocol):
+    """One database transaction in some library's hands, for the store to begin, to use and to end: `App(transactions=engine)`."""
+
+    @property
+    def driver(self) -> str:
+        """It says how parameters are marked."""
+        ...
+
+    @property
+    def connection(self) -> Any:
+        """The library's own, once it has begun: what `tx.connection` is."""
+        ...
+
+    @property
+    def broken(self) -> bool:
+        """The way to the database is gone, and the transaction with it."""
+        ...
+
+    async def begin(self, *settings: str) -> None:
+        """Take a connection and begin; then run these statements."""
+        ...
+
+    async def run(self, sql: str, params: Any) -> Sequence[Sequence[Any]]: ...
+
+    async def fetch(self, sql: str, params: Any) -> list[Mapping[str, Any]]:
+        """The rows, by column name."""
+        ...
+
+    async def execute(self, sql: str, params: Any) -> int:
+        """Rows changed; -1 for statements that are not there to change rows."""
+        ...
+
+    async def commit(self) -> None:
+        """Gives the connection back, if it raises nothing."""
+        ...
+
+    async def rollback(self) -> None:
+        """Gives the connection back. Never raises."""
+        ...
+
+
 class Joined(Protocol):
     """Writes on a connection that somebody else commits (a Session, a sqlite3.Connection, …)."""
 

@@ -24,7 +24,7 @@ class InlineStore(SqliteStore):
     afterwards: Afterwards
     """Runs what can run."""
 
-    def transaction(self, *, shared: bool = False) -> Handle:
+    def transaction(self, *, shared: bool = False, blocking: bool = False) -> Handle:
         return InlineHandle(super().transaction(shared=shared), self.afterwards)
 
     def _make_log(self, threads: Threads) -> SqlLog:

@@ -15,6 +15,7 @@ MANY_PARAMETERS = {
 MANY_IMPORTS = {
     SRC + "app.py": "the only module that knows everyone",
     SRC + "cli/": "a shell",
+    SRC + "stores/postgres/store.py": "puts the parts of a store together",
     SRC + "stores/sqlite/reaping.py": "the whole of a rescue in one page, for a process that has no store open",
     SRC + "stores/sqlite/store.py": "puts the parts of a store together",
     SRC + "testing/borrowed/errands.py": "the whole of a worker's work on one page, for a transaction that has no worker",
@@ -36,7 +37,7 @@ PACKAGE_ROOT = {
     SRC + "__main__.py": "a shell",
 }
 SERVER_TIME: dict[str, str] = {
-    # "stores/postgres/sql/clock.sql:server_time": "measures the offset that store time is kept with",
+    "stores/postgres/sql/identity.sql:server_time": "measures the offset that store time is kept with",
 }
 SLEEPS: dict[str, str] = {
     "tests/faults/victim.py": "a helper process that has to be caught at work",

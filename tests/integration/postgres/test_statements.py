@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
 
 import asyncpg
 import pytest
 
-from penstock.model.statement import Statement
 from penstock.stores.postgres.library import load
 from penstock.stores.sql.library import Library
 from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite import migrate
 from penstock.testing.storage import fast_folder
-from tests.integration.postgres.client import Client, Connect
+from tests.integration.postgres.client import Client, Connect, marked
 
 OWN = {"put.sql", "claim.sql", "append.sql", "own.sql"}
 NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
@@ -84,7 +83,7 @@ async def test_the_server_takes_every_statement(client: Client) -> None:
 
 async def refusal(client: Client, name: str) -> str | None:
     try:
-        await client.connection.prepare(as_asyncpg(name))
+        await client.connection.prepare(marked(name)[0])
     except asyncpg.PostgresError as error:
         return str(error)
     return None
@@ -116,7 +115,7 @@ def plain(column: str) -> bool:
 
 
 async def columns_of_postgres(client: Client, name: str) -> list[str]:
-    prepared = await client.connection.prepare(as_asyncpg(name))
+    prepared = await client.connection.prepare(marked(name)[0])
     return [column.name for column in prepared.get_attributes()]
 
 
@@ -130,23 +129,3 @@ def columns_of_sqlite(connection: sqlite3.Connection, name: str) -> list[str]:
     cursor.fetchall()
     connection.execute("rollback")
     return [column[0] for column in cursor.description or ()]
-
-
-class Anything(Mapping[str, Any]):
-    """Whatever a statement asks for."""
-
-    def __getitem__(self, name: str) -> None:
-        return None
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 1
-
-
-def as_asyncpg(name: str) -> str:
-    columns = width("postgres", POSTGRES[name])
-    statement = Statement(name, values=[None] * columns, width=columns) if columns else Statement(name, Anything())
-    ((text, _),) = load().calls(statement)
-    return text

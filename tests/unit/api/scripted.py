@@ -44,6 +44,8 @@ class ScriptedTransaction:
 class ScriptedStore:
     """`store.messages` is what was put outside any transaction."""
 
+    one_writer = True
+
     def __init__(self, url: str = "sqlite:///shop.db") -> None:
         self.url = url
         self.messages: list[Message] = []
@@ -62,7 +64,7 @@ class ScriptedStore:
     async def close(self) -> None:
         self.log.append("close")
 
-    def transaction(self, *, shared: bool = False) -> ScriptedTransaction:
+    def transaction(self, *, shared: bool = False, blocking: bool = False) -> ScriptedTransaction:
         self.begun.append(ScriptedTransaction(f"tx {len(self.begun)}"))
         return self.begun[-1]
 

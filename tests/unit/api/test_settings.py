@@ -120,7 +120,7 @@ def test_a_sqlite_url_names_a_file(url: str, path: str) -> None:
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        ("shop.db", "is not a URL; a store is sqlite:///relative.db or sqlite:////absolute.db"),
+        ("shop.db", "is not a URL; a store is sqlite:///relative.db, sqlite:////absolute.db or postgresql://"),
         ("", "is not a URL"),
         ("sqlite://shop.db", "three slashes, or four for an absolute path"),
         ("sqlite:shop.db", "three slashes"),
@@ -130,7 +130,7 @@ def test_a_sqlite_url_names_a_file(url: str, path: str) -> None:
         ("sqlite:///a.db?mode=ro", "unknown option 'mode'; a sqlite store takes none"),
         ("sqlite:///a.db#x", "write it as %23"),
         ("sqlite+aiosqlite:///a.db", "leave the driver out"),
-        ("postgresql://me:secret@db/shop", "PostgreSQL is not part of this release yet"),
+        ("postgresql://me:secret@db/shop?schema=A", "schema='A'"),
         ("mysql://me:secret@db/shop", "there is no store for 'mysql'; a store is sqlite:///"),
         ("kafka://localhost", "there is no store for 'kafka'"),
     ],

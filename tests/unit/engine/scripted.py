@@ -293,7 +293,7 @@ class ScriptedStore:
         self._wakes: list[Callable[[], None]] = []
         self._seqs = itertools.count(1)
 
-    def transaction(self, *, shared: bool = False) -> ScriptedTransaction:
+    def transaction(self, *, shared: bool = False, blocking: bool = False) -> ScriptedTransaction:
         self.transactions.append(ScriptedTransaction(self))
         return self.transactions[-1]
 

@@ -18,8 +18,9 @@ from penstock.errors import ConfigurationError, StoreError
 from penstock.model.message import Message
 from penstock.observe.signals import Signals
 from penstock.ports.leases import Enrolment
+from penstock.stores.sql.filelock import FileLock, is_free
 from penstock.stores.sqlite import files
-from penstock.stores.sqlite.files import FileLock, Folder, filesystem, is_free
+from penstock.stores.sqlite.files import Folder, filesystem
 from penstock.stores.sqlite.store import SqliteStore
 from penstock.testing.conformance import Ground
 from tests.conformance.sqlite_backend import SqliteBackend
@@ -159,7 +160,7 @@ def refusing_workers(path: Path) -> Iterator[None]:
 FORK = """
 import os, sys
 from pathlib import Path
-from penstock.stores.sqlite.files import FileLock, is_free
+from penstock.stores.sql.filelock import FileLock, is_free
 
 path = Path(sys.argv[1])
 lock = FileLock(path)

@@ -34,7 +34,7 @@ def compile_chains(program: Program, kit: Kit, places: Places) -> Mapping[str, H
     def chain(route: Route) -> Handler:
         handler = innermost(route)
         if route.transactional:
-            handler = transacting.around(handler)
+            handler = transacting.around(handler, blocking=route.isolation == "thread")
         return fold(program.stages, handler, kit.judge)
 
     routes = {id(route): route for route in program.routes.values()}

@@ -28,12 +28,14 @@ class Transacting:
         self._judge = kit.judge
         self._ties = kit.ties
 
-    def around(self, handler: Handler) -> Handler:
+    def around(self, handler: Handler, *, blocking: bool) -> Handler:
+        """`blocking`: the handler runs on a thread."""
+
         async def transact(delivery: Delivery) -> Ending:
             tx: OpenTransaction | None = None
             try:
                 await self._committing.prepare(delivery)
-                tx = self._store.transaction(shared=True)
+                tx = self._store.transaction(shared=True, blocking=blocking)
                 outcome = await self._inside(tx, handler, delivery)
             except FAILURES as error:
                 outcome = self._judge(delivery, error)

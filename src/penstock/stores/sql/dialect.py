@@ -7,19 +7,28 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from penstock.model.delivery import Settlement
 from penstock.model.log import Append, Event, Fed, Recorded, TopicSpec
 from penstock.model.message import Message, Placed
-from penstock.model.statement import Program
+from penstock.model.statement import Program, Rows
 from penstock.ports.queue import Claim, Claimed
 from penstock.stores.sql.appending import Result
 
 Put: TypeAlias = Callable[[Sequence[Message], int], Program[list[Placed]]]
 
 
+class Settled(Struct, frozen=True):
+    lost: Sequence[int]
+    """The seqs that the owner did not hold any more."""
+    heard: Rows
+    """(job, bell): whom to ring when this is committed."""
+
+
 class Dialect(Struct, frozen=True):
     """The last argument of what writes is the store's time."""
 
     put: Put
+    settle: Callable[[int, Sequence[Settlement], int], Program[Settled]]
     claim: Callable[[Claim, int], Program[Claimed]]
     publish: Callable[[TopicSpec, Sequence[Event], int], Program[list[Placed]]]
     append: Callable[[TopicSpec, Sequence[Append], int], Program[list[Result]]]

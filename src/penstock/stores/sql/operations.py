@@ -14,7 +14,6 @@ from penstock.model.message import Message, Placed
 from penstock.model.outcome import Dead, Done
 from penstock.model.statement import Program, Row
 from penstock.stores.sql.dialect import Dialect
-from penstock.stores.sql.watching import settle_and_hear
 
 CLAIMS = "claim"
 """What a claim does."""
@@ -184,7 +183,7 @@ def _append(members: Sequence[Append], now: int, dialect: Dialect) -> Program[Se
 def _settle(members: Sequence[Settle], now: int, dialect: Dialect, heard: list[Row]) -> Program[Sequence[Any]]:
     parts = [member.settlements for member in members]
     every = [each for part in parts for each in part]
-    settled = yield from settle_and_hear(members[0].owner, every, now, dialect.put)
+    settled = yield from dialect.settle(members[0].owner, every, now)
     heard += settled.heard
     lost = set(settled.lost)
     return [[each.delivery.seq for each in part if each.delivery.seq in lost] if lost else [] for part in parts]

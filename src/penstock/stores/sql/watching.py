@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from msgspec import Struct
-
 from penstock.model.delivery import Settlement
 from penstock.model.statement import Program, Rows, Statement
 from penstock.ports.follow import Report
-from penstock.stores.sql.dialect import Put
+from penstock.stores.sql.dialect import Put, Settled
 from penstock.stores.sql.settle import settle
 
 _NOBODY: Rows = ()
@@ -25,13 +23,6 @@ _WIDTH = 5
 def watch(job_id: str, bell: str) -> Program[bool]:
     """False: it has ended, or there is none."""
     return bool((yield Statement("watch", {"id": job_id, "bell": bell})))
-
-
-class Settled(Struct, frozen=True):
-    lost: Sequence[int]
-    """As `settle` returns."""
-    heard: Rows
-    """(job, bell): whom to ring when this is committed."""
 
 
 def settle_and_hear(owner: int, settlements: Sequence[Settlement], now: int, put: Put) -> Program[Settled]:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from penstock.errors import StoreError
 from penstock.ports.store import Facts, Schema
+from penstock.stores.sql.filelock import is_free
 from penstock.stores.sql.library import Library
 from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite import migrate
 from penstock.stores.sqlite.clock import StoreClock
 from penstock.stores.sqlite.failures import translated
-from penstock.stores.sqlite.files import Folder, is_free
+from penstock.stores.sqlite.files import Folder
 from penstock.stores.sqlite.opening import open_file
 
 _WAL_RESET_FIXED = (3, 51, 3)
@@ -48,6 +49,10 @@ class SqliteAdministration:
         """Creates the file if there is none."""
         open_file(self._folder, Library.load("penstock.stores.sqlite"), StoreClock(), migrating=True)
         return self.schema()
+
+    def script(self) -> str:
+        found = self.schema().found if self.exists else 0
+        return migrate.missing(found) if found < migrate.NEEDED else ""
 
     def live(self) -> bool:
         self.schema()

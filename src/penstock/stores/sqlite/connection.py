@@ -13,7 +13,8 @@ from penstock.model.statement import Program, Rows
 from penstock.stores.sql import executors
 from penstock.stores.sql.executors import SyncRun
 from penstock.stores.sql.library import Library
-from penstock.stores.sqlite.failures import refused, translated
+from penstock.stores.sql.refusals import refused
+from penstock.stores.sqlite.failures import translated
 
 T = TypeVar("T")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import sqlite3
 
 from penstock.errors import SchemaOutdated, StoreCorrupt, StoreError, StoreFull, StoreReadOnly, StoreUnavailable
@@ -37,19 +36,6 @@ def translate(error: sqlite3.Error, doing: str) -> StoreError | None:
     if "no such table: penstock_" in str(error) or "no such column" in str(error):
         return SchemaOutdated(f"{doing}: the schema is not there or not this release's; run `penstock store migrate` ({error})")
     return None
-
-
-def refused(error: OSError, doing: str) -> StoreError:
-    """For what the operating system says where SQLite is not asked."""
-    match error.errno:
-        case errno.ENOENT:
-            return StoreUnavailable(f"{doing}: its folder does not exist")
-        case errno.EACCES | errno.EPERM | errno.EROFS:
-            return StoreReadOnly(f"{doing}: its folder cannot be written by this user ({error})")
-        case errno.ENOSPC | errno.EDQUOT:
-            return StoreFull(f"{doing}: the disk is full; free some space, then it goes on by itself ({error})")
-        case _:
-            return StoreUnavailable(f"{doing}: {error}")
 
 
 def translated(error: sqlite3.Error, doing: str) -> StoreError:

@@ -11,15 +11,13 @@ so nothing here opens it. What Penstock locks are other files, by `flock`, in `<
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
-import weakref
 from pathlib import Path
 
 from penstock.errors import ConfigurationError
-from penstock.stores.sqlite.failures import refused
+from penstock.stores.sql.refusals import refused
 
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.s3fs", "lustre"})
 MOUNTS = Path("/proc/self/mounts")
@@ -64,51 +62,6 @@ class Folder:
 
     def worker_lock(self, incarnation: int) -> Path:
         return self.path / f"worker-{incarnation:016x}.lock"
-
-
-class FileLock:
-    """An `flock` on a file of ours. The child of a fork closes its copy, so that it cannot keep a dead parent's lock."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise refused(error, f"lock {path}") from error
-        forget = weakref.WeakMethod(self._forget)  # a registration is for ever, a lock is not
-        os.register_at_fork(after_in_child=lambda: close() if (close := forget()) is not None else None)
-
-    def try_acquire(self) -> bool:
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        return True
-
-    def release(self) -> None:
-        fcntl.flock(self._fd, fcntl.LOCK_UN)
-
-    def close(self) -> None:
-        self._forget()
-
-    def _forget(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-
-def is_free(path: Path) -> bool:
-    """Nobody holds the lock file, or it is gone."""
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return True
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
-    return True
 
 
 def filesystem(path: str) -> str:

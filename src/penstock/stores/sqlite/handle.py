@@ -14,11 +14,11 @@ from penstock.model.log import Append, Event, TopicSpec
 from penstock.model.message import Message, Placed
 from penstock.model.statement import Program
 from penstock.stores.sql.appending import agreed
+from penstock.stores.sql.dialect import Settled
 from penstock.stores.sql.endings import refuse_ending
 from penstock.stores.sql.kept import Kept
 from penstock.stores.sql.reply import Reply
 from penstock.stores.sql.turns import Turns
-from penstock.stores.sql.watching import Settled, settle_and_hear
 from penstock.stores.sqlite.access import Access
 from penstock.stores.sqlite.transaction import Request, Transaction, TransactionThread
 
@@ -181,7 +181,7 @@ class Handle:
         if ending is None:
             return
         owner, settlements = ending
-        settled: Settled = self._program(lambda now: settle_and_hear(owner, settlements, now, self._access.dialect.put))(connection)
+        settled: Settled = self._program(lambda now: self._access.dialect.settle(owner, settlements, now))(connection)
         if settled.lost:
             jobs = ", ".join(each.delivery.job_id for each in settlements if each.delivery.seq in settled.lost)
             raise LeaseLost(f"job {jobs}: another worker has it now; this run was rolled back")

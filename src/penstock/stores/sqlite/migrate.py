@@ -39,20 +39,23 @@ def migrate(connection: sqlite3.Connection) -> None:
     connection.execute("begin immediate")
     try:
         found = read(connection).found
-        for number, script in scripts():
-            if number > found:
-                for statement in statements(script):
-                    connection.execute(statement)
         if found < NEEDED:
-            facts = {"schema": NEEDED, "compatible": COMPATIBLE}
-            if not found:
-                facts["store_id"] = secrets.token_hex(16)  # type: ignore[assignment]
-            connection.executemany("insert or replace into penstock_meta (name, value) values (?, ?)", list(facts.items()))
+            for statement in statements(missing(found)):
+                connection.execute(statement)
         connection.execute("commit")
     except BaseException:
         if connection.in_transaction:
             connection.execute("rollback")
         raise
+
+
+def missing(found: int) -> str:
+    """The SQL that brings a schema from version `found` to this release's, to be run in one transaction."""
+    parts = [script for number, script in scripts() if number > found]
+    facts = [f"('schema', {NEEDED})", f"('compatible', {COMPATIBLE})"]
+    if not found:
+        facts.append(f"('store_id', '{secrets.token_hex(16)}')")
+    return "\n".join([*parts, f"insert or replace into penstock_meta (name, value)\nvalues {', '.join(facts)};\n"])
 
 
 def scripts() -> Iterator[tuple[int, str]]:

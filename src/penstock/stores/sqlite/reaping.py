@@ -6,12 +6,13 @@ import sqlite3
 
 from penstock.stores.sql import leases
 from penstock.stores.sql.executors import drive
+from penstock.stores.sql.filelock import is_free
 from penstock.stores.sql.library import Library
 from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite.clock import StoreClock
 from penstock.stores.sqlite.doorbell import Ringer
 from penstock.stores.sqlite.failures import translated
-from penstock.stores.sqlite.files import Folder, is_free
+from penstock.stores.sqlite.files import Folder
 from penstock.stores.sqlite.opening import locked, open_file
 from penstock.stores.sqlite.put import put
 

@@ -10,18 +10,18 @@ from penstock.model.statement import Program
 from penstock.ports.leases import MAINTENANCE, Enrolment, Rescued, Seen
 from penstock.stores.sql import leases
 from penstock.stores.sql.elsewhere import Search
+from penstock.stores.sql.filelock import FileLock, is_free
 from penstock.stores.sql.operations import Run
 from penstock.stores.sql.roads import Reading, Writing
-from penstock.stores.sqlite.checkpoint import Checkpointer
 from penstock.stores.sqlite.clock import StoreClock
-from penstock.stores.sqlite.files import FileLock, Folder, is_free
+from penstock.stores.sqlite.files import Folder
 from penstock.stores.sqlite.put import put
 
 
 class SqliteLeases:
-    def __init__(self, writer: Writing, reader: Reading, clock: StoreClock, folder: Folder, checkpointer: Checkpointer) -> None:
+    def __init__(self, writer: Writing, reader: Reading, clock: StoreClock, folder: Folder, remind: Callable[[], None]) -> None:
         self._writer = writer
-        self._checkpointer = checkpointer
+        self._remind = remind
         self._reader = reader
         self._clock = clock
         self._folder = folder
@@ -76,7 +76,7 @@ class SqliteLeases:
         def program(now: int) -> Program[bool]:
             won = yield from leases.lead(role, incarnation, lease, now)
             if won and role == MAINTENANCE:
-                self._checkpointer.remind()
+                self._remind()
                 yield from self._clock.adjust()
             return won
 

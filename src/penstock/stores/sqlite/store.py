@@ -37,6 +37,8 @@ _GRACE = 1.0
 class SqliteStore:
     """Implements `ports.store.Store`. Belongs to the process that opens it; usable from any loop and thread of that process."""
 
+    one_writer = True
+
     queue: SqlQueue
     log: SqlLog
     leases: SqliteLeases
@@ -87,7 +89,7 @@ class SqliteStore:
             threads.close()
             self.leases.close()
 
-    def transaction(self, *, shared: bool = False) -> Handle:
+    def transaction(self, *, shared: bool = False, blocking: bool = False) -> Handle:
         return self._opened().transaction(shared=shared)
 
     def join(self, connection: object) -> Joined:
@@ -110,7 +112,7 @@ class SqliteStore:
         self._threads = threads = Threads(self._folder, access, self._tx_limit)
         self.queue = self._make_queue(threads)
         self.log = self._make_log(threads)
-        self.leases = SqliteLeases(threads.writer, threads.reader, self.clock, self._folder, checkpointer)
+        self.leases = SqliteLeases(threads.writer, threads.reader, self.clock, self._folder, checkpointer.remind)
         self.schedules = SqlSchedules(threads.writer, threads.reader, self.clock, SQLITE)
         self.inspect = SqlInspect(threads.reader, self.clock, SQLITE)
         self.settings = SqlSettings(threads.writer, threads.reader)

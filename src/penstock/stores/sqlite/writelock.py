@@ -16,7 +16,7 @@ import threading
 from pathlib import Path
 
 from penstock.errors import StoreUnavailable
-from penstock.stores.sqlite.files import FileLock
+from penstock.stores.sql.filelock import FileLock
 
 PATIENCE = 5.0
 LOCKS = Path("/proc/locks")

@@ -32,6 +32,8 @@ T = TypeVar("T")
 class BorrowedStore:
     """Implements `ports.store.Store`. Opening, closing and committing are the test's own."""
 
+    one_writer = True
+
     def __init__(self, path: str, connection: object, desk: Desk, clock: StoreClock) -> None:
         writing, reading = DeskWriter(desk, clock), DeskReader(desk)
         folder = Folder(path)
@@ -41,7 +43,7 @@ class BorrowedStore:
         self.queue = SqlQueue(writing, reading, SQLITE, {})
         self.log = SqlLog(writing, reading, SQLITE)
         self.schedules = SqlSchedules(writing, reading, clock, SQLITE)
-        self.leases = SqliteLeases(writing, reading, clock, folder, Checkpointer())
+        self.leases = SqliteLeases(writing, reading, clock, folder, Checkpointer().remind)
         self.inspect = SqlInspect(reading, clock, SQLITE)
         self.follow = SqliteFollow(writing, folder.bells)
         self.settings = SqlSettings(writing, reading)
@@ -61,7 +63,7 @@ class BorrowedStore:
         """It stays open."""
         self.follow.close()
 
-    def transaction(self, *, shared: bool = False) -> BorrowedTransaction:
+    def transaction(self, *, shared: bool = False, blocking: bool = False) -> BorrowedTransaction:
         return BorrowedTransaction(self._desk, self.clock, self._connection)
 
     def join(self, connection: object) -> BorrowedTransaction:

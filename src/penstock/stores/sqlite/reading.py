@@ -1,10 +1,20 @@
-"""Finding a place in a topic by time."""
+"""Reading a topic, and finding a place in it by time."""
 
 from __future__ import annotations
 
 from penstock.errors import NotFound
+from penstock.model.log import Recorded
 from penstock.model.statement import Program, Statement
 from penstock.stores.sqlite.places import place, position
+
+
+def read(topic: str, after: int, limit: int) -> Program[list[Recorded]]:
+    found = yield Statement("topic", {"name": topic})
+    if not found:
+        return []
+    number = found[0][0]
+    rows = yield Statement("events", {"after": place(number, after), "end": place(number + 1, 0), "limit": limit})
+    return [Recorded(*row) for row in rows]
 
 
 def position_at(topic: str, moment: int) -> Program[int]:

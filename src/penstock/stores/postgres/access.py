@@ -1,0 +1,103 @@
+"""What everything that writes works with, and how a program is run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from penstock.errors import PublishUnknown, StoreError, StoreUnavailable
+from penstock.model.statement import Program, Rows
+from penstock.ports.signals import Signals
+from penstock.stores.postgres.bells import Bells
+from penstock.stores.postgres.clock import PostgresClock
+from penstock.stores.postgres.failures import lost, translate
+from penstock.stores.postgres.pool import ERRORS, Pool
+from penstock.stores.sql.dialect import Dialect
+from penstock.stores.sql.executors import drive_async
+from penstock.stores.sql.library import Library
+
+T = TypeVar("T")
+
+
+class Access(Struct, frozen=True):
+    pool: Pool
+    library: Library
+    dialect: Dialect
+    clock: PostgresClock
+    signals: Signals
+    power: bool
+    """Commits that must survive power loss are flushed."""
+    bells: Bells
+
+    async def drive(self, connection: Any, program: Program[T]) -> T:
+        """Run a program to its end, a round trip a statement."""
+
+        async def fetch(sql: str, params: Any) -> Rows:
+            return await connection.fetch(sql, *params)  # type: ignore[no-any-return]
+
+        return await drive_async(program, self.library, fetch)
+
+    def settings(self, *, durable: bool) -> Sequence[str]:
+        """What a transaction begins with. Nothing is left in the session."""
+        return (f"set local synchronous_commit = {'on' if durable and self.power else 'off'}",)
+
+    async def begin(self, connection: Any, *, durable: bool) -> None:
+        """One round trip."""
+        await connection.execute("; ".join(("begin", *self.settings(durable=durable))))
+
+    @asynccontextmanager
+    async def transaction(self, doing: str, *, durable: bool) -> AsyncGenerator[Any, None]:
+        """Around one transaction on a connection of the pool. Raises StoreError, and what the statements raise; PublishUnknown if the
+        connection broke while something durable was committed."""
+        async with self.pool.lend() as connection, told(doing, connection):
+            await self.begin(connection, durable=durable)
+            try:
+                yield connection
+            except BaseException:
+                await undo(connection)
+                raise
+            await commit(connection, doing, durable=durable)
+
+
+@asynccontextmanager
+async def told(doing: str, connection: Any) -> AsyncGenerator[None, None]:
+    """Driver errors of the server become StoreErrors; an error of a statement comes through as it is."""
+    try:
+        yield
+    except ERRORS as error:
+        if (known := translate(error, doing)) is not None:
+            raise known from error
+        if connection.is_closed():
+            raise StoreUnavailable(f"{doing}: the connection broke ({error})") from error
+        raise
+
+
+async def commit(connection: Any, doing: str, *, durable: bool) -> None:
+    """Raises StoreError if an earlier statement had failed: then PostgreSQL rolls back, and says so in its answer only."""
+    try:
+        status = await connection.execute("commit")
+    except ERRORS as error:
+        raise (unknown_if_lost(error, doing, connection) if durable else error) from error
+    if status != "COMMIT":
+        raise StoreError(f"{doing}: an earlier statement of the transaction had failed; all of it was rolled back")
+
+
+def unknown_if_lost(error: Exception, doing: str, connection: Any) -> Exception:
+    """Of an error while something was committed."""
+    if lost(error) or connection.is_closed():
+        return PublishUnknown(f"{doing}: the connection broke during the commit; retry with the same id ({error})")
+    return error
+
+
+async def undo(connection: Any) -> None:
+    """Never raises: a connection that cannot roll back is closed, which rolls back."""
+    try:
+        if not connection.is_closed():
+            await connection.execute("rollback")
+    except BaseException as error:
+        connection.terminate()
+        if not isinstance(error, ERRORS):
+            raise

@@ -1,0 +1,118 @@
+"""Writing in a transaction that a user opened on a connection of theirs: same database, same commit, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from msgspec import Struct
+
+from penstock.errors import ConfigurationError
+from penstock.model.log import Append, Event, TopicSpec
+from penstock.model.message import Message, Placed
+from penstock.model.statement import Program, Rows, Statement
+from penstock.ports.store import Durability
+from penstock.ports.transaction import ForeignConnection
+from penstock.stores.postgres.access import Access
+from penstock.stores.postgres.drivers import as_foreign
+from penstock.stores.postgres.failures import state_of, translate
+from penstock.stores.sql.appending import agreed
+from penstock.stores.sql.executors import drive, drive_async
+from penstock.stores.sql.library import Library
+
+T = TypeVar("T")
+
+_PUT, _PUBLISH, _APPEND = (f"{what} in your transaction" for what in ("put messages", "publish", "append"))
+
+
+class Host(Struct, frozen=True):
+    """What a joined connection needs of the store."""
+
+    access: Access
+    libraries: Mapping[str, Library]
+    """By the driver whose marks they have."""
+    store_id: str
+    place: str
+    """Fit to be printed."""
+    durability: Durability
+    suspect: Callable[[], None]
+    """A transaction may commit soon, and nobody will say so."""
+
+
+class Joined:
+    """Implements `ports.transaction.Joined`."""
+
+    def __init__(self, host: Host, connection: object) -> None:
+        foreign = as_foreign(connection)
+        library = host.libraries.get(foreign.driver)
+        if library is None:
+            raise ConfigurationError(
+                f"using(tx=…): this connection speaks {foreign.driver}, the app's store is {host.place}; "
+                "one transaction cannot span two databases"
+            )
+        self._host = host
+        self._library = library
+        self._foreign: ForeignConnection = foreign
+
+    async def put(self, messages: Sequence[Message]) -> list[Placed]:
+        return await self._write(lambda now: self._host.access.dialect.put(messages, now), _PUT)
+
+    def put_now(self, messages: Sequence[Message]) -> list[Placed]:
+        return self._write_now(lambda now: self._host.access.dialect.put(messages, now), _PUT)
+
+    async def publish(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
+        return await self._write(lambda now: self._host.access.dialect.publish(topic, events, now), _PUBLISH)
+
+    def publish_now(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
+        return self._write_now(lambda now: self._host.access.dialect.publish(topic, events, now), _PUBLISH)
+
+    async def append(self, append: Append) -> int:
+        return agreed(append, await self._write(lambda now: self._host.access.dialect.append_one(append, now), _APPEND))
+
+    def append_now(self, append: Append) -> int:
+        return agreed(append, self._write_now(lambda now: self._host.access.dialect.append_one(append, now), _APPEND))
+
+    async def _write(self, make: Callable[[int], Program[T]], doing: str) -> T:
+        try:
+            if self._foreign.awaits:
+                return await drive_async(self._program(make), self._library, self._foreign.run_async)
+            return drive(self._program(make), self._library, self._foreign.run)
+        except Exception as error:
+            raise self._explained(error, doing) from error
+
+    def _write_now(self, make: Callable[[int], Program[T]], doing: str) -> T:
+        if self._foreign.awaits:
+            raise ConfigurationError("using(tx=…).sync: this connection is async; await the verb without .sync")
+        try:
+            return drive(self._program(make), self._library, self._foreign.run)
+        except Exception as error:
+            raise self._explained(error, doing) from error
+
+    def _explained(self, error: Exception, doing: str) -> Exception:
+        if state_of(error) == "42P01":
+            return ConfigurationError(
+                f"using(tx=…): this connection's database has no tables of {self._host.place}: is it another? ({error})"
+            )
+        return translate(error, doing) or error
+
+    def _program(self, make: Callable[[int], Program[T]]) -> Program[T]:
+        yield from check(self._host)
+        result = yield from make(self._host.access.clock.now())
+        self._foreign.after_commit(self._host.access.bells.ring)
+        self._host.suspect()
+        return result
+
+
+def check(host: Host) -> Program[None]:
+    """This very store, in a transaction, and as durable as the app promises."""
+    rows: Rows = yield Statement("who_are_you")
+    store_id, durable = rows[0]
+    if store_id != host.store_id:
+        raise ConfigurationError(
+            f"using(tx=…): this connection is open on another store than the app's, {host.place}; one transaction cannot span two stores"
+        )
+    if host.durability == "power" and durable == "off":
+        raise ConfigurationError(
+            "using(tx=…): this connection has synchronous_commit = off, so its commits may be lost on power failure; "
+            "set it to on, or accept it: App(durability='inherit')"
+        )

@@ -1,0 +1,116 @@
+"""The connections of one process.
+
+The least recently used one is taken last, so that a quiet process lets the others be. A connection that broke is forgotten, and the
+next one is made when it is needed: that is all there is to reconnecting.
+
+Behind a transaction pooler a session is not one server process: nothing may be kept in it, neither prepared statements nor settings
+nor a LISTEN. The server process that a pooler names at the beginning is not the one that answers: so it is found out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import asyncpg
+
+from penstock.errors import StoreError, StoreUnavailable
+from penstock.stores.postgres.address import Address
+from penstock.stores.postgres.failures import translated
+
+ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError)
+"""What asyncpg raises; `InterfaceError` is the driver's own."""
+_CONNECTING = 10
+SIZE = 20
+_OLDEST = 15
+
+
+class Pool:
+    def __init__(self, address: Address, size: int = SIZE) -> None:
+        self._address = address
+        self._free: list[Any] = []
+        self._room = asyncio.Semaphore(size)
+        self._closed = False
+        self.pooled = False
+        """There is a pooler between us and the server. Known once a connection was made."""
+
+    async def take(self) -> Any:
+        """A connection of one's own until `give`. Raises StoreError."""
+        await self._room.acquire()
+        try:
+            return await self._find()
+        except BaseException:
+            self._room.release()
+            raise
+
+    def give(self, connection: Any) -> None:
+        """Back, or away if it broke, or if a transaction is open on it."""
+        self._room.release()
+        if self._closed or connection.is_closed() or connection.is_in_transaction():
+            connection.terminate()
+        else:
+            self._free.append(connection)
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncGenerator[Any, None]:
+        connection = await self.take()
+        try:
+            yield connection
+        finally:
+            self.give(connection)
+
+    async def connect(self) -> Any:
+        """One that the pool does not count."""
+        return await connect(self._address, pooled=self.pooled)
+
+    async def start(self) -> None:
+        """Raises StoreError: what is wrong with the address is said now."""
+        connection = await self.take()
+        try:
+            check(connection, self._address)
+            self.pooled = await _has_pooler(connection)
+        finally:
+            if self.pooled:
+                connection.terminate()  # it has prepared statements
+            self.give(connection)
+
+    async def close(self) -> None:
+        self._closed = True
+        free, self._free = self._free, []
+        for connection in free:
+            with suppress(*ERRORS):
+                await connection.close(timeout=1.0)
+
+    async def _find(self) -> Any:
+        if self._closed:
+            raise StoreUnavailable(f"{self._address.masked}: the store is closed")
+        while self._free:
+            connection = self._free.pop()
+            if not connection.is_closed():
+                return connection
+        return await self.connect()
+
+
+async def connect(address: Address, *, pooled: bool = False) -> Any:
+    """Raises StoreError."""
+    cached = 0 if pooled else 500
+    try:
+        return await asyncpg.connect(address.dsn, timeout=_CONNECTING, statement_cache_size=cached, max_cached_statement_lifetime=0)
+    except ERRORS as error:
+        raise translated(error, f"connect to {address.masked}") from error
+    except ValueError as error:
+        raise StoreUnavailable(f"connect to {address.masked}: {error}") from error
+
+
+def check(connection: Any, address: Address) -> None:
+    """Raises StoreError for a server that is too old."""
+    version = connection.get_server_version()
+    if version.major < _OLDEST:
+        raise StoreError(f"{address.masked}: PostgreSQL {version.major} is too old; Penstock needs {_OLDEST} or later")
+
+
+async def _has_pooler(connection: Any) -> bool:
+    async with connection.transaction():
+        return int(await connection.fetchval("select pg_backend_pid()")) != int(connection.get_server_pid())

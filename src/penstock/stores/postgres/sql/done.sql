@@ -1,0 +1,40 @@
+-- The common end: a batch that is done, without keys and without anything that follows, in one statement.
+
+-- name: settle_done
+with ended as materialized (
+    select *
+    from unnest(:rows(bigint, boolean, bigint, bigint, text, int, bytea, text)) as r (owner, relaxed, now, seq, queue, attempt, result, note)
+), eased as materialized (
+    select case when bool_or(e.relaxed) then set_config('synchronous_commit', 'off', true) end as eased
+    from ended e
+), alive as materialized (
+    select 1
+    from penstock.worker w
+    where w.incarnation = (select e.owner from ended e limit 1)
+    for key share
+), released as (
+    delete from penstock.leased l
+    using ended e
+    where l.owner = e.owner
+        and l.seq = e.seq
+        and (select count(*) from alive) >= 0
+        and (select count(*) from eased) >= 0
+    returning l.seq
+), stopped as (
+    delete from penstock.cancel c
+    using ended e
+    where c.owner = e.owner and c.seq = e.seq
+), kept as (
+    insert into penstock.finished (seq, queue, outcome, ended, attempt, owner, result, note)
+    select e.seq, e.queue, 'done', e.now, e.attempt, e.owner, e.result, e.note
+    from released r
+    join ended e on e.seq = r.seq
+), counted as (
+    insert into penstock.delta (queue, running, done, kept)
+    select e.queue, -count(*), count(*), count(*)
+    from released r
+    join ended e on e.seq = r.seq
+    group by e.queue
+)
+select r.seq, exists (select 1 from penstock.watch)
+from released r

@@ -1,0 +1,218 @@
+"""The store on one PostgreSQL schema: puts the parts together, opens and closes them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from msgspec import Struct
+
+from penstock.errors import StoreError, StoreUnavailable
+from penstock.model.statement import Program, Statement
+from penstock.ports.signals import Signals
+from penstock.ports.store import Durability
+from penstock.stores.postgres.access import Access
+from penstock.stores.postgres.address import Address
+from penstock.stores.postgres.bells import Bells
+from penstock.stores.postgres.carriers import AsyncpgCarrier, PsycopgCarrier, Threads
+from penstock.stores.postgres.clock import MEASURE_EVERY, PostgresClock
+from penstock.stores.postgres.dialect import make_dialect
+from penstock.stores.postgres.follow import PostgresFollow
+from penstock.stores.postgres.handle import Handle
+from penstock.stores.postgres.joined import Host, Joined
+from penstock.stores.postgres.library import load
+from penstock.stores.postgres.opening import Identity, open_schema
+from penstock.stores.postgres.pool import ERRORS, Pool
+from penstock.stores.postgres.pulse import Pulse
+from penstock.stores.postgres.reader import PostgresReader
+from penstock.stores.postgres.registry import Lives, PostgresLeases
+from penstock.stores.postgres.transaction import Transaction
+from penstock.stores.postgres.writer import PostgresWriter
+from penstock.stores.sql.inspect import SqlInspect
+from penstock.stores.sql.log import SqlLog
+from penstock.stores.sql.operations import Run
+from penstock.stores.sql.queue import SqlQueue
+from penstock.stores.sql.room import PATIENCE
+from penstock.stores.sql.settings import SqlSettings
+from penstock.stores.sql.timetable import SqlSchedules
+
+TX_LIMIT = 600.0
+"""Seconds that a transaction may stay open: it holds back vacuum, and after an append all feeds."""
+_WORK, _TRANSACTIONS = 8, 10
+"""Connections of a process, at the most. Apart: so handlers, who hold one and wait for work to be written, cannot hold all."""
+_FOLD, _DELTAS = 0.5, 20_000
+"""Seconds between two folds of the counters, and rows in one."""
+_GUESSES = (0.005, 0.05, 0.25)
+"""Seconds after a write in a user's transaction, when it may have been committed."""
+
+
+class Parts(Struct, frozen=True):
+    """What is open."""
+
+    pools: tuple[Pool, Pool]
+    access: Access
+    writer: PostgresWriter
+    reader: PostgresReader
+    pulse: Pulse
+    host: Host
+    threads: Threads
+
+
+class PostgresStore:
+    """Implements `ports.store.Store`. Lives on the loop that opens it."""
+
+    one_writer = False
+
+    queue: SqlQueue
+    log: SqlLog
+    leases: PostgresLeases
+    schedules: SqlSchedules
+    inspect: SqlInspect
+    settings: SqlSettings
+    follow: PostgresFollow
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        signals: Signals,
+        durability: Durability = "power",
+        limits: Mapping[str, int] | None = None,
+        patience: float = PATIENCE,
+        clock: PostgresClock | None = None,
+        tx_limit: float = TX_LIMIT,
+        psycopg: Any = None,
+    ) -> None:
+        """`psycopg`: the module, for transactions of who blocks a thread."""
+        self.clock = clock or PostgresClock()
+        self._address = address
+        self._signals = signals
+        self._durability: Durability = durability
+        self._limits = limits if limits is not None else {}
+        self._patience = patience
+        self._tx_limit = tx_limit
+        self._psycopg = psycopg
+        self._parts: Parts | None = None
+        self._house: asyncio.Task[None] | None = None
+        self._leads_until = 0.0
+
+    @property
+    def url(self) -> str:
+        return self._address.masked
+
+    async def open(self, *, migrate: bool = True) -> None:
+        if self._parts is not None:
+            return
+        pools = Pool(self._address, _WORK), Pool(self._address, _TRANSACTIONS)
+        try:
+            await pools[0].start()
+            pools[1].pooled = pools[0].pooled
+            async with pools[0].lend() as connection:
+                identity = await open_schema(connection, self._address, migrating=migrate)
+            self._parts = self._put_together(pools, identity)
+            await self._measure()
+        except BaseException:
+            await self.close()
+            for pool in pools:
+                await pool.close()
+            raise
+        self._house = asyncio.get_running_loop().create_task(self._keep_house())
+
+    async def close(self) -> None:
+        parts, self._parts = self._parts, None
+        if parts is None:
+            return
+        if self._house is not None:
+            self._house.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._house
+        await parts.writer.close()
+        await parts.access.bells.close()
+        await asyncio.to_thread(parts.pulse.close)
+        parts.threads.close()
+        self.leases.close()
+        for pool in parts.pools:
+            await pool.close()
+
+    def transaction(self, *, shared: bool = False, blocking: bool = False) -> Handle:
+        parts = self._opened()
+        carrier = PsycopgCarrier(parts.threads) if blocking else AsyncpgCarrier(parts.pools[1])
+        return Handle(Transaction(parts.access, carrier, parts.host.libraries[carrier.driver], self._tx_limit))
+
+    def join(self, connection: object) -> Joined:
+        return Joined(self._opened().host, connection)
+
+    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
+        return self._opened().access.bells.listen(wake)
+
+    # -- opening
+
+    def _put_together(self, pools: tuple[Pool, Pool], identity: Identity) -> Parts:
+        address = self._address
+        dialect, moved = make_dialect(address)
+        bells = Bells(pools[0], f"penstock_{identity.store_id[:16]}", moved)
+        library = load(schema=address.schema)
+        power = self._durability != "process"
+        access = Access(pools[0], library, dialect, self.clock, self._signals, power, bells)
+        writer, reader, pulse = PostgresWriter(access), PostgresReader(access), Pulse(access)
+        libraries = {"asyncpg": library, "psycopg": load("psycopg", address.schema)}
+        host = Host(access, libraries, identity.store_id, address.masked, self._durability, self._guess)
+        self.queue = SqlQueue(writer, reader, dialect, self._limits, self._patience)
+        self.log = SqlLog(writer, reader, dialect)
+        self.leases = PostgresLeases((writer, reader), pulse, dialect.put, Lives(identity.store_id), self._lead)
+        self.schedules = SqlSchedules(writer, reader, self.clock, dialect)
+        self.inspect = SqlInspect(reader, self.clock, dialect)
+        self.settings = SqlSettings(writer, reader)
+        self.follow = PostgresFollow(writer, bells)
+        return Parts(pools, access, writer, reader, pulse, host, Threads(self._psycopg, address.dsn, _TRANSACTIONS))
+
+    def _opened(self) -> Parts:
+        if self._parts is None:
+            raise StoreUnavailable(f"{self.url} is not open")
+        return self._parts
+
+    # -- keeping house
+
+    def _lead(self, lease: int) -> None:
+        self._leads_until = asyncio.get_running_loop().time() + lease / 1_000_000
+
+    async def _keep_house(self) -> None:
+        """Measure the clock now and then; who keeps house for the store folds the counters."""
+        loop = asyncio.get_running_loop()
+        measure_at = loop.time() + MEASURE_EVERY
+        while True:
+            await asyncio.sleep(_FOLD)
+            with suppress(StoreError, *ERRORS):
+                if loop.time() >= measure_at:
+                    measure_at = loop.time() + MEASURE_EVERY
+                    await self._measure()
+                if loop.time() < self._leads_until:
+                    await self._opened().writer.submit(Run(lambda _: _fold(), "fold the counters", durable=False))
+
+    async def _measure(self) -> None:
+        reader = self._opened().reader
+
+        async def ask() -> int:
+            return int((await reader.rows("server_time", {}))[0][0])
+
+        await self.clock.measure(ask)
+
+    def _guess(self) -> None:
+        """On any thread: a user's transaction may be committed soon, and some drivers do not tell."""
+        loop = self._opened().writer.loop
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._guess_here, loop)
+
+    def _guess_here(self, loop: asyncio.AbstractEventLoop) -> None:
+        for seconds in _GUESSES:
+            loop.call_later(seconds, self._ring)
+
+    def _ring(self) -> None:
+        if self._parts is not None:
+            self._parts.access.bells.ring()
+
+
+def _fold() -> Program[Any]:
+    yield Statement("fold_counters", {"limit": _DELTAS})

@@ -1,0 +1,216 @@
+"""The writer: groups of puts and of settles, and everything else by itself.
+
+While one group is on its way, the next forms by itself; there is no timer. A put is one statement, so a group of puts is one
+statement and one commit, whoever asked; so are publishes of one topic. What is not grouped is a transaction of its own, on a
+connection of its own.
+
+- A statement fails because of one member's data: the members run one by one; only that member gets the error.
+- The store fails: everybody in the group gets the error. If the connection broke while a commit was under way, nobody knows what
+  became of it: PublishUnknown.
+- Others were in the way (deadlock, serialization): the same again, some times. Programs have no effect outside of what they yield.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from penstock.errors import PublishUnknown, StoreError, StoreUnavailable
+from penstock.stores.postgres.access import Access, commit, told, undo, unknown_if_lost
+from penstock.stores.postgres.failures import passes
+from penstock.stores.postgres.pool import ERRORS
+from penstock.stores.sql.operations import Append, Group, Operation, Publish, Put, Settle
+
+_GROUP = 4_000
+"""Messages in one group at the most."""
+_TRIES = 5
+
+
+class Ticket(Struct, gc=False, eq=False):
+    operation: Operation
+    answer: asyncio.Future[Any]
+
+
+class PostgresWriter:
+    """Implements `Writing`. Lives on one loop, that of its store."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self.loop = asyncio.get_running_loop()
+        self._lanes = {"produce": Lane(access), "settle": Lane(access)}
+        self._running: set[asyncio.Task[Any]] = set()
+        self._closed = False
+
+    @property
+    def waiting(self) -> int:
+        return sum(lane.waiting for lane in self._lanes.values())
+
+    async def submit(self, operation: Operation) -> Any:
+        if self._closed:
+            raise StoreUnavailable(f"{operation.doing}: the store is closed")
+        if isinstance(operation, Settle):
+            return await self._lanes["settle"].submit(operation)
+        if isinstance(operation, Put | Publish | Append):
+            return await self._lanes["produce"].submit(operation)
+        return await self._alone(operation)
+
+    def submit_blocking(self, operation: Operation) -> Any:
+        """From another thread than the loop's."""
+        return asyncio.run_coroutine_threadsafe(self.submit(operation), self.loop).result()
+
+    async def close(self) -> None:
+        """Write what was accepted, then stop."""
+        self._closed = True
+        for lane in self._lanes.values():
+            await lane.close()
+        if self._running:
+            await asyncio.wait(self._running)
+
+    async def _alone(self, operation: Operation) -> Any:
+        """To its end, also if whoever asked does not wait for it any more: a transaction is not left half-way."""
+        task = self.loop.create_task(write(self._access, [operation]))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return (await asyncio.shield(task))[0]
+
+
+class Lane:
+    """One group after the other."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._inbox: deque[Ticket] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Task[None] | None = None
+        self.waiting = 0
+        """Messages not written yet."""
+
+    async def submit(self, operation: Operation) -> Any:
+        ticket = Ticket(operation, self._loop.create_future())
+        self._inbox.append(ticket)
+        self.waiting += operation.weight
+        if self._task is None:
+            self._task = self._loop.create_task(self._work())
+        return await ticket.answer
+
+    async def close(self) -> None:
+        if self._task is not None:
+            await self._task
+
+    async def _work(self) -> None:
+        try:
+            while self._inbox:
+                tickets = self._gather()
+                await self._write(tickets)
+                await asyncio.sleep(0)  # who was answered together asks together
+        finally:
+            self._task = None
+
+    def _gather(self) -> list[Ticket]:
+        tickets: list[Ticket] = []
+        weight = 0
+        while self._inbox and weight < _GROUP:
+            tickets.append(self._inbox.popleft())
+            weight += tickets[-1].operation.weight
+        self.waiting -= weight
+        return tickets
+
+    async def _write(self, tickets: Sequence[Ticket]) -> None:
+        """Never raises: whoever waits gets the error."""
+        try:
+            results = await write(self._access, [ticket.operation for ticket in tickets])
+        except BaseException as error:
+            if len(tickets) == 1 or isinstance(error, StoreError | PublishUnknown):
+                _refuse(tickets, error)
+            else:
+                for ticket in tickets:
+                    await self._write([ticket])
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            return
+        for ticket, result in zip(tickets, results, strict=True):
+            if not ticket.answer.done():
+                ticket.answer.set_result(result)
+
+
+def _refuse(tickets: Sequence[Ticket], error: BaseException) -> None:
+    for ticket in tickets:
+        if not ticket.answer.done():
+            ticket.answer.set_exception(error)
+
+
+async def write(access: Access, operations: Sequence[Operation]) -> list[Any]:
+    """All of them in one transaction; a result for each."""
+    for left in reversed(range(_TRIES)):
+        group = Group(operations, access.dialect)
+        try:
+            results = await _write_once(access, group, single=_is_one_statement(operations, access))
+        except Exception as error:
+            if left and passes(error.__cause__ or error):
+                continue
+            raise
+        access.bells.tell(group.heard)
+        if group.rings:
+            access.bells.ring()
+        return results
+    raise AssertionError("the last try returns or raises")
+
+
+def _is_one_statement(operations: Sequence[Operation], access: Access) -> bool:
+    """Then it needs no transaction around it: two round trips less. What asks for unique names needs two.
+
+    A topic that is not there is made by a second and a third one, and nothing is lost if it is made for nothing.
+    """
+    if access.pool.pooled or not access.power:
+        return False
+    first = operations[0]
+    if isinstance(first, Put):
+        return all(isinstance(each, Put) and all(message.unique is None for message in each.messages) for each in operations)
+    return isinstance(first, Publish | Append) and all(each.lane == first.lane for each in operations)
+
+
+async def _write_once(access: Access, group: Group, *, single: bool) -> list[Any]:
+    reach = access.signals.reach
+    async with access.pool.lend() as connection, told(group.doing, connection):
+        reach("write.begun")
+        results = await (_run_bare if single else _run_in_transaction)(access, group, connection)
+        for point in group.points:
+            reach(f"{point}.after_commit")
+    return results
+
+
+async def _run_bare(access: Access, group: Group, connection: Any) -> list[Any]:
+    """The statement commits itself."""
+    _reach_commit(access, group)
+    try:
+        return await _run(access, group, connection)
+    except ERRORS as error:
+        raise unknown_if_lost(error, group.doing, connection) from error
+
+
+async def _run_in_transaction(access: Access, group: Group, connection: Any) -> list[Any]:
+    await access.begin(connection, durable=group.durable)
+    try:
+        results = await _run(access, group, connection)
+        _reach_commit(access, group)
+    except BaseException:
+        await undo(connection)
+        raise
+    await commit(connection, group.doing, durable=group.durable)
+    return results
+
+
+def _reach_commit(access: Access, group: Group) -> None:
+    for point in group.points:
+        access.signals.reach(f"{point}.before_commit")
+
+
+async def _run(access: Access, group: Group, connection: Any) -> list[Any]:
+    results: dict[int, Any] = {}
+    for indices, program in group.parts(access.clock.now()):
+        results.update(zip(indices, await access.drive(connection, program), strict=True))
+    return [results[index] for index in range(len(results))]

@@ -1,0 +1,23 @@
+"""The suite on PostgreSQL."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from penstock.testing.conformance import Capabilities, Ground, StoreConformance
+from tests.conformance.postgres_backend import PostgresBackend
+
+
+class TestPostgres(StoreConformance):
+    @pytest.fixture
+    async def store(self, postgres_url: str) -> AsyncIterator[Ground]:
+        backend = PostgresBackend(postgres_url)
+        try:
+            async with Ground(backend) as ground:
+                yield ground
+        finally:
+            backend.drop()
+
+
+def test_postgres_lost_no_capability() -> None:
+    assert PostgresBackend.capabilities == Capabilities(joins=True, checks_durability=True)
