@@ -25,20 +25,20 @@ _NOTHING = 1e-9
 
 
 class Share:
-    def __init__(self, ask: Claim, queue: str, room: int, now: int) -> None:
+    def __init__(self, ask: Claim, queue: str, room: float, now: int) -> None:
         self.owner = ask.owner
         self.tasks = ask.tasks
         self.batches = ask.batches
         self.queue = queue
         self.now = now
-        self.room: float = room
+        self.room = room
         """Slots' worth that may be taken yet. Whoever takes counts it down."""
         self.plain = not ask.batches
         """A message takes one slot, and there is nothing else to count."""
         self.runs: list[Sequence[Delivery]] = []
         self.more = False
         self.tally = Tally()
-        self._asked: float = room
+        self._asked = room
         self._allowed = math.inf
         """Messages that the queue's limits let start yet."""
         self._slots = math.inf
