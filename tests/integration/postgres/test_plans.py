@@ -17,7 +17,10 @@ from tests.integration.postgres.client import marked
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 Node: TypeAlias = Mapping[str, Any]
 
-FILES = ("elsewhere", "ends", "inspect", "jobs", "keys", "leases", "limits", "own", "schedules", "settle", "store", "unique")
+FILES = (
+    *("claim", "elsewhere", "ends", "inspect", "jobs", "keys", "leases", "limits", "locks", "look", "own", "put", "schedules"),
+    *("settle", "store", "unique"),
+)
 CROWD = Path(__file__).with_name("crowd.sql").read_text("utf-8")
 SMALL = {"worker", "counter", "delta", "setting", "wish", "limit", "bucket", "lease", "hook", "suspect"}
 """A row a queue, a worker, a limit, a setting, a suspect, what a worker wants, or what is not folded yet."""
@@ -78,6 +81,7 @@ INDEXES = {
     "queues_set_aside": {"aside_stray", "message_pkey"},
 }
 HOT = ("release", "back_to_ready", "put_aside", "postpone", "hold_key", "free_keys", "wake_heads", "heard", "job", "holder", "take_unique")
+HOT += ("look", "take_plain", "meet_ready", "occupy", "runs_of_keys", "lease", "set_aside", "promote", "put_messages")
 SAMPLES = {
     "seqs": "[10, 20, 30]",
     "ids": '["job-10", "job-20"]',
@@ -86,6 +90,10 @@ SAMPLES = {
     "tasks": '["t1"]',
     "hooks": '["t1"]',
     "asked": '[[1, "sub", "e"]]',
+    "starts": "[[0, 1], [5, 1]]",
+    "snapshot": "100:110:101,105",
+    "untouched": '["k10"]',
+    "keys": '["k10", "k20"]',
     "without": '[["app", "s1", "d"]]',
     "id": "job-10",
     "queue": "q1",

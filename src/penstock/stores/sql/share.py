@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+from penstock.model.clock import SECOND
 from penstock.model.delivery import Delivery
 from penstock.model.statement import Program, Row, Statement
 from penstock.ports.queue import Claim
@@ -17,25 +18,27 @@ from penstock.stores.sql.uniques import let_go
 SEQ, ID, TASK, KEY, FAILURES, DEATHS, EXPIRES, ENQUEUED, HEADERS, OPTIONS, BODY, TYPE, RANK = range(13)
 """What a claim reads of a message. In a run of a key `PLACE` stands instead of `RANK`."""
 
+_RUN_DRY = 2 * SECOND
+"""What a turn of the suspects takes to come, about."""
 _NOTHING = 1e-9
 """Room that is left by the rounding of parts."""
 
 
 class Share:
-    def __init__(self, ask: Claim, queue: str, room: int, now: int) -> None:
+    def __init__(self, ask: Claim, queue: str, room: float, now: int) -> None:
         self.owner = ask.owner
         self.tasks = ask.tasks
         self.batches = ask.batches
         self.queue = queue
         self.now = now
-        self.room: float = room
+        self.room = room
         """Slots' worth that may be taken yet. Whoever takes counts it down."""
         self.plain = not ask.batches
         """A message takes one slot, and there is nothing else to count."""
         self.runs: list[Sequence[Delivery]] = []
         self.more = False
         self.tally = Tally()
-        self._asked: float = room
+        self._asked = room
         self._allowed = math.inf
         """Messages that the queue's limits let start yet."""
         self._slots = math.inf
@@ -111,20 +114,33 @@ class Share:
         if self._gate is not None:
             yield from self._gate.pass_through(self._leased)
 
-    def expire(self, row: Row) -> Program[None]:
-        yield finished((row[SEQ], self.queue, "expired", self.now, row[FAILURES], None, None, None))
-        self.tally.move(self.queue, "waiting", "expired")
-        self.tally.add(self.queue, "kept")
-        yield from let_go([(row[ID], row[OPTIONS])], self.now)
+    def is_shut(self, ask: Claim) -> bool:
+        """To run dry opens no rate. But a token that comes meanwhile may be the suspect's: else a backlog would take every one."""
+        return self.reopens_at is not None and (bool(ask.suspects) or self.reopens_at > self.now + _RUN_DRY)
+
+    def expire(self, rows: Sequence[Row]) -> Program[None]:
+        if not rows:
+            return
+        values: list[object] = []
+        for row in rows:
+            values += (row[SEQ], self.queue, "expired", self.now, row[FAILURES], None, None, None)
+        yield finished(values)
+        self.tally.move(self.queue, "waiting", "expired", len(rows))
+        self.tally.add(self.queue, "kept", len(rows))
+        yield from let_go([(row[ID], row[OPTIONS]) for row in rows], self.now)
 
     def lease(self, runs: Sequence[Sequence[Row]]) -> Program[None]:
         seqs = [row[SEQ] for run in runs for row in run]
         yield Statement("lease", {"owner": self.owner, "now": self.now, "seqs": as_json(seqs)})
         if optioned := [(row[ID], row[OPTIONS]) for run in runs for row in run if row[OPTIONS] is not None]:
             yield from let_go(optioned, self.now, "start")
-        self.runs += [[self._delivery(row) for row in run] for run in runs]
-        self._leased += len(seqs)
+        self.note(runs)
         self.tally.move(self.queue, "waiting", "running", len(seqs))
+
+    def note(self, runs: Sequence[Sequence[Row]]) -> None:
+        """These are leased."""
+        self.runs += [[self._delivery(row) for row in run] for run in runs]
+        self._leased += sum(map(len, runs))
 
     def _delivery(self, row: Row) -> Delivery:
         seq, job_id, task, key, failures, deaths, expires, enqueued, headers, options, body, kind, _ = row

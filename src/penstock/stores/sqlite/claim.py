@@ -14,10 +14,10 @@ from collections.abc import Sequence
 import msgspec
 
 from penstock.errors import LeaseLost
-from penstock.model.clock import SECOND
 from penstock.model.delivery import SUSPECT_DEATHS, Delivery
 from penstock.model.statement import Program, Row, Rows, Statement
 from penstock.ports.queue import Claim, Claimed
+from penstock.stores.sql.found import Found
 from penstock.stores.sql.limits import Rules, gate, read_rules
 from penstock.stores.sql.share import DEATHS, EXPIRES, KEY, RANK, SEQ, TASK, Share, as_json
 from penstock.stores.sqlite.runs import Runs, occupy
@@ -26,8 +26,6 @@ _MEET = 2_000
 _PROMOTE = 500
 _GLANCE = 32
 """Rows to look at, however little room there is: some will not run."""
-_RUN_DRY = 2 * SECOND
-"""What a turn of the suspects takes to come, about."""
 
 
 def claim(ask: Claim, now: int) -> Program[Claimed]:
@@ -36,7 +34,7 @@ def claim(ask: Claim, now: int) -> Program[Claimed]:
     rules = yield from read_rules()
     if ask.suspects and (alone := (yield from _take_alone(ask, rules, now))):
         return Claimed([alone], more=True, next_due=None, suspects=True)
-    found = _Found(ask.slots)
+    found = Found(ask.slots)
     for queue, room in ask.queues:
         if queue in rules.paused:
             continue
@@ -49,37 +47,7 @@ def claim(ask: Claim, now: int) -> Program[Claimed]:
         found.add(share)
         found.suspects |= yield from _suspect_waits(share, ask)
         found.note_due((yield Statement("next_due", {"queue": queue}))[0][0])
-    found.more |= bool(ask.suspects) and found.suspects and not found.runs  # set apart just now: this worker could have had it
-    return Claimed(found.runs, found.more, found.due, found.suspects, found.starved)
-
-
-class _Found:
-    """What the queues that were looked into gave, and when it is worth asking again."""
-
-    def __init__(self, slots: float) -> None:
-        self.slots = slots
-        self.runs: list[Sequence[Delivery]] = []
-        self.more = False
-        self.suspects = False
-        self.due: int | None = None
-        self.starved: list[str] = []
-
-    def add(self, share: Share) -> None:
-        self.runs += share.runs
-        self.slots -= share.taken
-        if not share.more:
-            return
-        match share.kept_back:
-            case None:
-                self.more = True
-            case "slots":
-                self.starved.append(share.queue)
-            case "limit":
-                self.note_due(share.opens_at)
-
-    def note_due(self, due: int | None) -> None:
-        if due is not None:
-            self.due = due if self.due is None else min(self.due, due)
+    return found.claimed(ask)
 
 
 # -- before what is ready
@@ -141,16 +109,11 @@ def _take_suspect(share: Share) -> Program[Sequence[Delivery] | None]:
 
 def _suspect_waits(share: Share, ask: Claim) -> Program[bool]:
     """For this worker, so that it is worth running dry."""
-    if _is_shut(share, ask) or not (yield Statement("suspect_waits", {"queue": share.queue})):
+    if share.is_shut(ask) or not (yield Statement("suspect_waits", {"queue": share.queue})):
         return False
     if share.is_full and not (yield Statement("holds_of", {"owner": share.owner, "queue": share.queue})):
         return False  # others fill it
     return bool((yield from _find_suspect(share)))
-
-
-def _is_shut(share: Share, ask: Claim) -> bool:
-    """To run dry opens no rate. But a token that comes meanwhile may be the suspect's: else a backlog would take every one."""
-    return share.reopens_at is not None and (bool(ask.suspects) or share.reopens_at > share.now + _RUN_DRY)
 
 
 def _find_suspect(share: Share) -> Program[Rows]:
@@ -200,7 +163,7 @@ def _sort(rows: Rows, share: Share, runs: Runs) -> Program[int]:
                 leased.append(run)
             asides.append(row[SEQ])
         elif row[EXPIRES] is not None and row[EXPIRES] <= share.now:
-            yield from share.expire(row)
+            yield from share.expire([row])
         elif row[TASK] not in share.tasks:
             strays.append(row[SEQ])
         elif row[DEATHS] >= SUSPECT_DEATHS:

@@ -64,8 +64,7 @@ class Runs:
         rows = yield Statement("run_of_key", {"queue": self._queue, "key": key, "limit": keys.RUN})
         run, ended = self._divide(rows)
         self._leave([*ended, *run])
-        for row in ended:
-            yield from share.expire(row)
+        yield from share.expire(ended)
         if run:
             self._occupied += (self._queue, key, run[-1][SEQ], share.owner)
             for row in run:

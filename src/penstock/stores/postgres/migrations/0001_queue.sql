@@ -29,22 +29,30 @@ create unique index message_id on penstock.message (id);
 
 create index message_expires on penstock.message (expires) where expires is not null;
 
+-- `came`, here and in penstock.later, is the transaction that brought the row: claims look for what is new. They need not walk over
+-- what is gone (`penstock/stores/postgres/look.py`).
 create table penstock.ready (
     queue text collate "C" not null,
     rank smallint not null,
     seq bigint not null,
     key text collate "C",
+    came xid8 not null default pg_current_xact_id(),
     primary key (queue, rank, seq)
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
 
 create index ready_key on penstock.ready (queue, key, seq) where key is not null;
 
+create index ready_came on penstock.ready (came);
+
 create table penstock.later (
     queue text collate "C" not null,
     due bigint not null,
     seq bigint not null,
+    came xid8 not null default pg_current_xact_id(),
     primary key (queue, due, seq)
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+
+create index later_came on penstock.later (came);
 
 -- Met by a claim and not runnable: behind a busy key, or (stray) of a task that the claiming process did not know.
 create table penstock.aside (

@@ -1,0 +1,392 @@
+-- Leasing messages to a worker: `penstock/stores/postgres/claim.py` and `runs.py`. What is locked by others is skipped. `starts` says
+-- for each rank from which place to scan: nothing lies below it.
+
+-- name: owner_lives
+select 1
+from penstock.worker
+where incarnation = :owner
+for key share
+
+-- name: promote
+with due as materialized (
+    select ctid as place, due, seq
+    from penstock.later
+    where queue = :queue and due >= :since and due <= :now
+    order by due, seq
+    limit :limit
+    for update skip locked
+), gone as (
+    delete from penstock.later
+    where ctid = any (array(select place from due))
+)
+insert into penstock.ready (queue, rank, seq, key)
+select m.queue, m.rank, m.seq, m.key
+from due
+join penstock.message m on m.seq = due.seq
+order by due.due, due.seq
+returning rank, seq
+
+-- name: call_strays_back
+with back as materialized (
+    select ctid as place, queue, rank, seq, key
+    from penstock.aside
+    where queue = :queue and stray = :task
+    order by rank, seq
+    limit :limit
+    for update skip locked
+), gone as (
+    delete from penstock.aside
+    where ctid = any (array(select place from back))
+)
+insert into penstock.ready (queue, rank, seq, key)
+select queue, rank, seq, key
+from back
+returning rank, seq
+
+-- name: take_plain
+-- What has no key, is in time, known, no suspect, and gives no unique name back when it starts (such options say 'start'). It leaves
+-- the rest of what it meets, and says how much that was, and whether there is more behind it. The ranks come in their order, and
+-- none is looked into before those before it are used up: each row that is locked is one that is met. `relaxed`: it commits itself, and
+-- a crash of the server may undo it.
+with relaxed as materialized (
+    select case when :relaxed then set_config('synchronous_commit', 'off', true) end
+), lives as materialized (
+    select 1
+    from penstock.worker
+    where incarnation = :owner and (select count(*) from relaxed) = 1
+    for key share
+), met as materialized (
+    select r.place, r.rank, r.seq, r.key
+    from lives
+    cross join jsonb_array_elements(:starts::text::jsonb) as s
+    cross join lateral (
+        select ctid as place, rank, seq, key
+        from penstock.ready
+        where queue = :queue and rank = (s.value ->> 0)::smallint and seq >= (s.value ->> 1)::bigint
+        order by seq
+        limit :room
+        for update skip locked
+    ) r
+    limit :room
+), fit as materialized (
+    select met.place, m.*
+    from met
+    cross join lateral (
+        select *
+        from penstock.message
+        where seq = met.seq
+        offset 0
+    ) m
+    where met.key is null
+        and (m.expires is null or m.expires > :now)
+        and m.deaths < :suspect
+        and m.task = any (array(select jsonb_array_elements_text(:tasks::text::jsonb)))
+        and (m.options is null or position('start'::bytea in m.options) = 0)
+), gone as (
+    delete from penstock.ready
+    where ctid = any (array(select place from fit))
+), leased as (
+    insert into penstock.leased (owner, seq, claimed)
+    select :owner, seq, :now
+    from fit
+), counted as (
+    insert into penstock.delta (queue, waiting, running)
+    select :queue, -count(*), count(*)
+    from fit
+    having count(*) > 0
+), last as materialized (
+    select rank, seq
+    from met
+    order by rank desc, seq desc
+    limit 1
+)
+select fit.seq, fit.id, fit.task, fit.key, fit.failures, fit.deaths, fit.expires, fit.enqueued, coalesce(e.headers, fit.headers),
+    fit.options, coalesce(e.body, fit.body), fit.type, fit.rank,
+    (select count(*) from met),
+    (select count(*) from met) = :room and exists (
+        select 1
+        from last
+        join jsonb_array_elements(:starts::text::jsonb) as s on (s.value ->> 0)::smallint >= last.rank
+        cross join lateral (
+            select 1
+            from penstock.ready
+            where queue = :queue
+                and rank = (s.value ->> 0)::smallint
+                and seq >= case when (s.value ->> 0)::smallint = last.rank then last.seq + 1 else (s.value ->> 1)::bigint end
+            order by seq
+            limit 1
+        ) behind
+    )
+from (select 1) one
+left join fit on true
+left join penstock.event e on e.topic = fit.ref_topic and e.pos = fit.ref
+order by fit.rank, fit.seq
+
+-- name: meet_ready
+with met as materialized (
+    select r.rank, r.seq
+    from jsonb_array_elements(:starts::text::jsonb) as s
+    cross join lateral (
+        select rank, seq
+        from penstock.ready
+        where queue = :queue and rank = (s.value ->> 0)::smallint and seq >= (s.value ->> 1)::bigint
+        order by seq
+        limit :limit
+        for update skip locked
+    ) r
+    limit :limit
+)
+select m.seq, m.id, m.task, m.key, m.failures, m.deaths, m.expires, m.enqueued, coalesce(e.headers, m.headers), m.options,
+    coalesce(e.body, m.body), m.type, met.rank
+from met
+cross join lateral (
+    select *
+    from penstock.message
+    where seq = met.seq
+    offset 0
+) m
+left join penstock.event e on e.topic = m.ref_topic and e.pos = m.ref
+order by met.rank, met.seq
+
+-- name: any_from
+select 1
+from jsonb_array_elements(:starts::text::jsonb) as s
+cross join lateral (
+    select 1
+    from penstock.ready
+    where queue = :queue and rank = (s.value ->> 0)::smallint and seq >= (s.value ->> 1)::bigint
+    order by seq
+    limit 1
+) r
+limit 1
+
+-- name: any_ready
+select 1
+from penstock.ready
+where queue = :queue
+order by rank, seq
+limit 1
+
+-- name: occupy
+-- Keys that are free, or wait for a retry of one of these. The row of any other is locked all the same: see `runs.py`.
+insert into penstock.busy as b (queue, key, last, owner)
+select :queue, m.key, 0, :owner
+from penstock.message m
+where m.seq = any (array(select value::bigint from jsonb_array_elements_text(:seqs::text::jsonb)))
+group by m.key
+order by m.key
+on conflict (queue, key) do update set owner = excluded.owner
+where b.owner is null and b.last = any (array(select value::bigint from jsonb_array_elements_text(:seqs::text::jsonb)))
+returning key
+
+-- name: runs_of_keys
+-- The first messages of each key, as far as nobody else has one of them locked; and no more keys than fill the room.
+with asked as materialized (
+    select a.key, a.n
+    from jsonb_array_elements_text(:keys::text::jsonb) with ordinality as a (key, n)
+), locked as materialized (
+    select r.key, r.seq
+    from asked
+    cross join lateral (
+        select key, seq
+        from penstock.ready
+        where queue = :queue and key = asked.key
+        order by seq
+        limit :limit
+        for update skip locked
+    ) r
+    union all
+    select s.key, s.seq
+    from asked
+    cross join lateral (
+        select key, seq
+        from penstock.aside
+        where queue = :queue and key = asked.key
+        order by seq
+        limit :limit
+        for update skip locked
+    ) s
+), seen as materialized (
+    select r.key, r.seq
+    from asked
+    cross join lateral (
+        select key, seq
+        from penstock.ready
+        where queue = :queue and key = asked.key
+        order by seq
+        limit :limit
+    ) r
+    union all
+    select s.key, s.seq
+    from asked
+    cross join lateral (
+        select key, seq
+        from penstock.aside
+        where queue = :queue and key = asked.key
+        order by seq
+        limit :limit
+    ) s
+), met_elsewhere as materialized (
+    select key, min(seq) as seq
+    from seen
+    where seq not in (select seq from locked)
+    group by key
+), numbered as materialized (
+    select asked.key, asked.n, l.seq, row_number() over (partition by asked.n order by l.seq) as place
+    from asked
+    join locked l on l.key = asked.key
+    left join met_elsewhere e on e.key = asked.key
+    where e.seq is null or l.seq < e.seq
+), fitting as materialized (
+    select key, n, seq, count(*) over (order by n) - count(*) over (partition by n) as before
+    from numbered
+    where place <= :limit
+)
+select m.seq, m.id, m.task, m.key, m.failures, m.deaths, m.expires, m.enqueued, coalesce(e.headers, m.headers), m.options,
+    coalesce(e.body, m.body), m.type, m.rank
+from fitting
+cross join lateral (
+    select *
+    from penstock.message
+    where seq = fitting.seq
+    offset 0
+) m
+left join penstock.event e on e.topic = m.ref_topic and e.pos = m.ref
+where fitting.before < :room
+order by fitting.n, fitting.seq
+
+-- name: lease
+with mine as materialized (
+    select m.seq, m.queue, m.rank, m.key
+    from penstock.message m
+    where m.seq = any (array(select value::bigint from jsonb_array_elements_text(:seqs::text::jsonb)))
+), from_ready as (
+    delete from penstock.ready
+    where ctid = any (
+        array(
+            select r.place
+            from mine
+            cross join lateral (
+                select ctid as place
+                from penstock.ready
+                where queue = mine.queue and rank = mine.rank and seq = mine.seq
+                offset 0
+            ) r
+        )
+    )
+), from_aside as (
+    delete from penstock.aside
+    where seq = any (array(select seq from mine where key is not null))
+), leased as (
+    insert into penstock.leased (owner, seq, claimed)
+    select :owner, seq, :now
+    from mine
+)
+update penstock.busy b
+set last = run.last
+from (
+    select queue, key, max(seq) as last
+    from mine
+    where key is not null
+    group by queue, key
+) run
+where b.queue = run.queue and b.key = run.key
+
+-- name: let_keys_go
+-- What is untouched goes on as it was: it waits for its retry.
+with waiting as (
+    update penstock.busy
+    set owner = null
+    where queue = :queue and key = any (array(select jsonb_array_elements_text(:untouched::text::jsonb))) and last > 0
+)
+delete from penstock.busy
+where queue = :queue
+    and key = any (array(select jsonb_array_elements_text(:keys::text::jsonb)))
+    and (last = 0 or key <> all (array(select jsonb_array_elements_text(:untouched::text::jsonb))))
+
+-- name: set_aside
+with met as materialized (
+    select m.seq, m.queue, m.rank, m.key
+    from penstock.message m
+    where m.seq = any (array(select value::bigint from jsonb_array_elements_text(:seqs::text::jsonb)))
+), gone as (
+    delete from penstock.ready
+    where ctid = any (
+        array(
+            select r.place
+            from met
+            cross join lateral (
+                select ctid as place
+                from penstock.ready
+                where queue = met.queue and rank = met.rank and seq = met.seq
+                offset 0
+            ) r
+        )
+    )
+)
+insert into penstock.aside (seq, queue, key, rank)
+select seq, queue, key, rank
+from met
+
+-- name: leave_met
+with met as materialized (
+    select m.seq, m.queue, m.rank
+    from penstock.message m
+    where m.seq = any (array(select value::bigint from jsonb_array_elements_text(:seqs::text::jsonb)))
+), from_ready as (
+    delete from penstock.ready
+    where ctid = any (
+        array(
+            select r.place
+            from met
+            cross join lateral (
+                select ctid as place
+                from penstock.ready
+                where queue = met.queue and rank = met.rank and seq = met.seq
+                offset 0
+            ) r
+        )
+    )
+)
+delete from penstock.aside
+where seq = any (array(select seq from met))
+
+-- name: put_stray
+insert into penstock.aside (seq, queue, key, rank, stray)
+select seq, queue, key, rank, task
+from penstock.message
+where seq = any (array(select value::bigint from jsonb_array_elements_text(:seqs::text::jsonb)))
+
+-- name: put_suspects
+insert into penstock.suspect (seq, queue, rank)
+select seq, queue, rank
+from penstock.message
+where seq = any (array(select value::bigint from jsonb_array_elements_text(:seqs::text::jsonb)))
+
+-- name: suspect_waits
+select 1
+from penstock.suspect
+where queue = :queue
+limit 1
+
+-- name: take_suspect
+select m.seq, m.id, m.task, m.key, m.failures, m.deaths, m.expires, m.enqueued, coalesce(e.headers, m.headers), m.options,
+    coalesce(e.body, m.body), m.type, s.rank
+from penstock.suspect s
+join penstock.message m on m.seq = s.seq
+left join penstock.event e on e.topic = m.ref_topic and e.pos = m.ref
+where s.queue = :queue and m.task = any (array(select jsonb_array_elements_text(:tasks::text::jsonb)))
+order by s.rank, s.seq
+limit 1
+for update of s skip locked
+
+-- name: leave_suspect
+delete from penstock.suspect
+where seq = :seq
+
+-- name: holds_of
+select 1
+from penstock.leased l
+join penstock.message m on m.seq = l.seq
+where l.owner = :owner and m.queue = :queue
+limit 1
