@@ -74,7 +74,7 @@ class HandlerRoute:
     def check_state(self, state: object) -> None:
         """Raises ConfigurationError if the lifespan did not yield what `Context[Resources]` asks for."""
         wanted = self._definition.signature.state
-        if isinstance(wanted, type) and not isinstance(state, wanted):
+        if isinstance(wanted, type) and wanted is not Any and not isinstance(state, wanted):
             raise ConfigurationError(
                 f"{self._definition.signature.place}: {self._definition.kind} {self.name!r} asks for Context[{wanted.__qualname__}], "
                 f"but the app's lifespan yields {_described(state)}"
