@@ -1,7 +1,7 @@
 """`django.tasks` on Penstock."""
 
 # Django 6.0 has it, Django 5.2 has not.
-# pyright: reportMissingImports=false, reportFunctionMemberAccess=false, reportPossiblyUnbound=false
+# pyright: reportMissingImports=false, reportFunctionMemberAccess=false, reportPossiblyUnboundVariable=false
 
 from __future__ import annotations
 

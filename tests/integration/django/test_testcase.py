@@ -12,7 +12,7 @@ from penstock import testing
 from penstock.testing.kit import Kit
 from tests.integration.django.conftest import fresh_database
 from tests.integration.django.shop.models import Order
-from tests.integration.django.shop.tasks import app, fail, pay, worked
+from tests.integration.django.shop.tasks import app, book, fail, pay, worked
 
 
 class TestOrders(TestCase):
@@ -61,6 +61,12 @@ class TestOrders(TestCase):
             self.kit.sync.drain(tx=connection)
         self.assertIsNotNone(connection.connection)
         self.assertEqual(Order.objects.count(), 0)
+
+    def test_a_handlers_own_transaction_is_the_tests(self) -> None:
+        book.using(tx=connection).sync.enqueue("pot")
+        report = self.kit.sync.drain(tx=connection)
+        self.assertEqual([run.task for run in report.runs], ["shop.book", "shop.pay"])
+        self.assertEqual(Order.objects.filter(sku="pot", paid=True).count(), 1)
 
     def test_its_hooks_can_be_called(self) -> None:
         with self.captureOnCommitCallbacks(execute=True) as callbacks:

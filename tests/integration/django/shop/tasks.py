@@ -9,7 +9,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.db import connection, connections
 
-from penstock import App
+from penstock import App, Transaction
 from penstock.integrations.django import store_url
 
 from .models import Order
@@ -44,6 +44,14 @@ async def pay_later(order: int) -> str:
     await Order.objects.filter(pk=order).aupdate(paid=True)
     await sync_to_async(note)()
     return f"order {order} is paid"
+
+
+@app.task()
+def book(tx: Transaction, sku: str) -> int:
+    tx.sync.execute("insert into shop_order (sku, paid) values (:sku, 1)", sku=sku)
+    pay.sync.enqueue(0)  # joins by itself
+    row = tx.sync.fetch_one("select count(*) as booked from shop_order where sku like '%' || :sku", sku=sku)
+    return row["booked"] if row is not None else 0
 
 
 @app.task()
