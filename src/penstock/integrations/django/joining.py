@@ -83,7 +83,7 @@ class Joining:
             if self.driver == "sqlite3":
                 yield cursor, self._fetched_plain(cursor, sql, params)
             else:
-                cursor.execute(sql, params or None)
+                cursor.execute(sql, params)
                 yield cursor, cursor.fetchall() if cursor.description else []
 
     def _fetched_plain(self, cursor: Any, sql: str, params: Any) -> list[Any]:
