@@ -147,7 +147,10 @@ def _check_scheme(scheme: str, url: str) -> None:
             raise ConfigurationError(f"{masked(url)!r}: there is no store for {other!r}; {_ACCEPTED}")
 
 
-_INTEGRATIONS: Mapping[str, str] = {"sqlalchemy": "penstock.integrations.sqlalchemy"}
+_INTEGRATIONS: Mapping[str, str] = {
+    "sqlalchemy": "penstock.integrations.sqlalchemy",
+    "django": "penstock.integrations.django",
+}
 
 
 def foreign(connection: object) -> object:

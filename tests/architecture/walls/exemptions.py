@@ -27,6 +27,7 @@ WALL_CLOCK = {
 DYNAMIC_NAMES = {
     SRC + "__init__.py": "loads the public names when they are asked for, so that `health` starts fast",
     SRC + "connect.py": "turns a URL into an adapter",
+    SRC + "integrations/django/apps.py": "imports the `tasks` modules of the installed apps",
     SRC + "testing/__init__.py": "loads the public names when they are asked for, so that pytest starts fast",
     SRC + "cli/lazy.py": "loads sub-commands by name",
 }
