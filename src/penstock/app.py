@@ -57,14 +57,13 @@ class App(Router):
 
     `store`: a URL, `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://user@host/database`; unless given, PENSTOCK_STORE,
     `[tool.penstock] store` in the pyproject.toml nearest to the file that makes the app, else `sqlite:///penstock.db` beside that.
-    `name`: part of the name of every task and of the default queue, so that apps that share a store do not meet by chance;
-    unless given, the project's name in that pyproject.toml, else the file's stem. Keep it when the project is renamed: waiting
-    jobs carry it. `lifespan`: a function without parameters that returns an async context manager, entered once per worker;
-    what it yields is `ctx.state`. `durability`: `power` (what was accepted survives power loss), `process` (crashes only), `inherit`
-    (whatever a connection that is joined has set). `payload_limit`: bytes of a job's encoded arguments, or result. `migrate`:
-    bring an older schema up to date at opening; unless given, a file's is, and a database's is left to `penstock store migrate`.
-    `transactions`: on PostgreSQL, a SQLAlchemy Engine or AsyncEngine on which handlers' transactions run (see
-    `penstock.integrations.sqlalchemy.session`). Raises ConfigurationError.
+    `name`: part of the name of every task and of the default queue, so that apps that share a store do not meet by chance; unless given,
+    the project's name in that pyproject.toml, else the file's stem. Keep it when the project is renamed: waiting jobs carry it. `lifespan`:
+    a function without parameters that returns an async context manager, entered once per worker; what it yields is `ctx.state`.
+    `durability`: `power` (what was accepted survives power loss), `process` (crashes only), `inherit` (whatever a connection that is joined
+    has set). `payload_limit`: bytes of a job's encoded arguments, or result. `migrate`: bring an older schema up to date at opening; unless
+    given, a file's is, and a database's is left to `penstock store migrate`. `transactions`: on PostgreSQL, a SQLAlchemy Engine or
+    AsyncEngine on which handlers' transactions run (see `penstock.integrations.sqlalchemy.session`). Raises ConfigurationError.
 
         app = App("sqlite:///shop.db", name="shop")
 
