@@ -123,5 +123,5 @@ def describe(error: BaseException) -> Failure:
 
 
 def writable(text: str) -> str:
-    """Lone surrogates (undecodable file names have them) are spelled out."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    """Lone surrogates (undecodable file names have them) are spelled out, and NUL, which PostgreSQL does not keep in a text."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
 
 from penstock.model.log import Append, Event, TopicSpec
-from penstock.model.statement import Program, Rows
+from penstock.model.statement import Program, Rows, Statement
 from penstock.stores.postgres import publishing
 from penstock.stores.postgres.library import load
 from penstock.stores.postgres.migrate import migrate
@@ -57,6 +57,25 @@ class Client:
 
 
 Connect: TypeAlias = Callable[..., Awaitable[Client]]
+
+
+class Names(Mapping[str, str]):
+    """Whatever parameter a statement asks for: its name."""
+
+    def __getitem__(self, name: str) -> str:
+        return name
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 1
+
+
+def marked(name: str) -> tuple[str, Sequence[str]]:
+    """A statement's text for asyncpg, and its parameters in the order of their marks."""
+    ((text, parameters),) = load().calls(Statement(name, Names()))
+    return text, parameters
 
 
 def appended(key: str, ids: Sequence[str], expected: int | None = None) -> Append:

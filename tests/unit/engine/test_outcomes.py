@@ -120,8 +120,8 @@ async def test_an_error_whose_text_cannot_be_had_or_written() -> None:
 
     outcome = await run(Task(raising(Broken())))
     assert isinstance(outcome, Failed) and "cannot be had" in outcome.error.message
-    outcome = await run(Task(raising(OSError("\udcff"))))
-    assert isinstance(outcome, Failed) and outcome.error.message == "\\udcff"
+    outcome = await run(Task(raising(OSError("\udcff\0"))))
+    assert isinstance(outcome, Failed) and outcome.error.message == "\\udcff\\x00"
 
 
 async def test_an_unknown_task_is_released() -> None:

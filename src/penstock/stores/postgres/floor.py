@@ -101,5 +101,5 @@ def read(topic: str, after: int, limit: int, *, strict: bool = False) -> Program
 
 def who_holds() -> Program[Holder | None]:
     """Who holds the feed back now. None: nobody."""
-    rows = yield Statement("who_holds")
+    rows = yield Statement("who_holds_back")
     return Holder(*rows[0]) if rows else None

@@ -15,7 +15,7 @@ from penstock.errors import SchemaOutdated
 from penstock.ports.store import Schema
 from penstock.stores.postgres.library import SCHEMA, in_schema, quoted
 
-NEEDED = 2
+NEEDED = 3
 COMPATIBLE = 1
 _LOCK = 0x70656E73746F636B
 """For `pg_advisory_xact_lock`: who migrates."""

@@ -71,7 +71,7 @@ def _renewed(row: Row, now: int) -> tuple[object, ...]:
             anchor, following = now, timing.after(now, now)
         except ValueError:  # a zone that this machine does not know: it stays as it is until a worker that knows it declares it
             return ()
-    return app, name, own, definition, anchor, following, 1
+    return app, name, own, definition, anchor, following, True
 
 
 def look(without: Collection[Identity] = ()) -> Program[Look]:

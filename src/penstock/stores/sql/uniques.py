@@ -30,7 +30,7 @@ def take(asked: Sequence[tuple[Hold, str]], now: int) -> Program[dict[str, tuple
     """
     values: list[object] = []
     for hold, job in sorted(asked, key=lambda each: each[0].name):
-        values += (hold.name, job, now, now + hold.window, 1)
+        values += (hold.name, job, now, now + hold.window, True)
     rows = (yield Statement("take_unique", values=values, width=_WIDTH)) if values else ()
     return {name: (job, bool(held)) for name, job, held in rows}
 

@@ -20,7 +20,7 @@ where t.name = :topic and e.pos > :after and e.pos <= :upto
 order by e.pos
 limit :limit
 
--- name: who_holds
+-- name: who_holds_back
 select
     h.floor,
     h.pid,

@@ -1,0 +1,33 @@
+-- What only PostgreSQL is asked.
+
+-- name: fold_counters
+-- In one statement: who reads sees a delta or its sum. Another fold passes over what this one takes, and waits for it at a queue.
+with found as materialized (
+    select ctid as place
+    from penstock.delta
+    limit :limit
+    for update skip locked
+), taken as (
+    delete from penstock.delta d
+    using found
+    where d.ctid = found.place
+    returning d.queue, d.waiting, d.delayed, d.running, d.dead, d.done, d.failed, d.cancelled, d.expired, d.kept
+), folded as (
+    insert into penstock.counter as c (queue, waiting, delayed, running, dead, done, failed, cancelled, expired, kept)
+    select queue, sum(waiting), sum(delayed), sum(running), sum(dead), sum(done), sum(failed), sum(cancelled), sum(expired), sum(kept)
+    from taken
+    group by queue
+    order by queue
+    on conflict (queue) do update set
+        waiting = c.waiting + excluded.waiting,
+        delayed = c.delayed + excluded.delayed,
+        running = c.running + excluded.running,
+        dead = c.dead + excluded.dead,
+        done = c.done + excluded.done,
+        failed = c.failed + excluded.failed,
+        cancelled = c.cancelled + excluded.cancelled,
+        expired = c.expired + excluded.expired,
+        kept = c.kept + excluded.kept
+)
+select count(*)
+from taken

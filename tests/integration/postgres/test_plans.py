@@ -1,0 +1,199 @@
+"""How the server runs our statements: by an index, whatever the tables hold, and whether or not it knows the parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import psycopg
+import pytest
+
+from penstock.stores.postgres import migrate
+from tests.integration.postgres.client import marked
+
+Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+Node: TypeAlias = Mapping[str, Any]
+
+FILES = ("elsewhere", "ends", "inspect", "jobs", "keys", "leases", "limits", "own", "schedules", "settle", "store", "unique")
+CROWD = Path(__file__).with_name("crowd.sql").read_text("utf-8")
+SMALL = {"worker", "counter", "delta", "setting", "wish", "limit", "bucket", "lease", "hook", "suspect"}
+"""A row a queue, a worker, a limit, a setting, a suspect, what a worker wants, or what is not folded yet."""
+SCANS = {
+    "any_schedule": {"schedule"},  # one row
+    "anybody_waits": {"watch"},  # one row
+    "forget_watches": {"watch"},  # as many as somebody waits for
+    "free_all_keys": {"busy"},  # a rescue, now and then
+    "changed_schedules": {"schedule", "definition", "declaration"},  # these five: when workers come or go
+    "drop_declarations": {"declaration"},
+    "end_schedules": {"schedule", "declaration"},
+    "forget_definitions": {"definition", "declaration"},
+    "lapse_schedules": {"schedule"},
+    "schedules": {"schedule"},  # an operator looks
+    "seqs_letters": {"dead", "message"},  # an operator looks: any field may be asked for
+}
+INDEXES = {
+    "release": {"message_pkey", "busy_pkey", "leased_pkey"},
+    "release_all": {"leased_pkey", "message_pkey", "busy_pkey"},
+    "cancel_requests": {"cancel_pkey"},
+    "finish": set[str](),
+    "into_later": set[str](),
+    "back_to_ready": {"message_pkey"},
+    "put_aside": {"message_pkey", "aside_pkey"},
+    "postpone": {"message_pkey"},
+    "count_failure": {"message_pkey"},
+    "hold_key": {"busy_pkey"},
+    "free_keys": {"busy_last", "busy_pkey"},
+    "wake_heads": {"aside_key", "aside_pkey", "busy_pkey"},
+    "leave_aside": {"aside_pkey"},
+    "seize_key": {"busy_pkey"},
+    "vacate": {"busy_pkey"},
+    "take_from_ready": {"ready_pkey"},
+    "take_from_later": {"later_pkey"},
+    "find_message": {"message_id"},
+    "holder": {"leased_pkey"},
+    "is_over": {"finished_pkey", "dead_pkey"},
+    "expired": {"message_expires", "leased_pkey"},
+    "old_finished": {"finished_pkey", "message_pkey"},
+    "find_letters": {"message_id", "dead_pkey"},
+    "unbury": {"dead_pkey"},
+    "renumber_attempts": {"attempt_seq"},
+    "heard": {"watch_pkey", "finished_pkey", "dead_pkey"},
+    "watch": {"message_id", "leased_pkey", "watch_pkey"},
+    "tell_progress": {"leased_pkey", "progress_pkey"},
+    "take_unique": {"unique_pkey"},
+    "free_unique": {"unique_pkey"},
+    "forget_unique": {"unique_over", "unique_pkey"},
+    "job": {"message_id", "event_pkey", "finished_pkey", "dead_pkey", "leased_pkey", "cancel_pkey", "later_pkey", "progress_pkey"},
+    "jobs": {"message_pkey", "event_pkey", "finished_pkey", "dead_pkey", "leased_pkey", "cancel_pkey", "later_pkey", "progress_pkey"},
+    "queues": {"ready_pkey", "message_pkey"},
+    "seqs_later": {"later_pkey"},
+    "next_moment": {"later_pkey"},
+    "next_slot": {"schedule_next"},
+    "due_schedules": {"schedule_next"},
+    "move_schedule": {"schedule_pkey"},
+    "glance_ready": {"ready_pkey", "message_pkey"},
+    "queues_set_aside": {"aside_stray", "message_pkey"},
+}
+HOT = ("release", "back_to_ready", "put_aside", "postpone", "hold_key", "free_keys", "wake_heads", "heard", "job", "holder", "take_unique")
+SAMPLES = {
+    "seqs": "[10, 20, 30]",
+    "ids": '["job-10", "job-20"]',
+    "names": '["task/1", "task/2"]',
+    "jobs": '["job-1", "job-2"]',
+    "tasks": '["t1"]',
+    "hooks": '["t1"]',
+    "asked": '[[1, "sub", "e"]]',
+    "without": '[["app", "s1", "d"]]',
+    "id": "job-10",
+    "queue": "q1",
+    "key": "k10",
+}
+UNASKED = {"task", "contains", "known", "outcome", "failed"}
+"""What nobody filters by."""
+KINDS = {"text": "a", "boolean": "true", "bigint": "500", "integer": "5", "smallint": "5", "bytea": "", "double precision": "0"}
+
+
+@pytest.fixture(scope="module")
+def crowd(postgres_url: str) -> Iterator[Connection]:
+    """A database of its own, filled once."""
+    with psycopg.connect(postgres_url, autocommit=True) as first:
+        first.execute("create database crowd")
+    with psycopg.connect(postgres_url, dbname="crowd", autocommit=True, prepare_threshold=None) as connection:
+        run(connection, migrate.missing())
+        run(connection, CROWD)
+        run(connection, "analyze")
+        yield connection
+
+
+def run(connection: Connection, sql: str) -> psycopg.Cursor[tuple[Any, ...]]:
+    return connection.execute(sql.encode())
+
+
+def names() -> list[str]:
+    folder = files("penstock.stores.postgres").joinpath("sql")
+    return [name for file in FILES for name in re.findall(r"^-- name: (\w+)$", folder.joinpath(f"{file}.sql").read_text("utf-8"), re.M)]
+
+
+def plan(connection: Connection, name: str, mode: str = "force_custom_plan") -> Node:
+    """Of a prepared statement, with the parameters known or not."""
+    run(connection, f"set plan_cache_mode = {mode}")
+    run(connection, "deallocate all")
+    return explained(connection, name)
+
+
+def explained(connection: Connection, name: str) -> Node:
+    text, parameters = marked(name)
+    if not run(connection, f"select from pg_prepared_statements where name = '{name}'").fetchall():
+        run(connection, f"prepare {name} as {text}")
+    ((kinds,),) = run(connection, f"select parameter_types::text[] from pg_prepared_statements where name = '{name}'")
+    samples = ", ".join(sample(*each) for each in zip(parameters, kinds, strict=True))
+    ((found,),) = run(connection, f"explain (format json) execute {name}" + (f"({samples})" if samples else ""))
+    return found[0]["Plan"]  # type: ignore[no-any-return]
+
+
+def sample(parameter: str, kind: str) -> str:
+    if parameter in UNASKED:
+        return "null"
+    if kind.endswith("[]"):
+        return f"'{{{KINDS[kind[:-2]] or 'a'}}}'"
+    return f"'{SAMPLES.get(parameter, KINDS[kind])}'"
+
+
+def walk(node: Node) -> Iterator[Node]:
+    yield node
+    for child in node.get("Plans", ()):
+        yield from walk(child)
+
+
+def scanned(node: Node) -> set[str]:
+    """Large tables that are gone through, whether or not along an index."""
+    conditions = {"Index Cond", "Recheck Cond", "TID Cond"}
+    found = {
+        each["Relation Name"]
+        for each in walk(node)
+        if "Scan" in each["Node Type"] and "Relation Name" in each and not conditions & each.keys()
+    }
+    return found - SMALL
+
+
+def indexes(node: Node) -> set[str]:
+    used = {each["Index Name"] for each in walk(node) if "Index Name" in each}
+    return used | {name for each in walk(node) for name in each.get("Conflict Arbiter Indexes", ())}
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+def test_no_large_table_is_scanned(crowd: Connection, mode: str) -> None:
+    found = {name: scanned(plan(crowd, name, mode)) - SCANS.get(name, set()) for name in names()}
+    assert {name: tables for name, tables in found.items() if tables} == {}
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+@pytest.mark.parametrize("name", INDEXES)
+def test_the_indexes_of_a_hot_statement(crowd: Connection, name: str, mode: str) -> None:
+    assert INDEXES[name] <= indexes(plan(crowd, name, mode))
+
+
+def test_a_scan_is_found(crowd: Connection) -> None:
+    """This test's own eyes."""
+    for sql in ("select from penstock.message where body = ''", "select seq from penstock.leased order by owner, seq"):
+        ((found,),) = run(crowd, f"explain (format json) {sql}")
+        assert scanned(found[0]["Plan"]) == {sql.split("penstock.")[1].split()[0]}
+
+
+def test_plans_that_were_made_for_empty_tables_go_with_discard_plans(crowd: Connection, postgres_url: str) -> None:
+    """A generic plan is kept while a table grows, until that is analyzed: a minute of full scans, unless the session forgets it."""
+    run(crowd, "create database grown")
+    with psycopg.connect(postgres_url, dbname="grown", autocommit=True, prepare_threshold=None) as connection:
+        run(connection, migrate.missing())
+        for (table,) in run(connection, "select tablename from pg_tables where schemaname = 'penstock'").fetchall():
+            run(connection, f"alter table penstock.{table} set (autovacuum_enabled = false)")
+        run(connection, "vacuum analyze")
+        plan(connection, "release", "force_generic_plan")
+        run(connection, CROWD)
+        kept = scanned(explained(connection, "release"))
+        run(connection, "discard plans")
+        assert kept
+        assert {name: found for name in HOT if (found := scanned(explained(connection, name)))} == {}
