@@ -18,7 +18,7 @@ from penstock.stores.sqlite import migrate
 from penstock.testing.storage import fast_folder
 from tests.integration.postgres.client import Client, Connect, create, marked
 
-OWN = {"put.sql", "claim.sql", "append.sql", "own.sql"}
+OWN = {"put.sql", "claim.sql", "append.sql", "feeding.sql", "trimming.sql", "own.sql"}
 NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 COMMENT = re.compile(r"--.*")
 PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
@@ -38,7 +38,7 @@ SHARED = [name for file in BOTH for name in FILES["sqlite"][file]]
 
 
 def test_both_have_the_files_of_shared_programs() -> None:
-    expected = "elsewhere ends inspect jobs keys leases limits schedules settle store unique"
+    expected = "elsewhere ends feed inspect jobs keys leases limits log schedules settle store unique"
     assert {f"{file}.sql" for file in expected.split()} <= set(BOTH)
 
 
