@@ -209,7 +209,10 @@ def report(test: Run, seconds: float, in_flight: int) -> dict[str, object]:
 
 def deaths_by_worker(site: Site) -> Counter[str]:
     rows = site.rows("select owner, count(*) from penstock_attempt where what = 'died' group by owner")
-    return Counter(dict(rows))
+    deaths: Counter[str] = Counter()
+    for owner, count in rows:
+        deaths[owner] = count
+    return deaths
 
 
 def in_flight(site: Site) -> int:
