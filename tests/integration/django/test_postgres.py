@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from django.db import connections, transaction
 
-from penstock.errors import TransactionClosed
+from penstock import App, Task
+from penstock.errors import ConfigurationError, NotFound, TransactionClosed
 from penstock.integrations.django import foreign, store_url, tables
-from penstock.integrations.django.databases import holding
 from penstock.ports.transaction import ForeignConnection, LentConnection
+from tests.integration.cli.console import PATIENCE
 
 DEFAULTS = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {}, "ATOMIC_REQUESTS": False, "AUTOCOMMIT": True, "CONN_MAX_AGE": 0}
 DEFAULTS |= {"CONN_HEALTH_CHECKS": False, "TIME_ZONE": None, "TEST": {}}
@@ -34,6 +37,9 @@ def postgres(postgres_url: str) -> Iterator[None]:
     for alias in ("server", "postgres"):
         del connections[alias]
         del connections.settings[alias]
+
+
+# -- a connection by itself
 
 
 class Bell:
@@ -77,9 +83,70 @@ def test_a_statement_that_fails_is_the_drivers_error(postgres: None) -> None:
             foreign(wrapper)
 
 
-def test_migrate_makes_the_stores_tables(postgres: None) -> None:
-    tables.migrate("postgres")
-    with connections["postgres"].cursor() as cursor:
-        cursor.execute("select count(*) from information_schema.tables where table_schema = 'penstock' and table_name = 'message'")
-        assert cursor.fetchone() == (1,)
-    assert holding(store_url("postgres")) == "postgres" and holding(store_url("server")) == "server"
+# -- with an app
+
+
+@pytest.fixture
+async def shop(postgres: None) -> AsyncIterator[App]:
+    """Its tables are made as `manage.py migrate` makes them."""
+    await asyncio.to_thread(tables.migrate, "postgres")
+    app = App(store_url("postgres"), name="shop")
+    yield app
+    await app.close()
+
+
+def task_of(app: App) -> Task[[str], str]:
+    @app.task()
+    async def pay(sku: str) -> str:
+        return f"{sku} is paid"
+
+    return pay
+
+
+def ordered(pay: Task[[str], str]) -> list[str]:
+    """In blocks that commit and blocks that roll back. The jobs' ids."""
+    connection = connections["postgres"]
+    try:
+        with transaction.atomic(using="postgres"):
+            kept = pay.using(tx=connection).sync.enqueue("mug")
+            try:
+                with transaction.atomic(using="postgres"):
+                    inner = pay.using(tx=connection).sync.enqueue("cup")
+                    raise KeyError
+            except KeyError:
+                last = pay.using(tx=connection).sync.enqueue("pot")
+        with pytest.raises(KeyError), transaction.atomic(using="postgres"):
+            lost = pay.using(tx=connection).sync.enqueue("jug")
+            raise KeyError
+        with pytest.raises(ConfigurationError, match="no transaction is open on Django's database 'postgres'"):
+            pay.using(tx=connection).sync.enqueue("jug")
+        return [kept.id, last.id, inner.id, lost.id]
+    finally:
+        connection.close()
+
+
+async def test_jobs_commit_and_roll_back_with_the_block(shop: App) -> None:
+    pay = task_of(shop)
+    async with shop.worker():
+        kept, last, inner, lost = await asyncio.to_thread(ordered, pay)
+        assert await shop.job(kept).result(timeout=PATIENCE) == "mug is paid"
+        assert await shop.job(last).result(timeout=PATIENCE) == "pot is paid"
+        for gone in (inner, lost):
+            with pytest.raises(NotFound):
+                await shop.job(gone).status()
+
+
+async def test_a_database_on_another_server_is_refused(shop: App, database: Any) -> None:
+    pay = task_of(shop)
+
+    def order(alias: str) -> None:
+        try:
+            with transaction.atomic(using=alias):
+                pay.using(tx=connections[alias]).sync.enqueue("mug")
+        finally:
+            connections.close_all()
+
+    with pytest.raises(ConfigurationError, match=r"this connection speaks sqlite3.*one transaction cannot span two databases"):
+        await asyncio.to_thread(order, "default")
+    with pytest.raises(ConfigurationError, match=r"has no tables of|open on another store"):
+        await asyncio.to_thread(order, "server")
