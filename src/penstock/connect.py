@@ -47,16 +47,17 @@ def make_store(url: str, *, durability: Durability, signals: Signals, limits: Ma
     carriers = None if transactions is None else _carriers(transactions)
     if is_postgres(url):
         require("asyncpg", "postgres")
-        from penstock.stores.postgres import entry as postgres
+        from penstock.stores.postgres.store import PostgresStore, Transactions
 
         psycopg = importlib.import_module("psycopg") if find_spec("psycopg") is not None else None
-        return postgres.make_store(_address(url), durability=durability, signals=signals, limits=limits, ways=(psycopg, carriers))
+        how = Transactions(psycopg=psycopg, carriers=carriers)
+        return PostgresStore(_address(url), durability=durability, signals=signals, limits=limits, transactions=how)
     path = str(sqlite_path(url))
     if carriers is not None:
         raise ConfigurationError("App(transactions=…): on SQLite handlers' transactions run on Penstock's own connection; leave it out")
-    from penstock.stores.sqlite import entry
+    from penstock.stores.sqlite.store import SqliteStore
 
-    return entry.make_store(path, durability=durability, signals=signals, limits=limits)
+    return SqliteStore(path, durability=durability, signals=signals, limits=limits)
 
 
 def make_worker(store: Store, program: Program, options: WorkerOptions, signals: Signals) -> Worker:
@@ -70,13 +71,13 @@ def administration(url: str) -> Administration:
     """The store of a URL from outside. Opens and creates nothing."""
     if is_postgres(url):
         require("asyncpg", "postgres")
-        from penstock.stores.postgres import entry as postgres
+        from penstock.stores.postgres.admin import PostgresAdministration
 
-        return postgres.administration(_address(url))
+        return PostgresAdministration(_address(url))
     path = str(sqlite_path(url))
-    from penstock.stores.sqlite import entry
+    from penstock.stores.sqlite.admin import SqliteAdministration
 
-    return entry.administration(path)
+    return SqliteAdministration(path)
 
 
 def rescue(url: str) -> int:
@@ -84,13 +85,14 @@ def rescue(url: str) -> int:
     if is_postgres(url):
         require("asyncpg", "postgres")
         from penstock.observe.signals import Signals as Silent
-        from penstock.stores.postgres import entry as postgres
+        from penstock.stores.postgres.reaping import reap as reap_there
 
-        return postgres.rescue(_address(url), Silent())
+        return reap_there(_address(url), Silent())
     path = str(sqlite_path(url))
-    from penstock.stores.sqlite import entry
+    from penstock.stores.sqlite.files import Folder
+    from penstock.stores.sqlite.reaping import reap
 
-    return entry.rescue(path)
+    return reap(Folder(path))
 
 
 def is_postgres(url: str) -> bool:
