@@ -44,8 +44,8 @@ from back
 returning rank, seq
 
 -- name: take_plain
--- What has no key, is in time, known, no suspect, and gives no unique name back when it starts (such options say 'start'). It leaves
--- the rest of what it meets, and says how much that was, and whether there is more behind it. The ranks come in their order, and
+-- What comes before the first that has a key, is late, unknown, a suspect, or gives a unique name back when it starts (such options
+-- say 'start'). It leaves the rest of what it meets, and says how much that was, and whether there is more behind it. The ranks come in their order, and
 -- none is looked into before those before it are used up: each row that is locked is one that is met. `relaxed`: it commits itself, and
 -- a crash of the server may undo it.
 with relaxed as materialized (
@@ -68,8 +68,13 @@ with relaxed as materialized (
         for update skip locked
     ) r
     limit :room
-), fit as materialized (
-    select met.place, m.*
+), judged as materialized (
+    select met.place, m.*,
+        met.key is null
+            and (m.expires is null or m.expires > :now)
+            and m.deaths < :suspect
+            and m.task = any (array(select jsonb_array_elements_text(:tasks::text::jsonb)))
+            and (m.options is null or position('start'::bytea in m.options) = 0) as plain
     from met
     cross join lateral (
         select *
@@ -77,11 +82,16 @@ with relaxed as materialized (
         where seq = met.seq
         offset 0
     ) m
-    where met.key is null
-        and (m.expires is null or m.expires > :now)
-        and m.deaths < :suspect
-        and m.task = any (array(select jsonb_array_elements_text(:tasks::text::jsonb)))
-        and (m.options is null or position('start'::bytea in m.options) = 0)
+), other as materialized (
+    select rank, seq
+    from judged
+    where not plain
+    order by rank, seq
+    limit 1
+), fit as materialized (
+    select *
+    from judged
+    where coalesce((rank, seq) < (select rank, seq from other), true)
 ), gone as (
     delete from penstock.ready
     where ctid = any (array(select place from fit))
@@ -167,94 +177,6 @@ where queue = :queue
 order by rank, seq
 limit 1
 
--- name: occupy
--- Keys that are free, or wait for a retry of one of these. The row of any other is locked all the same: see `runs.py`.
-insert into penstock.busy as b (queue, key, last, owner)
-select :queue, m.key, 0, :owner
-from penstock.message m
-where m.seq = any (array(select value::bigint from jsonb_array_elements_text(:seqs::text::jsonb)))
-group by m.key
-order by m.key
-on conflict (queue, key) do update set owner = excluded.owner
-where b.owner is null and b.last = any (array(select value::bigint from jsonb_array_elements_text(:seqs::text::jsonb)))
-returning key
-
--- name: runs_of_keys
--- The first messages of each key, as far as nobody else has one of them locked; and no more keys than fill the room.
-with asked as materialized (
-    select a.key, a.n
-    from jsonb_array_elements_text(:keys::text::jsonb) with ordinality as a (key, n)
-), locked as materialized (
-    select r.key, r.seq
-    from asked
-    cross join lateral (
-        select key, seq
-        from penstock.ready
-        where queue = :queue and key = asked.key
-        order by seq
-        limit :limit
-        for update skip locked
-    ) r
-    union all
-    select s.key, s.seq
-    from asked
-    cross join lateral (
-        select key, seq
-        from penstock.aside
-        where queue = :queue and key = asked.key
-        order by seq
-        limit :limit
-        for update skip locked
-    ) s
-), seen as materialized (
-    select r.key, r.seq
-    from asked
-    cross join lateral (
-        select key, seq
-        from penstock.ready
-        where queue = :queue and key = asked.key
-        order by seq
-        limit :limit
-    ) r
-    union all
-    select s.key, s.seq
-    from asked
-    cross join lateral (
-        select key, seq
-        from penstock.aside
-        where queue = :queue and key = asked.key
-        order by seq
-        limit :limit
-    ) s
-), met_elsewhere as materialized (
-    select key, min(seq) as seq
-    from seen
-    where seq not in (select seq from locked)
-    group by key
-), numbered as materialized (
-    select asked.key, asked.n, l.seq, row_number() over (partition by asked.n order by l.seq) as place
-    from asked
-    join locked l on l.key = asked.key
-    left join met_elsewhere e on e.key = asked.key
-    where e.seq is null or l.seq < e.seq
-), fitting as materialized (
-    select key, n, seq, count(*) over (order by n) - count(*) over (partition by n) as before
-    from numbered
-    where place <= :limit
-)
-select m.seq, m.id, m.task, m.key, m.failures, m.deaths, m.expires, m.enqueued, coalesce(e.headers, m.headers), m.options,
-    coalesce(e.body, m.body), m.type, m.rank
-from fitting
-cross join lateral (
-    select *
-    from penstock.message
-    where seq = fitting.seq
-    offset 0
-) m
-left join penstock.event e on e.topic = m.ref_topic and e.pos = m.ref
-where fitting.before < :room
-order by fitting.n, fitting.seq
-
 -- name: lease
 with mine as materialized (
     select m.seq, m.queue, m.rank, m.key
@@ -291,42 +213,6 @@ from (
     group by queue, key
 ) run
 where b.queue = run.queue and b.key = run.key
-
--- name: let_keys_go
--- What is untouched goes on as it was: it waits for its retry.
-with waiting as (
-    update penstock.busy
-    set owner = null
-    where queue = :queue and key = any (array(select jsonb_array_elements_text(:untouched::text::jsonb))) and last > 0
-)
-delete from penstock.busy
-where queue = :queue
-    and key = any (array(select jsonb_array_elements_text(:keys::text::jsonb)))
-    and (last = 0 or key <> all (array(select jsonb_array_elements_text(:untouched::text::jsonb))))
-
--- name: set_aside
-with met as materialized (
-    select m.seq, m.queue, m.rank, m.key
-    from penstock.message m
-    where m.seq = any (array(select value::bigint from jsonb_array_elements_text(:seqs::text::jsonb)))
-), gone as (
-    delete from penstock.ready
-    where ctid = any (
-        array(
-            select r.place
-            from met
-            cross join lateral (
-                select ctid as place
-                from penstock.ready
-                where queue = met.queue and rank = met.rank and seq = met.seq
-                offset 0
-            ) r
-        )
-    )
-)
-insert into penstock.aside (seq, queue, key, rank)
-select seq, queue, key, rank
-from met
 
 -- name: leave_met
 with met as materialized (
