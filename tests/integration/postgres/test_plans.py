@@ -18,7 +18,7 @@ Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 Node: TypeAlias = Mapping[str, Any]
 
 FILES = (
-    *("claim", "elsewhere", "ends", "inspect", "jobs", "keys", "leases", "limits", "locks", "look", "own", "put", "schedules"),
+    *("claim", "elsewhere", "ends", "inspect", "jobs", "keys", "leases", "limits", "locks", "look", "own", "put", "runs", "schedules"),
     *("settle", "store", "unique"),
 )
 CROWD = Path(__file__).with_name("crowd.sql").read_text("utf-8")
