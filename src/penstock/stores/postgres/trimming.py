@@ -11,15 +11,14 @@ they point, not by where they are or what they are called: none can move away fr
 has locked (a settle that counts a failure) is not waited for: its event stays, and those behind it.
 
 **No event is forgotten that a subscription has not read**, with `retention`: the lowest cursor is looked for under the lock, and
-whoever moves one back, a seek, shares it. A subscription that is registered meanwhile begins behind what goes, or is told what it
-missed.
+whoever moves one back, a seek, shares it. Who registers a subscription declares its topic before, and so waits for its row.
 
 **Nothing above the floor goes**, or `first` would pass an event that is not committed yet: it would never be trimmed, and never
 be fed by who reads behind `first`.
 
-**Locks.** Of the first topic, its lock is waited for while nothing is held; of the others it is only tried. What is waited for with
-it is rows of subscriptions that are being registered or dropped; who does that holds nothing else of ours, or holds the topic's
-row: then the topic is passed over. So trims wait for feeds, feeds for trims, and nobody in a circle.
+**Locks.** Of the first topic, its lock is waited for while nothing is held; of the others it is only tried. A topic whose row
+somebody has, who declares it, is passed over. What else is waited for is the row of a subscription that is being dropped: that
+waits for nothing. So trims wait for feeds, feeds for trims, and nobody in a circle.
 """
 
 from __future__ import annotations
