@@ -252,6 +252,17 @@ def since(worker: Worker, ask: Claim, now: int) -> object:
     return statement.params["snapshot"]
 
 
+async def test_a_look_that_was_on_its_way_when_the_bounds_were_reset_sets_none(worker: Worker) -> None:
+    """It may have asked a server that is not there any more."""
+    ask = Claim(worker.owner, [(QUEUE, 1)], worker.tasks)
+
+    async def reset() -> None:
+        worker.bounds.reset()
+
+    await worker.client.run(look.look(ask, worker.bounds, NOW), {worker.client.trips: reset})
+    assert since(worker, ask, NOW) is None
+
+
 async def test_a_flood_of_news_is_not_read(worker: Worker) -> None:
     """Behind so much the bounds are forgotten: the look is made twice."""
     await sight(worker)

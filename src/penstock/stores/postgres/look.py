@@ -29,6 +29,8 @@ from penstock.model.statement import Program, Row, Statement
 from penstock.ports.queue import Claim
 from penstock.stores.sql.limits import Rules
 
+_SNAPSHOT, _LIVES, _NEWS, _READY, _LATER, _QUEUE, _STARTS, _DUE, _NEXT_DUE, _STRAYS, _SUSPECT, _RULES = range(12)
+"""Columns of a look. The first five say the same in each row."""
 _RANKS = range(10)
 _NOTHING = (1 << 63) - 1
 """The bound of what is empty."""
@@ -86,11 +88,13 @@ class Bounds:
         self._known = _Known()
 
     def known(self, now: int) -> _Known:
-        return self._known if now - self._known.at < _STALE else _Known()
+        if now - self._known.at >= _STALE:
+            self.reset()
+        return self._known
 
     def learn(self, used: _Known, known: _Known) -> None:
-        """Unless somebody else did meanwhile, or reset them."""
-        if self._known is used or used.snapshot is None:
+        """Unless they were reset meanwhile, or somebody else learnt."""
+        if self._known is used:
             self._known = known
 
 
@@ -98,18 +102,15 @@ def look(ask: Claim, bounds: Bounds, now: int) -> Program[Sight]:
     """Raises LeaseLost."""
     known = bounds.known(now)
     rows = yield _look(ask, known, now)
-    if rows[0][_FRESH] >= _FLOOD:
-        known = _Known()
+    if rows[0][_NEWS] >= _FLOOD:
+        bounds.reset()
+        known = bounds.known(now)
         rows = yield _look(ask, known, now)
-    snapshot, lives, _, ready, later = rows[0][:_QUEUE]
-    if not lives:
+    if not rows[0][_LIVES]:
         raise LeaseLost(f"worker {ask.owner:x} was declared dead; what it held is another's")
     places = {row[_QUEUE]: _place(row) for row in rows if row[_QUEUE] is not None}
-    bounds.learn(known, _learnt(known, snapshot, now, places.values(), (_decoded(ready), _decoded(later))))
+    bounds.learn(known, _learnt(known, rows[0], now, places.values()))
     return Sight(now, Rules([(row[_QUEUE], *rule) for row in rows for rule in _decoded(row[_RULES])]), places)
-
-
-_FRESH, _QUEUE, _STARTS, _DUE, _NEXT_DUE, _STRAYS, _SUSPECT, _RULES = 2, 5, 6, 7, 8, 9, 10, 11
 
 
 def _look(ask: Claim, known: _Known, now: int) -> Statement:
@@ -127,21 +128,20 @@ def _place(row: Row) -> Place:
     return Place(row[_QUEUE], starts, row[_DUE], row[_NEXT_DUE], _decoded(row[_STRAYS]), row[_SUSPECT])
 
 
-def _learnt(known: _Known, snapshot: str, now: int, places: Iterable[Place], fresh: tuple[Sequence[Row], Sequence[Row]]) -> _Known:
+def _learnt(known: _Known, row: Row, now: int, places: Iterable[Place]) -> _Known:
     """Of queues that were not looked at the bounds are lowered by what is new there."""
-    ready, later = fresh
     starts = {queue: dict(some) for queue, some in known.starts.items()}
     dues = dict(known.dues)
-    for queue, rank, seq in ready:
+    for queue, rank, seq in _decoded(row[_READY]):
         if queue in starts:
             starts[queue][rank] = min(seq, starts[queue].get(rank, _NOTHING))
-    for queue, due in later:
+    for queue, due in _decoded(row[_LATER]):
         if queue in dues:
             dues[queue] = min(due, dues[queue])
     for place in places:
         starts[place.queue] = place.starts
         dues[place.queue] = _NOTHING if place.due is None else place.due
-    return _Known(snapshot, now, starts, dues)
+    return _Known(row[_SNAPSHOT], now, starts, dues)
 
 
 def _json(value: object) -> str:
