@@ -14,6 +14,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 help:
 	@echo 'make demo     signups, orders, e-mails and killed workers, live; ends with a reconciliation (ARGS="--for 30 --kills 3")'
+	@echo '              (on a PostgreSQL server: STORE=postgresql://user@host/database; it makes a schema there, and drops it)'
 	@echo 'make test     everything: static checks, all tests, wheel and sdist in clean environments, most tests again with other Pythons that are here (ARGS="-k word" for some tests)'
 	@echo 'make check    the fast loop: format, lint, types, import contracts, architecture and unit tests'
 	@echo 'make bench    the benchmarks (ARGS=--help)'
@@ -24,7 +25,7 @@ help:
 	@echo 'Needs Python 3.11 or later (make PYTHON=python3.12 names another); uses uv if it is there (make UV= does not).'
 
 demo: demo-environment
-	@$(BIN)/penstock demo $(ARGS)
+	@$(BIN)/penstock demo $(if $(STORE),--store '$(STORE)') $(ARGS)
 
 test: static
 	$(BIN)/pytest $(ARGS)

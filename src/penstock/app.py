@@ -6,7 +6,7 @@ import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast, overload
 
@@ -55,14 +55,15 @@ OnError = TypeVar("OnError", bound=Callable[[Delivery, Exception], End])
 class App(Router):
     """Tasks, and the store that keeps their jobs. Declaring one opens nothing: the first use does.
 
-    `store`: a URL, `sqlite:///relative.db` or `sqlite:////absolute.db`; unless given, PENSTOCK_STORE, `[tool.penstock] store` in
-    the pyproject.toml nearest to the file that makes the app, else `sqlite:///penstock.db` beside that pyproject.toml.
-    `name`: part of the name of every task and of the default queue, so that apps that share a store do not meet by chance;
-    unless given, the project's name in that pyproject.toml, else the file's stem. Keep it when the project is renamed: waiting
-    jobs carry it. `lifespan`: a function without parameters that returns an async context manager, entered once per worker;
-    what it yields is `ctx.state`. `durability`: `power` (what was accepted survives power loss), `process` (crashes only), `inherit`
-    (whatever a connection that is joined has set). `payload_limit`: bytes of a job's encoded arguments, or result. `migrate`:
-    bring an older schema up to date at opening. Raises ConfigurationError.
+    `store`: a URL, `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://user@host/database`; unless given, PENSTOCK_STORE,
+    `[tool.penstock] store` in the pyproject.toml nearest to the file that makes the app, else `sqlite:///penstock.db` beside that.
+    `name`: part of the name of every task and of the default queue, so that apps that share a store do not meet by chance; unless given,
+    the project's name in that pyproject.toml, else the file's stem. Keep it when the project is renamed: waiting jobs carry it. `lifespan`:
+    a function without parameters that returns an async context manager, entered once per worker; what it yields is `ctx.state`.
+    `durability`: `power` (what was accepted survives power loss), `process` (crashes only), `inherit` (whatever a connection that is joined
+    has set). `payload_limit`: bytes of a job's encoded arguments, or result. `migrate`: bring an older schema up to date at opening; unless
+    given, a file's is, and a database's is left to `penstock store migrate`. `transactions`: on PostgreSQL, a SQLAlchemy Engine or
+    AsyncEngine on which handlers' transactions run (see `penstock.integrations.sqlalchemy.session`). Raises ConfigurationError.
 
         app = App("sqlite:///shop.db", name="shop")
 
@@ -82,6 +83,7 @@ class App(Router):
         durability: Literal["power", "process", "inherit"] = "power",
         payload_limit: int = MAX_BODY,
         migrate: bool | None = None,
+        transactions: object = None,
     ) -> None:
         super().__init__()
         if store is not None:
@@ -101,7 +103,7 @@ class App(Router):
         self._queues = QueueLimits()
         self._stages: list[Stage] = []
         self._error_hooks: list[Callable[[Delivery, Exception], End]] = []
-        self._link = Link(lambda: self.open_store(connect.make_store), connect.foreign)
+        self._link = Link(lambda: self.open_store(partial(connect.make_store, transactions=transactions)), connect.foreign)
         self._attachment = Attachment(lambda: self.name, self._link, payload_limit)
         self._signals = Signals()
         self.source: connect.Source | None = None

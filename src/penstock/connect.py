@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.machinery import SourceFileLoader
@@ -25,6 +25,7 @@ from penstock.engine.program import Program, WorkerOptions
 from penstock.errors import ConfigurationError
 from penstock.ports.signals import Signals
 from penstock.ports.store import Administration, Durability, Store
+from penstock.ports.transaction import Carrier
 
 if TYPE_CHECKING:
     from penstock.engine.worker import Worker
@@ -40,18 +41,23 @@ class MakeStore(Protocol):
     def __call__(self, url: str, /, *, durability: Durability, signals: Signals, limits: Mapping[str, int]) -> Store: ...
 
 
-def make_store(url: str, *, durability: Durability, signals: Signals, limits: Mapping[str, int]) -> Store:
-    """The store of a URL, not opened. Raises ConfigurationError saying what is accepted."""
+def make_store(url: str, *, durability: Durability, signals: Signals, limits: Mapping[str, int], transactions: object = None) -> Store:
+    """The store of a URL, not opened; its transactions on the user's engine `transactions`, if there is one. Raises ConfigurationError
+    saying what is accepted."""
+    carriers = None if transactions is None else _carriers(transactions)
     if is_postgres(url):
         require("asyncpg", "postgres")
-        from penstock.stores.postgres import entry as postgres
+        from penstock.stores.postgres.store import PostgresStore, Transactions
 
         psycopg = importlib.import_module("psycopg") if find_spec("psycopg") is not None else None
-        return postgres.make_store(_address(url), durability=durability, signals=signals, limits=limits, psycopg=psycopg)
+        how = Transactions(psycopg=psycopg, carriers=carriers)
+        return PostgresStore(_address(url), durability=durability, signals=signals, limits=limits, transactions=how)
     path = str(sqlite_path(url))
-    from penstock.stores.sqlite import entry
+    if carriers is not None:
+        raise ConfigurationError("App(transactions=…): on SQLite handlers' transactions run on Penstock's own connection; leave it out")
+    from penstock.stores.sqlite.store import SqliteStore
 
-    return entry.make_store(path, durability=durability, signals=signals, limits=limits)
+    return SqliteStore(path, durability=durability, signals=signals, limits=limits)
 
 
 def make_worker(store: Store, program: Program, options: WorkerOptions, signals: Signals) -> Worker:
@@ -65,13 +71,13 @@ def administration(url: str) -> Administration:
     """The store of a URL from outside. Opens and creates nothing."""
     if is_postgres(url):
         require("asyncpg", "postgres")
-        from penstock.stores.postgres import entry as postgres
+        from penstock.stores.postgres.admin import PostgresAdministration
 
-        return postgres.administration(_address(url))
+        return PostgresAdministration(_address(url))
     path = str(sqlite_path(url))
-    from penstock.stores.sqlite import entry
+    from penstock.stores.sqlite.admin import SqliteAdministration
 
-    return entry.administration(path)
+    return SqliteAdministration(path)
 
 
 def rescue(url: str) -> int:
@@ -79,13 +85,14 @@ def rescue(url: str) -> int:
     if is_postgres(url):
         require("asyncpg", "postgres")
         from penstock.observe.signals import Signals as Silent
-        from penstock.stores.postgres import entry as postgres
+        from penstock.stores.postgres.reaping import reap as reap_there
 
-        return postgres.rescue(_address(url), Silent())
+        return reap_there(_address(url), Silent())
     path = str(sqlite_path(url))
-    from penstock.stores.sqlite import entry
+    from penstock.stores.sqlite.files import Folder
+    from penstock.stores.sqlite.reaping import reap
 
-    return entry.rescue(path)
+    return reap(Folder(path))
 
 
 def is_postgres(url: str) -> bool:
@@ -142,7 +149,10 @@ def _check_scheme(scheme: str, url: str) -> None:
             raise ConfigurationError(f"{masked(url)!r}: there is no store for {other!r}; {_ACCEPTED}")
 
 
-_INTEGRATIONS: Mapping[str, str] = {"sqlalchemy": "penstock.integrations.sqlalchemy"}
+_INTEGRATIONS: Mapping[str, str] = {
+    "sqlalchemy": "penstock.integrations.sqlalchemy",
+    "django": "penstock.integrations.django",
+}
 
 
 def foreign(connection: object) -> object:
@@ -152,6 +162,13 @@ def foreign(connection: object) -> object:
         if module is not None:
             return importlib.import_module(module).foreign(connection)
     return connection
+
+
+def _carriers(engine: object) -> Callable[[], Carrier]:
+    for kind in type(engine).__mro__:
+        if kind.__module__.partition(".")[0] == "sqlalchemy":
+            return importlib.import_module(_INTEGRATIONS["sqlalchemy"]).carriers(engine)  # type: ignore[no-any-return]
+    raise ConfigurationError(f"App(transactions={type(engine).__name__}): a SQLAlchemy Engine or AsyncEngine")
 
 
 def require(module: str, extra: str) -> ModuleType:

@@ -13,7 +13,7 @@ from penstock.config import masked
 from penstock.observe.signals import Signals
 from penstock.stores.postgres.address import parse
 from penstock.stores.postgres.clock import PostgresClock
-from penstock.stores.postgres.store import PostgresStore
+from penstock.stores.postgres.store import PostgresStore, Transactions
 from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance import Capabilities, Setup
 from penstock.testing.conformance.backend import Where
@@ -42,7 +42,7 @@ class PostgresConnection:
 
 
 class PostgresBackend:
-    capabilities = Capabilities()
+    capabilities = Capabilities(follows_the_wall=False)
 
     def __init__(self, url: str) -> None:
         self.schema = f"penstock_{secrets.token_hex(6)}"
@@ -61,8 +61,7 @@ class PostgresBackend:
             limits=setup.limits,
             patience=setup.patience,
             clock=PostgresClock(self.clock.now, self.clock.now),
-            tx_limit=setup.tx_limit,
-            psycopg=psycopg,
+            transactions=Transactions(setup.tx_limit, psycopg),
         )
 
     def advance(self, seconds: float) -> None:
@@ -79,4 +78,5 @@ class PostgresBackend:
 
     def drop(self) -> None:
         with psycopg.connect(self._url, autocommit=True) as connection:
+            connection.execute("set lock_timeout = 5000")
             connection.execute(f"drop schema if exists {self.schema} cascade".encode())

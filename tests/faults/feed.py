@@ -34,6 +34,7 @@ from penstock.stores.postgres import floor, publishing
 from penstock.stores.postgres.library import load
 from penstock.stores.postgres.migrate import migrate
 from penstock.stores.sql.executors import drive_async
+from penstock.stores.sql.topics import declare_topic
 from tests.faults.waiting import conclude
 
 T = TypeVar("T")
@@ -243,7 +244,7 @@ async def prepare(link: Link) -> None:
     await link.connection.execute("create table users (id int primary key, n int not null) with (fillfactor = 50)")
     await link.connection.execute(f"insert into users select n, 0 from generate_series(0, {ROWS - 1}) n")
     for topic in TOPICS:
-        await link.run(publishing.declare_topic(topic))
+        await link.run(declare_topic(topic))
 
 
 async def all_of(written: list[Future[Tally]]) -> Tally:

@@ -13,7 +13,6 @@ import os
 import random
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.faults.ledger import Ledger, judge
-from tests.faults.waiting import conclude, kill_all, value, wait_for
+from tests.faults.site import Site
+from tests.faults.waiting import conclude, kill_all, wait_for
 
 VICTIM = Path(__file__).with_name("victim.py")
 WORKER_POINTS = ("claimed", "in_handler", "tx_open", "settle.before_commit")
@@ -48,7 +48,7 @@ class Run:
 
     folder: Path
     ledger: Path
-    database: Path
+    site: Site
     processes: dict[int, tuple[subprocess.Popen[bytes], str]] = field(default_factory=dict)
     kills: list[Kill] = field(default_factory=list)
     unknown: int = 0
@@ -56,8 +56,7 @@ class Run:
     """Dead letters: chance killed three workers under the same message."""
 
     def start(self, role: str, *words: object) -> int:
-        store = f"sqlite:///{self.database}"
-        environment = {**os.environ, "PENSTOCK_STORE": store, "LEDGER": str(self.ledger), "STAND": str(self.folder / "stand")}
+        environment = {**os.environ, "PENSTOCK_STORE": self.site.url, "LEDGER": str(self.ledger), "STAND": str(self.folder / "stand")}
         process = subprocess.Popen([sys.executable, str(VICTIM), role, *map(str, words)], env=environment)
         self.processes[process.pid] = (process, role if role != "producer" else f"producer {words[0]}")
         return process.pid
@@ -69,7 +68,7 @@ class Run:
         process.wait()
         (self.folder / "stand" / str(pid)).unlink(missing_ok=True)
         self.kills.append(Kill(pid, role.split()[0], point, at))
-        print(f"kill {len(self.kills)}: {role} {pid} at {point}, {state(self.database)}", file=sys.stderr, flush=True)
+        print(f"kill {len(self.kills)}: {role} {pid} at {point}, {state(self.site)}", file=sys.stderr, flush=True)
         self.replace(role)
 
     def replace(self, role: str) -> None:
@@ -88,14 +87,14 @@ class Run:
         return [pid for pid, (_, name) in self.processes.items() if name.split()[0] == role]
 
 
-def run(kills: int, seed: int, disk: Path) -> dict[str, object]:
+def run(kills: int, seed: int, disk: Path, server: str | None = None) -> dict[str, object]:
     chance = random.Random(seed)
     folder = Path(tempfile.mkdtemp(prefix="penstock-kills-", dir=disk))
     memory = Path("/dev/shm") if Path("/dev/shm").is_dir() else folder
     ledger = Path(tempfile.mkdtemp(prefix="penstock-ledger-", dir=memory)) / "ledger"
     ledger.touch()
     (folder / "stand").mkdir()
-    test = Run(folder, ledger, folder / "kills.db")
+    test = Run(folder, ledger, Site(folder / "kills.db") if server is None else Site.on(server))
     began = time.monotonic()
     try:
         prepare(test)
@@ -105,6 +104,7 @@ def run(kills: int, seed: int, disk: Path) -> dict[str, object]:
         return report(test, seconds, in_flight)
     finally:
         kill_all(process for process, _ in test.processes.values())
+        test.site.drop()
         shutil.rmtree(folder)
         shutil.rmtree(ledger.parent)
 
@@ -113,11 +113,14 @@ def prepare(test: Run) -> None:
     for _ in range(WORKERS):
         test.start("worker")
     wait_for(lambda: len(Ledger.read(test.ledger).incarnations) == WORKERS, "the workers to start")
-    connection = sqlite3.connect(test.database, timeout=10)
-    connection.executescript("create table effects (n integer, key text); create table follows (n integer);")
-    connection.close()
+    create_tables(test.site)
     for lane in (1, 2):
         test.start("producer", lane, 1, RATE)
+
+
+def create_tables(site: Site) -> None:
+    site.rows(f"create table effects (n integer, key text, place {site.number})")
+    site.rows("create table follows (n integer)")
 
 
 def storm(test: Run, kills: int, chance: random.Random) -> int:
@@ -128,7 +131,7 @@ def storm(test: Run, kills: int, chance: random.Random) -> int:
     running: list[int] = []
     for point in plan:
         time.sleep(chance.uniform(0.8, 1.3))
-        running.append(in_flight(test.database))
+        running.append(in_flight(test.site))
         if point == "random":
             test.kill(chance.choice(test.pids(chance.choice(["worker", "worker", "producer"]))), point)
         else:
@@ -157,9 +160,9 @@ def finish(test: Run) -> None:
         process, _ = test.processes.pop(pid)
         if process.wait(60) != 0:
             raise SystemExit("what was unknown could not be settled")
-    wait_for(lambda: unfinished(test.database) == 0, "all work to be done", 120)
+    wait_for(lambda: unfinished(test.site) == 0, "all work to be done", 120)
     test.replayed = replay_the_dead(test)
-    wait_for(lambda: unfinished(test.database) == 0, "what was replayed to be done", 120)
+    wait_for(lambda: unfinished(test.site) == 0, "what was replayed to be done", 120)
     for pid in test.pids("worker"):
         process, _ = test.processes.pop(pid)
         process.terminate()
@@ -168,9 +171,9 @@ def finish(test: Run) -> None:
 
 
 def replay_the_dead(test: Run) -> int:
-    environment = {**os.environ, "PENSTOCK_STORE": f"sqlite:///{test.database}"}
+    environment = {**os.environ, "PENSTOCK_STORE": test.site.url}
     command = [sys.executable, "-m", "penstock", "dead", "replay", "--all", "--yes", "--json"]
-    if not value(test.database, "select count(*) from penstock_dead"):
+    if not test.site.value("select count(*) from penstock_dead"):
         return 0
     answer = subprocess.run(command, env=environment, capture_output=True, check=True, text=True)
     return len(json.loads(answer.stdout)["replayed"])
@@ -178,8 +181,8 @@ def replay_the_dead(test: Run) -> int:
 
 def report(test: Run, seconds: float, in_flight: int) -> dict[str, object]:
     ledger = Ledger.read(test.ledger)
-    verdict = judge(ledger, test.database)
-    deaths = deaths_by_worker(test.database)
+    verdict = judge(ledger, test.site)
+    deaths = deaths_by_worker(test.site)
     redelivered: Counter[str] = Counter()
     waits: list[int] = []
     for kill in test.kills:
@@ -204,24 +207,25 @@ def report(test: Run, seconds: float, in_flight: int) -> dict[str, object]:
     }
 
 
-def deaths_by_worker(database: Path) -> Counter[str]:
-    connection = sqlite3.connect(database)
-    rows = connection.execute("select owner, count(*) from penstock_attempt where what = 'died' group by owner").fetchall()
-    connection.close()
-    return Counter(dict(rows))
+def deaths_by_worker(site: Site) -> Counter[str]:
+    rows = site.rows("select owner, count(*) from penstock_attempt where what = 'died' group by owner")
+    deaths: Counter[str] = Counter()
+    for owner, count in rows:
+        deaths[owner] = count
+    return deaths
 
 
-def in_flight(database: Path) -> int:
-    return value(database, "select coalesce(sum(running), 0) from penstock_counter")
+def in_flight(site: Site) -> int:
+    return site.value("select coalesce(sum(running), 0) from penstock_counter")
 
 
-def state(database: Path) -> str:
+def state(site: Site) -> str:
     names = ("waiting", "running", "delayed", "dead", "done")
-    return ", ".join(f"{name} {value(database, f'select coalesce(sum({name}), 0) from penstock_counter')}" for name in names)
+    return ", ".join(f"{name} {site.value(f'select coalesce(sum({name}), 0) from penstock_counter')}" for name in names)
 
 
-def unfinished(database: Path) -> int:
-    return value(database, "select coalesce(sum(waiting + delayed + running), 0) from penstock_counter")
+def unfinished(site: Site) -> int:
+    return site.value("select coalesce(sum(waiting + delayed + running), 0) from penstock_counter")
 
 
 def main() -> None:
@@ -229,8 +233,9 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--disk", type=Path, default=Path.cwd(), help="a folder on a real disk")
+    parser.add_argument("--server", help="the URL of a PostgreSQL database; a schema is made there, and dropped")
     options = parser.parse_args()
-    conclude(run(options.kills, options.seed, options.disk))
+    conclude(run(options.kills, options.seed, options.disk, options.server))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.faults.site import Site
 
 
 @dataclass
@@ -76,15 +77,13 @@ class Verdict:
         return not (self.lost or self.twice or self.missing or self.follow_ups or self.disordered or self.dead) and self.corrupt == "ok"
 
 
-def judge(ledger: Ledger, database: Path) -> Verdict:
-    """Every acknowledged job is done; every effect is there once; every key kept its order; the file is sound."""
-    connection = sqlite3.connect(database)
-    done = {row[0] for row in connection.execute(_DONE)}
-    effects = connection.execute("select n, key from effects order by rowid").fetchall()
-    follows = Counter(row[0] for row in connection.execute("select n || '' from follows"))
-    dead = connection.execute("select count(*) from penstock_dead").fetchone()[0]
-    corrupt = connection.execute("pragma integrity_check").fetchone()[0]
-    connection.close()
+def judge(ledger: Ledger, site: Site) -> Verdict:
+    """Every acknowledged job is done; every effect is there once; every key kept its order; the store is sound."""
+    done = {row[0] for row in site.rows(_DONE)}
+    effects = [(n, key) for n, key in site.rows("select n, key from effects order by place")]
+    follows = Counter(row[0] for row in site.rows("select n || '' from follows"))
+    dead = site.value("select count(*) from penstock_dead")
+    corrupt = site.soundness()
     counts = Counter((key[4:] if key.startswith("free") else key[1:].split("-")[0], n) for n, key in effects)
     wanted = {effect for job in ledger.acknowledged if (effect := effect_of(job)) is not None}
     expected = Counter(str(n) for _, n in counts if n % 7 == 0)

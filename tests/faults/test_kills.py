@@ -9,12 +9,23 @@ from pathlib import Path
 import pytest
 
 from penstock.stores.sqlite import migrate
+from tests.faults.kills import create_tables
 from tests.faults.ledger import Ledger, disordered, effect_of, judge
+from tests.faults.site import Site
 
 
 @pytest.mark.timeout(300)
 def test_kills_lose_nothing_and_do_nothing_twice(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.faults.kills", "--kills", "24", "--seed", "7", "--disk", str(tmp_path)]
+    check_kills("--disk", str(tmp_path))
+
+
+@pytest.mark.timeout(300)
+def test_on_postgresql_kills_lose_nothing_and_do_nothing_twice(tmp_path: Path, postgres_url: str) -> None:
+    check_kills("--disk", str(tmp_path), "--server", postgres_url)
+
+
+def check_kills(*options: str) -> None:
+    command = [sys.executable, "-m", "tests.faults.kills", "--kills", "24", "--seed", "7", *options]
     run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert run.returncode in (0, 1), run.stderr
     verdict = json.loads(run.stdout)
@@ -36,7 +47,7 @@ def test_the_checks_see_what_they_look_for() -> None:
     ("tampering", "seen"),
     [
         ("delete from penstock_finished where seq = 1", "lost"),
-        ("insert into effects values (20, 'k1-1')", "twice"),
+        ("insert into effects (n, key) values (20, 'k1-1')", "twice"),
         ("delete from effects where n = 20", "missing"),
         ("insert into follows values (140)", "follow_ups"),
         ("insert into penstock_dead (seq, queue, task, reason, died, attempts) values (9, 'q', 't', 'r', 1, 1)", "dead"),
@@ -47,20 +58,20 @@ def test_the_verdict_sees_tampering(tmp_path: Path, tampering: str, seen: str) -
     connection = sqlite3.connect(database)
     for _, script in migrate.scripts():
         connection.executescript(script)
-    connection.executescript("create table effects (n integer, key text); create table follows (n integer);")
+    create_tables(Site(database))
     connection.executescript(
         """
         insert into penstock_message (seq, id, queue, task, rank, enqueued, body) values (1, '1-20', 'q', 't', 5, 1, '{}');
         insert into penstock_finished (seq, queue, outcome, ended, attempt) values (1, 'q', 'done', 2, 1);
-        insert into effects values (20, 'k1-1');
+        insert into effects (n, key) values (20, 'k1-1');
         """
     )
     ledger = Ledger()
     ledger.tried["1-20"].append(1)
     ledger.acknowledged["1-20"] = 2
-    assert judge(ledger, database).good
+    assert judge(ledger, Site(database)).good
     connection.executescript(tampering)
     connection.close()
-    verdict = judge(ledger, database)
+    verdict = judge(ledger, Site(database))
     assert not verdict.good
     assert getattr(verdict, seen)

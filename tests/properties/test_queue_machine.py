@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 from msgspec.structs import replace
 
 from penstock.model.delivery import FATAL_DEATHS, SUSPECT_DEATHS, Delivery, Settlement
@@ -18,9 +18,7 @@ from penstock.model.outcome import Dead, Done, Failed, Outcome, Released, Snooze
 from penstock.testing.conformance import Ground
 from penstock.testing.conformance.ground import ALL, TASK
 from penstock.testing.conformance.worker import Worker
-from penstock.testing.storage import fast_folder
-from tests.conformance.sqlite_backend import SqliteBackend
-from tests.properties.machines import PATIENT, thorough
+from tests.properties.machines import PATIENT, OnPostgres, OnSqlite, thorough
 
 T = TypeVar("T")
 
@@ -58,12 +56,12 @@ class Held:
     runs: list[list[Delivery]] = field(default_factory=list)
 
 
-class QueueMachine(RuleBasedStateMachine):
+class QueueMachine(OnSqlite, RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.stack = ExitStack()
         self.runner = self.stack.enter_context(asyncio.Runner())
-        self.backend = SqliteBackend(self.stack.enter_context(fast_folder()))
+        self.backend = self.make_backend()
         self.ground = Ground(self.backend)
         self.run(self.ground.__aenter__())
         self.other = self.run(self.ground.open())
@@ -321,3 +319,10 @@ class QueueMachine(RuleBasedStateMachine):
 QueueMachine.TestCase.settings = thorough(40)
 TestQueue = QueueMachine.TestCase
 pytestmark = PATIENT
+
+
+def test_on_postgresql(postgres_url: str) -> None:
+    class Machine(OnPostgres, QueueMachine):
+        server = postgres_url
+
+    run_state_machine_as_test(Machine, settings=thorough(15))

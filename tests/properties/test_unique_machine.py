@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from penstock.model.clock import SECOND
 from penstock.model.delivery import Delivery
@@ -19,9 +19,7 @@ from penstock.model.outcome import Dead, Done, Outcome, Released
 from penstock.model.unique import Until
 from penstock.testing.conformance import Ground
 from penstock.testing.conformance.uniques import named
-from penstock.testing.storage import fast_folder
-from tests.conformance.sqlite_backend import SqliteBackend
-from tests.properties.machines import PATIENT, thorough
+from tests.properties.machines import PATIENT, OnPostgres, OnSqlite, thorough
 
 T = TypeVar("T")
 
@@ -47,12 +45,12 @@ class Holding:
     held: bool = True
 
 
-class UniqueMachine(RuleBasedStateMachine):
+class UniqueMachine(OnSqlite, RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.stack = ExitStack()
         self.runner = self.stack.enter_context(asyncio.Runner())
-        self.ground = Ground(SqliteBackend(self.stack.enter_context(fast_folder())))
+        self.ground = Ground(self.make_backend())
         self.run(self.ground.__aenter__())
         self.worker = self.run(self.ground.worker())
         self.jobs: dict[str, Entry] = {}
@@ -181,3 +179,10 @@ class UniqueMachine(RuleBasedStateMachine):
 UniqueMachine.TestCase.settings = thorough(150)
 TestUniqueNames = UniqueMachine.TestCase
 pytestmark = PATIENT
+
+
+def test_on_postgresql(postgres_url: str) -> None:
+    class Machine(OnPostgres, UniqueMachine):
+        server = postgres_url
+
+    run_state_machine_as_test(Machine, settings=thorough(40))

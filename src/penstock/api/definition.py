@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
+from penstock.api.around import Around
 from penstock.api.codec import Codec, ResultCodec
 from penstock.api.hook import Hook
 from penstock.api.link import Link
@@ -61,6 +62,10 @@ class Owner(Protocol):
 
     def qualified(self, name: str) -> str:
         """With the prefixes under which the router is included."""
+        ...
+
+    def surroundings(self) -> Sequence[Around]:
+        """Of `def` handlers, the first one outermost."""
         ...
 
 

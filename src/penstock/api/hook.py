@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from penstock.api import place
+from penstock.api.around import Around, within
 from penstock.api.letter import DeadLetter
 from penstock.errors import ConfigurationError
 
@@ -26,8 +27,8 @@ class Hook:
         except TypeError:
             raise ConfigurationError(f"{self.place}: an on_dead hook takes one parameter, (letter: DeadLetter)") from None
 
-    async def tell(self, letter: DeadLetter) -> None:
+    async def tell(self, letter: DeadLetter, surroundings: Sequence[Around]) -> None:
         if inspect.iscoroutinefunction(self._function):
             await self._function(letter)
         else:
-            await asyncio.to_thread(self._function, letter)
+            await asyncio.to_thread(within(surroundings, self._function), letter)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import cast
 
 from penstock.api import place
+from penstock.api.around import Around
 from penstock.api.definition import ON_DEAD, Attachment, Handled
 from penstock.api.options import named
 from penstock.api.schedule import Scheduled
@@ -33,6 +36,7 @@ class Registry:
         self._names: dict[str, _Declared] = {}
         self._topics: dict[str, Declared] = {}
         self._schedules: dict[str, Scheduled] = {}
+        self._managers: list[Around] = []
 
     def _include(self, router: Registry, prefix: str) -> None:
         where = place.caller()
@@ -50,6 +54,24 @@ class Registry:
             self._register_schedule(schedule)
         router._parent = self
         router._included = where
+
+    # -- what surrounds handlers
+
+    def around(self, manager: Around, /) -> None:
+        """A function that returns a context manager, which is entered around each run of a `def` handler, on the thread or in the child
+        process where that runs: for what a library keeps by thread. Also around `def` hooks of `on_dead`. The first one outermost, an
+        app's outside of its routers'; takes effect when a worker starts. Coroutines have `App.use`.
+
+            app.around(flask_app.app_context)
+        """
+        given = cast(object, manager)
+        if not callable(given) or isinstance(given, AbstractContextManager):
+            raise ConfigurationError(f"{place.caller()}: around(): pass a function without parameters that returns a context manager")
+        self._managers.append(manager)
+
+    def surroundings(self) -> Sequence[Around]:
+        """What was given to `around` here, and to the routers that this one is part of."""
+        return [manager for router in reversed(self._line()) for manager in router._managers]
 
     # -- names
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from penstock.api.around import within
 from penstock.api.codec import pack_result
 from penstock.api.context import context_of
 from penstock.api.definition import DEFAULT_TIMEOUT, ON_DEAD, Handled
@@ -44,7 +45,8 @@ class HandlerRoute:
         self.bare = not (signature.transactional or signature.context is not None or signature.providers)
         self._contextual = signature.context is not None
         self._coding = definition.coding
-        self._function = signature.function
+        surroundings = () if self.asynchronous else definition.owner.surroundings()
+        self._function = within(surroundings, signature.function)
         self._providers = signature.providers
         self._link = definition.attached.link
         self._limit = definition.attached.payload_limit
@@ -72,7 +74,7 @@ class HandlerRoute:
     def check_state(self, state: object) -> None:
         """Raises ConfigurationError if the lifespan did not yield what `Context[Resources]` asks for."""
         wanted = self._definition.signature.state
-        if isinstance(wanted, type) and not isinstance(state, wanted):
+        if isinstance(wanted, type) and wanted is not Any and not isinstance(state, wanted):
             raise ConfigurationError(
                 f"{self._definition.signature.place}: {self._definition.kind} {self.name!r} asks for Context[{wanted.__qualname__}], "
                 f"but the app's lifespan yields {_described(state)}"
@@ -102,6 +104,7 @@ class HookRoute:
         self.hook = False
         self.bare = True
         self._hook = hook
+        self._surroundings = definition.owner.surroundings()
         self._coding = definition.coding
         self._link = definition.attached.link
 
@@ -117,7 +120,7 @@ class HookRoute:
     async def call(self, arguments: str, scope: Scope | None, injected: Mapping[str, object]) -> None:
         view = await self._link.run(lambda store: store.inspect.letter(arguments))
         if view is not None:
-            await self._hook.tell(DeadLetter(view, self._link, self._arguments))
+            await self._hook.tell(DeadLetter(view, self._link, self._arguments), self._surroundings)
 
     def encode(self, value: object) -> bytes | None:
         return None

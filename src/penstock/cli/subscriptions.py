@@ -10,7 +10,7 @@ import click
 from penstock.cli.finding import Place, in_store
 from penstock.cli.groups import Commands
 from penstock.cli.tables import Column, note, show_json, show_table
-from penstock.cli.words import iso, length, not_called
+from penstock.cli.words import counted, iso, length, not_called
 from penstock.errors import ConfigurationError, NotFound
 from penstock.model.clock import SECOND, from_datetime
 from penstock.model.job import QueueView
@@ -48,7 +48,7 @@ def _table(found: Sequence[SubscriptionView], queues: Sequence[QueueView], now: 
         [
             Column("SUBSCRIPTION", [each.name for each in found], shrinks=True),
             Column("TOPIC", [each.topic for each in found]),
-            Column("UNFED", [f"{each.unfed:,}" for each in found], right=True),
+            Column("UNFED", [counted(each.unfed) for each in found], right=True),
             Column("WAITING", [f"{queue.waiting + queue.delayed:,}" for queue in queues], right=True),
             Column("RUNNING", [f"{queue.running:,}" for queue in queues], right=True, drop=2),
             Column("DEAD", [f"{queue.dead:,}" for queue in queues], right=True),

@@ -9,7 +9,7 @@ import click
 from penstock.cli.finding import Place, in_store
 from penstock.cli.groups import Commands
 from penstock.cli.tables import Column, note, show_json, show_table
-from penstock.cli.words import iso, length, not_called, relative, value
+from penstock.cli.words import counted, iso, length, not_called, relative, value
 from penstock.errors import NotFound
 from penstock.model.clock import SECOND
 from penstock.model.log import Recorded, Span, TopicView
@@ -36,7 +36,7 @@ def ls(place: Place) -> None:
         show_table(
             [
                 Column("TOPIC", [topic.name for topic in found], shrinks=True),
-                Column("EVENTS", [f"{topic.head - topic.first + 1:,}" for topic in found], right=True),
+                Column("EVENTS", [counted(topic.events) for topic in found], right=True),
                 Column("HEAD", [f"{topic.head:,}" for topic in found], right=True),
                 Column("NEWEST", [relative(topic.newest, now) for topic in found], right=True),
                 Column("KEPT", [_kept(topic) for topic in found], drop=1),
@@ -98,6 +98,7 @@ def _facts(topic: TopicView) -> dict[str, object]:
         "versioned": topic.versioned,
         "first": topic.first,
         "head": topic.head,
+        "events": topic.events,
         "newest": iso(topic.newest),
         "retention_s": None if topic.retention is None else topic.retention / SECOND,
         "retention_max_s": None if topic.retention_max is None else topic.retention_max / SECOND,

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from penstock.model.clock import SECOND, to_datetime
+from penstock.model.log import COUNTED
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 _LENGTH = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
@@ -28,6 +29,11 @@ def length(seconds: float) -> str:
         elif parts:
             break
     return " ".join(parts)
+
+
+def counted(events: int) -> str:
+    """Some stores stop counting somewhere."""
+    return f"{events:,}+" if events == COUNTED else f"{events:,}"
 
 
 def relative(instant: int | None, now: int) -> str:

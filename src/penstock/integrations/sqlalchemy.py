@@ -5,6 +5,16 @@
         session.add(user)
         send_welcome.using(tx=session).sync.enqueue(user.id)      # commits or rolls back with the user
 
+On PostgreSQL handlers' transactions can run on an engine, and then a session on them:
+
+    app = App("postgresql://localhost/shop", transactions=create_async_engine("postgresql+asyncpg://localhost/shop"))
+
+    @app.task()
+    async def ship(tx: Transaction, order_id: int) -> None:
+        async with session(tx) as orm:
+            order = await orm.get_one(Order, order_id)
+            order.shipped = True                                  # commits with the job, or not at all
+
 Needs `pip install "penstock[sqlalchemy]"`.
 """
 
@@ -13,7 +23,8 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Any, TypeVar, overload
 
 from sqlalchemy import Connection, CursorResult, Engine, event
 from sqlalchemy.exc import UnboundExecutionError
@@ -21,8 +32,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
+from penstock.api.transaction import SyncTransaction, Transaction
 from penstock.errors import ConfigurationError
+from penstock.integrations.engines import async_session, carriers, sync_session
 from penstock.ports.transaction import Answer
+
+__all__ = ["carriers", "foreign", "prepare", "session"]
 
 E = TypeVar("E", bound=Engine | AsyncEngine)
 
@@ -71,6 +86,23 @@ def _configure(connection: Any, _: object) -> None:
 
 def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("begin immediate")
+
+
+@overload
+def session(tx: Transaction) -> AbstractAsyncContextManager[AsyncSession]: ...
+
+
+@overload
+def session(tx: SyncTransaction) -> AbstractContextManager[Session]: ...
+
+
+def session(tx: Transaction | SyncTransaction) -> Any:
+    """A session on a handler's transaction, of an app with `transactions=engine`: for `tx` an AsyncSession, for `tx.sync` a Session.
+
+    At the end of the block it is flushed. Its own `commit()` ends no more than a savepoint: what it wrote commits with the job, and is
+    rolled back with it. Raises ConfigurationError for a transaction on no engine of that kind.
+    """
+    return sync_session(tx) if isinstance(tx, SyncTransaction) else async_session(tx)
 
 
 def foreign(target: object) -> Joining:

@@ -11,6 +11,9 @@ from penstock.model.message import decode_headers
 
 Start: TypeAlias = Literal["beginning", "now"]
 
+COUNTED = 100_000
+"""So many events, or more, where a store counts them."""
+
 
 class TopicSpec(Struct, frozen=True):
     """A topic as code declares it. Durations in µs."""
@@ -54,7 +57,7 @@ class Recorded(Struct, frozen=True, gc=False):
     """One event of a topic, as it is kept."""
 
     position: int
-    """From 1, in the order in which transactions committed."""
+    """From 1, in the order in which transactions committed; there may be gaps."""
     id: str
     type: str
     body: bytes
@@ -126,6 +129,8 @@ class TopicView(Struct, frozen=True):
     retention: int | None
     """µs."""
     retention_max: int | None
+    events: int
+    """That are there. Where positions have gaps they are counted, up to `COUNTED`."""
     newest: int | None
     """µs: when the newest was published."""
 
@@ -142,7 +147,7 @@ class SubscriptionView(Struct, frozen=True):
     head: int
     generation: int
     unfed: int
-    """Events after the cursor, of any type."""
+    """Events after the cursor, of any type. Where positions have gaps they are counted, up to `COUNTED`."""
     oldest: int | None
     """µs: when the oldest event after the cursor was published."""
     missed: int

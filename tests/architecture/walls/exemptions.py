@@ -15,6 +15,7 @@ MANY_PARAMETERS = {
 MANY_IMPORTS = {
     SRC + "app.py": "the only module that knows everyone",
     SRC + "cli/": "a shell",
+    SRC + "connect.py": "turns a URL into an adapter",
     SRC + "stores/postgres/store.py": "puts the parts of a store together",
     SRC + "stores/sqlite/reaping.py": "the whole of a rescue in one page, for a process that has no store open",
     SRC + "stores/sqlite/store.py": "puts the parts of a store together",
@@ -27,6 +28,7 @@ WALL_CLOCK = {
 DYNAMIC_NAMES = {
     SRC + "__init__.py": "loads the public names when they are asked for, so that `health` starts fast",
     SRC + "connect.py": "turns a URL into an adapter",
+    SRC + "integrations/django/apps.py": "imports the `tasks` modules of the installed apps",
     SRC + "testing/__init__.py": "loads the public names when they are asked for, so that pytest starts fast",
     SRC + "cli/lazy.py": "loads sub-commands by name",
 }

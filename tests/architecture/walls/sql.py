@@ -15,7 +15,7 @@ COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 STRING = re.compile(r"'(?:[^']|'')*'")
 PARAMETER = re.compile(r"(?<![:\w]):([A-Za-z_]\w*)")
 FOREIGN_PARAMETER = re.compile(r"\?\d*|%s|%\(\w+\)s|\$\d+|(?<![@\w])@\w+")
-OWN = {"put.sql", "claim.sql", "append.sql", "own.sql"}
+OWN = {"put.sql", "claim.sql", "append.sql", "feeding.sql", "trimming.sql", "own.sql"}
 """A dialect's own: what lives on one writer, or on many; its pragmas and sequences."""
 CLOCK = re.compile(
     r"\b(?:now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|unixepoch)\s*\("

@@ -71,7 +71,7 @@ def test_quantities_by_product(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "demo.db")) as connection, connection:
         connection.execute("create table orders (id integer primary key, product text, quantity integer)")
         connection.executemany("insert into orders (product, quantity) values (?, ?)", [("mug", 2), ("cup", 1), ("mug", 3)])
-    assert quantities(tmp_path / "demo.db") == {"cup": [1], "mug": [2, 3]}
+    assert quantities(f"sqlite:///{tmp_path / 'demo.db'}") == {"cup": [1], "mug": [2, 3]}
 
 
 def test_a_line_holds_what_its_orders_say() -> None:

@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[3]
 PAGES = (
     "README.md",
     "docs/guide.md",
+    "docs/frameworks.md",
     "docs/testing.md",
     "docs/operating.md",
     "docs/reliability.md",
@@ -81,6 +82,15 @@ async def test_the_page_on_testing_runs(tmp_path: Path, monkeypatch: pytest.Monk
     await namespace["test_a_trial"]()
     assert time.process_time() - began < 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_page_on_frameworks_shows_what_the_tests_run() -> None:
+    """Its blocks are pieces of programs that tests start; each says of which."""
+    shown = [block.lstrip("\n").split("\n", 1) for block in blocks("docs/frameworks.md", "python")]
+    files = {head.removeprefix("# ") for head, _ in shown}
+    assert {file.split("/")[1] for file in files if file.startswith("examples/")} == {"sqlalchemy", "fastapi", "flask", "django"}
+    for head, piece in shown:
+        assert piece in text_of(head.removeprefix("# ")), (head, piece)
 
 
 def test_the_readmes_example_runs_as_it_stands(tmp_path: Path) -> None:

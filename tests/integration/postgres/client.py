@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
@@ -11,7 +12,9 @@ from penstock.model.statement import Program, Rows, Statement
 from penstock.stores.postgres import publishing
 from penstock.stores.postgres.library import load
 from penstock.stores.postgres.migrate import migrate
+from penstock.stores.sql.appending import Result
 from penstock.stores.sql.executors import drive_async
+from penstock.stores.sql.topics import declare_topic
 
 T = TypeVar("T")
 FACTS, ACCOUNTS = TopicSpec("facts"), TopicSpec("accounts", versioned=True)
@@ -42,13 +45,18 @@ class Client:
         events = [Event(id, "e", id.encode(), given=given) for id in ids]
         return [each.created for each in await self.run(publishing.publish(topic, events, NOW, strict=self.strict))]
 
-    async def append(self, *appends: Append) -> list[publishing.Result]:
+    async def append(self, *appends: Append) -> list[Result]:
         return await self.run(publishing.append(ACCOUNTS, appends, NOW, strict=self.strict))
 
     async def kept(self, key: str) -> list[tuple[int, str]]:
         """What others see of a key: versions and ids, in the order of positions."""
         sql = "select version, id from penstock.event where key = $1 order by pos"
         return [(row[0], row[1]) for row in await self.connection.fetch(sql, key)]
+
+    async def plan(self, statement: Statement) -> Mapping[str, Any]:
+        ((text, params),) = self._library.calls(statement)
+        ((plan,),) = await self.connection.fetch(f"explain (verbose, format json) {text}", *params)
+        return json.loads(plan)[0]["Plan"]  # type: ignore[no-any-return]
 
     async def until_waits(self, other: Client) -> None:
         """Ends when the other's statement waits for a lock of somebody's."""
@@ -72,9 +80,9 @@ class Names(Mapping[str, str]):
         return 1
 
 
-def marked(name: str) -> tuple[str, Sequence[str]]:
+def marked(name: str, schema: str = "penstock") -> tuple[str, Sequence[str]]:
     """A statement's text for asyncpg, and its parameters in the order of their marks."""
-    ((text, parameters),) = load().calls(Statement(name, Names()))
+    ((text, parameters),) = load(schema=schema).calls(Statement(name, Names()))
     return text, parameters
 
 
@@ -93,4 +101,4 @@ async def create(client: Client, schema: str) -> None:
     await client.execute(f"drop schema if exists {schema} cascade")
     await migrate(client.connection, schema)
     for topic in (FACTS, ACCOUNTS):
-        await client.run(publishing.declare_topic(topic))
+        await client.run(declare_topic(topic))

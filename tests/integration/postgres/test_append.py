@@ -30,6 +30,13 @@ async def test_a_known_id_is_left_as_it_was(client: Client) -> None:
     assert await client.fetchval("select array_agg(id order by pos) from penstock.event") == ["a", "b", "c"]
 
 
+async def test_events_with_chosen_ids_keep_their_order(client: Client) -> None:
+    """They are inserted in another one."""
+    events = [Event(id, "e", b"", given=id != "m") for id in ("z", "m", "a", "k")]
+    await client.run(publishing.publish(FACTS, events, 1))
+    assert await client.fetchval("select array_agg(id order by pos) from penstock.event") == ["z", "m", "a", "k"]
+
+
 async def test_what_another_transaction_publishes_is_waited_for(client: Client, connect: Connect) -> None:
     other = await connect()
     for ends, created in (("rollback", True), ("commit", False)):
@@ -90,9 +97,39 @@ async def test_the_same_given_id_again_is_what_the_first_time_came_to(client: Cl
     assert await client.kept("k") == [(1, "g#k:1"), (2, "g#k:2"), (3, "later")]
 
 
-async def test_a_key_is_named_once_a_statement(client: Client) -> None:
-    with pytest.raises(AssertionError, match="two appends to one key"):
-        await client.append(appended("k", ["a"]), appended("k", ["b"]))
+async def test_several_appends_to_one_key_follow_each_other(client: Client) -> None:
+    """As the writer's groups have them: in their order, and a statement for each turn of a key."""
+    await client.append(appended("old", ["0"]))
+    before = client.trips
+    results = await client.append(
+        appended("k", ["a"], 0),
+        appended("old", ["1", "2"], 1),
+        appended("k", ["b"], 1),
+        appended("k", ["refused"], 1),
+        appended("new", ["n"]),
+        given("k", "g", 2),
+        given("k", "g", 2, expected=0),
+    )
+    assert results == [1, 3, 2, Conflict(1, 2), 1, 4, 4]
+    assert client.trips - before == 5
+    assert await client.kept("k") == [(1, "a"), (2, "b"), (3, "g#k:1"), (4, "g#k:2")]
+    assert await client.kept("old") == [(1, "0"), (2, "1"), (3, "2")]
+
+
+async def test_many_keys_that_are_there_are_looked_up_by_key(client: Client) -> None:
+    keys = [f"k{n}" for n in range(2_000)]
+    assert await client.append(*(appended(key, [f"{key} a"], 0) for key in keys)) == [1] * 2_000
+    asked = [appended(key, [f"{key} b"], n % 2) for n, key in enumerate(keys)]
+    assert await client.append(*asked) == [2 if n % 2 else Conflict(0, 1) for n in range(2_000)]
+
+
+async def test_ids_in_opposite_orders_do_not_deadlock(connect: Connect) -> None:
+    one, other = await connect(), await connect()
+    names = [f"{n:02}" for n in range(40)]
+    for n in range(15):
+        turn = [f"{n}-{name}" for name in names]
+        created = await asyncio.gather(one.publish(*turn, given=True), other.publish(*reversed(turn), given=True))
+        assert [sum(each) for each in zip(created[0], reversed(created[1]), strict=True)] == [1] * 40
 
 
 RACES = [

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import re
 from collections.abc import Iterator, Mapping
+from importlib.resources import files
 from typing import Any
 
 import asyncpg
@@ -14,7 +15,6 @@ from penstock.errors import ConfigurationError
 from penstock.model.log import TopicSpec
 from penstock.model.statement import Statement
 from penstock.stores.postgres import floor
-from penstock.stores.postgres.library import load
 from tests.integration.postgres.client import Client, Connect, appended, create
 
 Names = list[str]
@@ -53,7 +53,7 @@ async def test_no_reader_passes_an_open_appender(client: Client, connect: Connec
     assert await ids(other) == ["before", "late", "early"]
 
 
-@pytest.mark.parametrize("gap", [0, 1, 2])
+@pytest.mark.parametrize("gap", [0, 1])
 async def test_nothing_is_lost_whatever_happens_between_a_readers_statements(client: Client, connect: Connect, gap: int) -> None:
     """After that many of its statements one appender draws and stays open, and another one commits behind it."""
     late, early = await connect(), await connect()
@@ -68,6 +68,15 @@ async def test_nothing_is_lost_whatever_happens_between_a_readers_statements(cli
     await late.execute("commit")
     assert [each.id for each in first] == ["before"]
     assert await ids(client, first[-1].position) == ["late", "early"]
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+async def test_a_reader_that_would_see_too_little_is_refused(client: Client, level: str) -> None:
+    async with client.transaction(isolation=level.replace(" ", "_")):
+        with pytest.raises(ConfigurationError, match=f"not in a transaction that is {level}"):
+            await ids(client)
+    async with client.transaction():
+        assert await ids(client) == []
 
 
 async def test_a_hole_that_was_rolled_back_is_passed(client: Client) -> None:
@@ -146,29 +155,26 @@ async def drawn(client: Client) -> int:
 
 
 async def floor_key(client: Client, last: int) -> int:
-    return int(await client.fetchval("select (16384 | 'penstock.event_pos'::regclass::oid::bigint & 16383) << 48 | $1::bigint", last))
+    return int(await client.fetchval("select penstock.floor_key($1)", last))
+
+
+PUBLISHED = ("facts", False, False, 1, False, "x", "e", None, None, b"")
+APPENDED = ("accounts", False, 1, "k", None, 1, 1, None, None, False, "x", "e", None, b"")
 
 
 @pytest.mark.parametrize(
     ("name", "row", "way"),
-    [
-        ("publish_events", ("facts", False, 1, False, "x", "e", None, None, b""), ["floor"]),
-        (
-            "append_events",
-            ("accounts", False, 1, "k", None, 1, 1, None, None, False, "x", "e", None, b""),
-            ["moved", "asked", "floor"],
-        ),
-    ],
+    [("publish_events", PUBLISHED, ["floor"]), ("append_events", APPENDED, ["moved", "asked", "floor"])],
 )
 async def test_the_plan_draws_from_what_has_the_lock(client: Client, name: str, row: tuple[object, ...], way: Names) -> None:
-    ((text, params),) = load().calls(Statement(name, values=row, width=len(row)))
-    ((plan,),) = await client.connection.fetch(f"explain (verbose, format json) {text}", *params)
-    nodes = [*walk(json.loads(plan)[0]["Plan"])]
+    """The functions have become part of the statement."""
+    nodes = [*walk(await client.plan(Statement(name, values=row, width=len(row))))]
     (drawing,) = [node for node in nodes if any("nextval" in each for each in node.get("Output", ()))]
     for cte in way:
         assert cte in scans(drawing)
         (drawing,) = [node for node in nodes if node.get("Subplan Name") == f"CTE {cte}"]
     assert any("pg_advisory_xact_lock_shared" in each for each in drawing["Output"])
+    assert {"held", "alone"} <= {node.get("Subplan Name", "").removeprefix("CTE ") for node in nodes}
 
 
 def walk(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -179,6 +185,25 @@ def walk(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def scans(node: Mapping[str, Any]) -> set[str]:
     return {each["CTE Name"] for each in walk(node) if each["Node Type"] == "CTE Scan"}
+
+
+async def test_the_plan_reads_the_floors_after_the_last_position(client: Client) -> None:
+    plan = await client.plan(Statement("settled"))
+    (last,) = [node for node in walk(plan) if any("pg_sequence_last_value" in each for each in node.get("Output", ()))]
+    (locks,) = [node for node in walk(plan) if node.get("Function Name") == "pg_lock_status"]
+    (floors,) = [node for node in walk(plan) if node.get("Subplan Name", "").startswith("SubPlan") and locks in walk(node)]
+    assert last["Subplan Name"] == "CTE l"
+    assert "l.last" in locks["Filter"]
+    assert any(floors["Subplan Name"] in each for each in plan["Output"])
+
+
+def test_nobody_reads_the_sequence_as_a_table() -> None:
+    """It shows values ahead of the true one for moments that no test can meet for sure."""
+    folder = files("penstock.stores.postgres")
+    texts = [path.read_text("utf-8") for part in ("sql", "migrations") for path in folder.joinpath(part).iterdir()]
+    named = [match for text in texts for match in re.findall(r"[^\n]*penstock\.event_pos[^\n]*", text)]
+    assert len(named) > 5
+    assert [line for line in named if "'penstock.event_pos'" not in line and "create sequence" not in line] == []
 
 
 async def test_who_holds_the_feed_back_is_named(client: Client, connect: Connect) -> None:
@@ -281,4 +306,4 @@ def test_a_standby_is_refused() -> None:
     reading = floor.read("facts", 0, 10)
     next(reading)
     with pytest.raises(ConfigurationError, match="give the primary's URL"):
-        reading.send([(5, True)])
+        reading.send([(5, None, True, "read committed")])

@@ -8,9 +8,9 @@ import pytest
 
 from penstock.model.outcome import Done, Failed, Failure, Released
 from penstock.ports.leases import Rescued
-from penstock.stores.sqlite import ends, keys, leases, watching
+from penstock.stores.sql import ends, keys, leases, watching
+from penstock.stores.sql.settle import settle
 from penstock.stores.sqlite.put import put
-from penstock.stores.sqlite.settle import settle
 from tests.integration.postgres.client import Client, Connect
 from tests.integration.postgres.stage import QUEUE, bury, counts, enrol, lease, messages, one, settled, stand, where
 
@@ -34,9 +34,9 @@ async def test_settles_lock_keys_in_one_order(client: Client, other: Client, con
     rising, falling = await lease(client, 1, a1="a", b1="b"), await lease(client, 2, b2="b", a2="a")
     async with watcher.transaction():
         await watcher.execute(LOCKED.format("busy", "key = 'a'"))
-        first = asyncio.create_task(client.run(settle(1, settled(rising, Released()), 1)))
+        first = asyncio.create_task(client.run(settle(1, settled(rising, Released()), 1, put)))
         await watcher.until_waits(client)
-        second = asyncio.create_task(other.run(settle(2, settled(falling, Released()), 1)))
+        second = asyncio.create_task(other.run(settle(2, settled(falling, Released()), 1, put)))
         await watcher.until_waits(other)
         await watcher.execute(LOCKED.format("busy", "key = 'b'") + " nowait")
     assert await asyncio.gather(first, second) == [[], []]
@@ -48,7 +48,7 @@ async def test_a_settle_behind_a_rescue_is_stale(client: Client, other: Client) 
     held = await lease(client, 1, a="k", b=None)
     async with client.transaction():
         assert await client.run(leases.rescue(1, 0, 1, put)) == Rescued(1, 2, 0)
-        late = asyncio.create_task(other.run(settle(1, settled(held, Done(b"late")), 1)))
+        late = asyncio.create_task(other.run(settle(1, settled(held, Done(b"late")), 1, put)))
         await client.until_waits(other)
     assert await late == [each.seq for each in held]
     assert await where(client, "ready") == [each.seq for each in held]
@@ -62,7 +62,7 @@ async def test_a_settle_waits_for_a_rescue_before_it_takes_anything(client: Clie
     held = await lease(client, 1, a=None, b="k")
     async with client.transaction():
         await client.run(one("declare_dead", incarnation=1, beat=0))
-        late = asyncio.create_task(other.run(settle(1, settled(held, Done()), 1)))
+        late = asyncio.create_task(other.run(settle(1, settled(held, Done()), 1, put)))
         await client.until_waits(other)
         assert len(await client.run(one("release_all", owner=1))) == 2
     assert await late == [each.seq for each in held]
@@ -72,7 +72,7 @@ async def test_a_rescue_behind_a_settle_takes_back_what_is_left(client: Client, 
     await enrol(client, 1)
     held = await lease(client, 1, a="k", b=None, c="l", d=None)
     async with client.transaction():
-        assert await client.run(settle(1, settled(held[:2], Done()), 1)) == []
+        assert await client.run(settle(1, settled(held[:2], Done()), 1, put)) == []
         rescue = asyncio.create_task(other.run(leases.rescue(1, 0, 1, put)))
         await client.until_waits(other)
     assert await rescue == Rescued(1, 2, 0)
@@ -108,7 +108,7 @@ async def test_what_a_rescue_puts_aside_is_not_passed_by(client: Client, other: 
     (retry,) = await lease(client, 2, retry="k")
     async with client.transaction():
         await client.run(leases.rescue(1, 0, 1, put))
-        end = asyncio.create_task(other.run(settle(2, settled([retry], Done()), 1)))
+        end = asyncio.create_task(other.run(settle(2, settled([retry], Done()), 1, put)))
         await client.until_waits(other)
     assert await end == []
     assert (await where(client, "ready"), await where(client, "aside")) == ([rest.seq], [])
@@ -172,7 +172,7 @@ async def test_a_cancel_behind_a_settle_leaves_no_request(client: Client, other:
     await enrol(client, 1)
     held = await lease(client, 1, a=key)
     async with client.transaction():
-        await client.run(settle(1, settled(held, Done()), 1))
+        await client.run(settle(1, settled(held, Done()), 1, put))
         cancel = asyncio.create_task(other.run(ends.cancel("a", 1)))
         await client.until_waits(other)
     assert await cancel == "requested"
@@ -184,7 +184,7 @@ async def test_a_settle_behind_a_cancel_meets_the_request(client: Client, other:
     held = await lease(client, 1, a=None)
     async with client.transaction():
         assert await client.run(ends.cancel("a", 1)) == "requested"
-        settling = asyncio.create_task(other.run(settle(1, settled(held, FAILED), 1)))
+        settling = asyncio.create_task(other.run(settle(1, settled(held, FAILED), 1, put)))
         await client.until_waits(other)
     assert await settling == []
     assert await client.fetchval("select outcome from penstock.finished") == "cancelled"
@@ -195,7 +195,7 @@ async def test_who_begins_to_wait_beside_a_settle_sees_the_end(client: Client, o
     await enrol(client, 1)
     held = await lease(client, 1, a=None)
     async with client.transaction():
-        assert (await client.run(watching.settle_and_hear(1, settled(held, Done()), 1))).heard == ()
+        assert (await client.run(watching.settle_and_hear(1, settled(held, Done()), 1, put))).heard == ()
         watch = asyncio.create_task(other.run(watching.watch("a", "ear")))
         await client.until_waits(other)
     assert await watch is False
@@ -206,7 +206,7 @@ async def test_a_settle_beside_who_begins_to_wait_hears_him(client: Client, othe
     held = await lease(client, 1, a=None)
     async with client.transaction():
         assert await client.run(watching.watch("a", "ear")) is True
-        settling = asyncio.create_task(other.run(watching.settle_and_hear(1, settled(held, Done()), 1)))
+        settling = asyncio.create_task(other.run(watching.settle_and_hear(1, settled(held, Done()), 1, put)))
         await client.until_waits(other)
     assert (await settling).heard == [("a", "ear")]
 
@@ -244,7 +244,7 @@ async def test_a_letter_begins_anew_at_the_end(client: Client) -> None:
 
 
 async def test_of_two_pruners_one_counts(client: Client, other: Client) -> None:
-    await client.run(settle(1, settled(await lease(client, 1, a=None, b=None), Done()), 1))
+    await client.run(settle(1, settled(await lease(client, 1, a=None, b=None), Done()), 1, put))
     async with client.transaction():
         assert await client.run(ends.Pruning().prune(1, 0, 0, 9)) == 1
         assert await other.run(ends.Pruning().prune(9, 0, 0, 9)) == 1

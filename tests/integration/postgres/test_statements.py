@@ -16,9 +16,9 @@ from penstock.stores.sql.library import Library
 from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite import migrate
 from penstock.testing.storage import fast_folder
-from tests.integration.postgres.client import Client, Connect, marked
+from tests.integration.postgres.client import Client, Connect, create, marked
 
-OWN = {"put.sql", "claim.sql", "append.sql", "own.sql"}
+OWN = {"put.sql", "claim.sql", "append.sql", "feeding.sql", "trimming.sql", "own.sql"}
 NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 COMMENT = re.compile(r"--.*")
 PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
@@ -38,7 +38,7 @@ SHARED = [name for file in BOTH for name in FILES["sqlite"][file]]
 
 
 def test_both_have_the_files_of_shared_programs() -> None:
-    expected = "elsewhere ends inspect jobs keys leases limits schedules settle store unique"
+    expected = "elsewhere ends feed inspect jobs keys leases limits log schedules settle store unique"
     assert {f"{file}.sql" for file in expected.split()} <= set(BOTH)
 
 
@@ -77,13 +77,18 @@ async def client(connect: Connect) -> Client:
     return await connect()
 
 
-async def test_the_server_takes_every_statement(client: Client) -> None:
-    assert {name: fault for name in load().names() if (fault := await refusal(client, name))} == {}
+@pytest.mark.parametrize("schema", ["penstock", "shop"])
+async def test_the_server_takes_every_statement(connect: Connect, schema: str) -> None:
+    """Also where no other schema is there."""
+    client = await connect(schema)
+    await client.execute("drop schema penstock cascade")
+    await create(client, schema)
+    assert {name: fault for name in load().names() if (fault := await refusal(client, name, schema))} == {}
 
 
-async def refusal(client: Client, name: str) -> str | None:
+async def refusal(client: Client, name: str, schema: str) -> str | None:
     try:
-        await client.connection.prepare(marked(name)[0])
+        await client.connection.prepare(marked(name, schema)[0])
     except asyncpg.PostgresError as error:
         return str(error)
     return None

@@ -11,11 +11,13 @@ from penstock.model.schedule import Missed, Schedule, Template, Timing, digest
 from penstock.model.statement import Program, Rows
 from penstock.model.unique import Hold
 from penstock.ports.leases import Enrolment
-from penstock.stores.sqlite import leases, schedules, uniques
+from penstock.stores.sql import leases, schedules, uniques
+from penstock.stores.sqlite.dialect import SQLITE
 from penstock.stores.sqlite.put import put
 from tests.integration.postgres.client import Client, Connect
 from tests.integration.postgres.stage import QUEUE, counts, enrol, in_one, one
 
+# SQLite's dialect takes no turns: those of the texts themselves are what is looked at.
 HOURLY = 3600 * 1_000_000
 
 
@@ -232,8 +234,8 @@ def move(own: Schedule, seen: int, following: int) -> Program[Rows]:
 async def test_two_workers_of_a_release_declare_it_once(client: Client, other: Client) -> None:
     await enrol(client, 1, 2)
     async with client.transaction():
-        await client.run(schedules.declare(1, "app", [schedule("a"), schedule("b")], 1))
-        second = asyncio.create_task(in_one(other, schedules.declare(2, "app", [schedule("b"), schedule("a")], 2)))
+        await client.run(schedules.declare(1, "app", [schedule("a"), schedule("b")], 1, SQLITE))
+        second = asyncio.create_task(in_one(other, schedules.declare(2, "app", [schedule("b"), schedule("a")], 2, SQLITE)))
         await client.until_waits(other)
     await second
     definitions = await client.connection.fetch("select name, generation from penstock.definition order by name")
@@ -244,20 +246,20 @@ async def test_two_workers_of_a_release_declare_it_once(client: Client, other: C
 async def test_of_two_releases_at_once_one_is_the_newer(client: Client, other: Client) -> None:
     await enrol(client, 1, 2)
     async with client.transaction():
-        await client.run(schedules.declare(1, "app", [schedule("a")], 1))
-        second = asyncio.create_task(in_one(other, schedules.declare(2, "app", [schedule("a", 5)], 2)))
+        await client.run(schedules.declare(1, "app", [schedule("a")], 1, SQLITE))
+        second = asyncio.create_task(in_one(other, schedules.declare(2, "app", [schedule("a", 5)], 2, SQLITE)))
         await client.until_waits(other)
     await second
     assert [each.next for each in await client.run(schedules.views())] == [7]
     await client.execute("delete from penstock.worker where incarnation = 2")
-    await client.run(schedules.review(3))
+    await client.run(schedules.review(3, SQLITE))
     assert [each.next for each in await client.run(schedules.views())] == [HOURLY + 3]
 
 
 async def test_reviews_take_turns(client: Client, other: Client) -> None:
     async with client.transaction():
-        await client.run(schedules.review(1))
-        second = asyncio.create_task(in_one(other, schedules.review(1)))
+        await client.run(schedules.review(1, SQLITE))
+        second = asyncio.create_task(in_one(other, schedules.review(1, SQLITE)))
         await client.until_waits(other)
         assert not second.done()
     await second
@@ -267,10 +269,10 @@ async def test_a_slot_that_fires_before_a_review_is_not_brought_back(client: Cli
     """A newer definition, of the same times, goes on from where the older one is when its turn has come."""
     await enrol(client, 1, 2)
     older = schedule("a")
-    await in_one(client, schedules.declare(1, "app", [older], 1))
+    await in_one(client, schedules.declare(1, "app", [older], 1, SQLITE))
     async with client.transaction():
         assert await client.run(move(older, HOURLY + 1, 2 * HOURLY + 1)) == [("a",)]
-        newer = asyncio.create_task(in_one(other, schedules.declare(2, "app", [schedule("a", missed="all")], 5)))
+        newer = asyncio.create_task(in_one(other, schedules.declare(2, "app", [schedule("a", missed="all")], 5, SQLITE)))
         await client.until_waits(other)
     await newer
     assert [(each.next, each.schedule.missed) for each in await client.run(schedules.views())] == [(2 * HOURLY + 1, "all")]
@@ -278,10 +280,10 @@ async def test_a_slot_that_fires_before_a_review_is_not_brought_back(client: Cli
 
 async def test_a_slot_that_a_review_has_locked_is_still_due_afterwards(client: Client, other: Client) -> None:
     await enrol(client, 1)
-    await in_one(client, schedules.declare(1, "app", [schedule("a")], 1))
+    await in_one(client, schedules.declare(1, "app", [schedule("a")], 1, SQLITE))
     due = HOURLY + 1
     async with client.transaction():
-        await client.run(schedules.review(5))
+        await client.run(schedules.review(5, SQLITE))
         assert await other.run(move(schedule("a"), due, 2 * due)) == []
     assert [(each.next, each.anchor) for each in await client.run(schedules.due(due, 9))] == [(due, 1)]
     assert await other.run(move(schedule("a"), due, 2 * due)) == [("a",)]

@@ -398,6 +398,18 @@ async def test_a_state_of_another_type_stops_the_worker(tmp_path: Path, yielded:
     await app.close()
 
 
+async def test_a_context_of_anything_takes_every_state(tmp_path: Path) -> None:
+    app = with_resources(tmp_path, 5)
+
+    @app.task()
+    async def state(ctx: Context[Any]) -> int:
+        return ctx.state + 1
+
+    async with app.worker():
+        assert await (await state.enqueue()).result(timeout=10) == 6
+    await app.close()
+
+
 async def test_a_lifespan_that_is_none_says_so(tmp_path: Path) -> None:
     async def resources() -> AsyncGenerator[None, None]:
         yield

@@ -11,6 +11,7 @@ from penstock.model.log import SubscriptionSpec, TopicSpec
 from penstock.stores.sql import seeking, wishes
 from penstock.stores.sql.library import Library
 from penstock.stores.sqlite import connection as connections
+from penstock.stores.sqlite.dialect import SQLITE
 from penstock.stores.sqlite.store import SqliteStore
 
 LIBRARY = Library.load("penstock.stores.sqlite")
@@ -46,5 +47,5 @@ async def test_a_generation_never_comes_again(store: SqliteStore, connection: sq
         for generation, following in ((5, 6), (0, 6)):
             await store.log.declare([spec])
             connection.execute("update penstock_subscription set generation = ?", (generation,))
-            connections.drive(connection, seeking.drop("inv"), LIBRARY)
+            connections.drive(connection, seeking.drop("inv", SQLITE), LIBRARY)
             assert connection.execute("select next from penstock_generation").fetchall() == [(following,)]

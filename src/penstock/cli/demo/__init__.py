@@ -20,6 +20,7 @@ from penstock.cli.demo.child import ChildFailed
 from penstock.cli.demo.plan import Plan
 from penstock.cli.demo.screen import Screen, keys
 from penstock.cli.demo.show import Ending, Wishes, perform
+from penstock.cli.demo.tables import drop_schema, own_schema
 
 NEEDED = ("starlette", "uvicorn", "aiosmtplib", "aiosmtpd", "httpx")
 ALONE = 20.0
@@ -36,8 +37,11 @@ INTERRUPTED = 130
 @click.option("--seed", type=int, help="Of everything that is random.")
 @click.option("--dir", "folder", type=click.Path(path_type=Path, file_okay=False), help="Keep the data in this folder, new or empty.")
 @click.option("--keep", is_flag=True, help="Keep the data in a new folder.")
+@click.option("--store", metavar="URL", help="A PostgreSQL database instead of a file; a schema is made there, and dropped at the end.")
 @click.option("--json", "machine", is_flag=True, help="Print nothing but the result, as JSON.")
-def demo(seconds: float | None, kills: int | None, seed: int | None, folder: Path | None, keep: bool, machine: bool) -> int:
+def demo(
+    seconds: float | None, kills: int | None, seed: int | None, folder: Path | None, keep: bool, store: str | None, machine: bool
+) -> int:
     """Watch jobs survive: sign-ups and orders over HTTP, e-mails over SMTP, workers killed with SIGKILL.
 
     Real processes on this machine, loopback only. At the end the sums are held against each other; exit code 1 if they differ.
@@ -48,6 +52,7 @@ def demo(seconds: float | None, kills: int | None, seed: int | None, folder: Pat
     alone = seconds is not None or kills is not None or not sys.stdin.isatty()
     plan = Plan(
         folder=_folder(folder),
+        url=None if store is None else own_schema(store),
         keep=keep or folder is not None,
         seconds=seconds or (ALONE if alone else None),
         kills=kills if kills is not None else KILLS if alone else 0,
@@ -116,3 +121,5 @@ def _tell(plan: Plan, ending: Ending, screen: Screen, machine: bool) -> None:
 def _clean(plan: Plan, *, worked: bool) -> None:
     if worked and not plan.keep:
         shutil.rmtree(plan.folder, ignore_errors=True)
+        if plan.url is not None:
+            drop_schema(plan.url)

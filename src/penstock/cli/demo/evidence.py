@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -20,6 +19,7 @@ from penstock.cli.demo.reconcile.burial import Letter
 from penstock.cli.demo.reconcile.signups import Buried, Death
 from penstock.cli.demo.sales import Sales
 from penstock.cli.demo.shelf import AGE
+from penstock.cli.demo.tables import Tables
 from penstock.model.clock import SECOND
 from penstock.model.job import DeadLetterView, JobFilter
 from penstock.ports.store import Store
@@ -32,7 +32,7 @@ class Seen(Struct, frozen=True):
 
     visits: list[Entry]
     told: archive.Told
-    tables: sqlite3.Connection
+    tables: Tables
 
 
 class Arguments(Struct, frozen=True):
@@ -45,7 +45,7 @@ class Arguments(Struct, frozen=True):
 async def gather(plan: Plan, store: Store, kills: Sequence[Kill]) -> Evidence:
     visits: list[Entry] = ledger.read(plan.visits)
     told = await archive.read(plan)
-    with closing(sqlite3.connect(f"{plan.database.as_uri()}?mode=ro", uri=True)) as tables:
+    with closing(Tables(plan.store)) as tables:
         seen = Seen(visits, told, tables)
         return Evidence(
             sign_ups=await _sign_ups(plan, store, kills, seen),
@@ -74,7 +74,7 @@ async def _sign_ups(plan: Plan, store: Store, kills: Sequence[Kill], seen: Seen)
         visits=[entry for entry in seen.visits if isinstance(entry, Visit)],
         mail=mail,
         users=[signups.User(fact.user, fact.event.address) for fact in seen.told.facts if isinstance(fact.event, UserCreated)],
-        welcomed=[signups.Welcomed(*row) for row in seen.tables.execute("select user_id, job from welcomed order by user_id")],
+        welcomed=[signups.Welcomed(*row) for row in seen.tables.rows("select user_id, job from welcomed order by user_id")],
         letters=buried,
         deaths=await _deaths(store, [entry for entry in mail if isinstance(entry, Accepted)], buried),
         kills={kill.worker: kill.at for kill in kills},
@@ -82,11 +82,11 @@ async def _sign_ups(plan: Plan, store: Store, kills: Sequence[Kill], seen: Seen)
 
 
 async def _orders(store: Store, seen: Seen) -> orders.Evidence:
-    moves = [order for (order,) in seen.tables.execute("select order_id from moves order by rowid")]
-    shipments = [order for (order,) in seen.tables.execute("select order_id from shipments order by rowid")]
+    moves = [order for (order,) in seen.tables.rows("select order_id from moves order by n")]
+    shipments = [order for (order,) in seen.tables.rows("select order_id from shipments order by n")]
     return orders.Evidence(
         calls=[entry for entry in seen.visits if isinstance(entry, OrderCall)],
-        orders=[orders.Order(*row) for row in seen.tables.execute("select id, reference, product from orders order by id")],
+        orders=[orders.Order(*row) for row in seen.tables.rows("select id, reference, product from orders order by id")],
         events=[event.order for event in seen.told.orders],
         moves=orders.Handled(moves, await _buried_orders(store, "demo.inventory")),
         shipments=orders.Handled(shipments, await _buried_orders(store, "demo.shipping")),
@@ -98,7 +98,7 @@ async def _accounts(store: Store, seen: Seen) -> accounts.Evidence:
     return accounts.Evidence(
         calls=[entry for entry in seen.visits if isinstance(entry, ChangeCall)],
         facts=seen.told.facts,
-        table=[accounts.User(*row) for row in seen.tables.execute("select id, address from users order by id")],
+        table=[accounts.User(*row) for row in seen.tables.rows("select id, address from users order by id")],
         buried=[Letter(letter.key or "", letter.deaths, letter.reason) for letter in buried],
         story=seen.told.story,
     )
@@ -108,7 +108,7 @@ async def _reports(store: Store, seen: Seen) -> reports.Evidence:
     asked = [entry for entry in seen.visits if isinstance(entry, ReportAsked)]
     buried = await store.inspect.letters(JobFilter(queue="reports"), limit=ALL)
     views = [await store.inspect.job(each.job) for each in asked]
-    (count,) = seen.tables.execute("select count(*) from orders").fetchone()
+    ((count,),) = seen.tables.rows("select count(*) from orders")
     return reports.Evidence(
         asked=asked,
         calls=[entry for entry in seen.visits if isinstance(entry, OrderCall)],

@@ -14,10 +14,12 @@ SMTP_PORT = "PENSTOCK_DEMO_SMTP_PORT"
 
 class Files(Struct, frozen=True):
     folder: Path
+    url: str | None = None
+    """Of a database; None: a file in the folder."""
 
     @property
     def store(self) -> str:
-        return f"sqlite:///{quote(str(self.database))}"
+        return self.url or f"sqlite:///{quote(str(self.database))}"
 
     @property
     def database(self) -> Path:
@@ -49,7 +51,7 @@ class Files(Struct, frozen=True):
         return self.folder / "logs"
 
 
-class Plan(Files, frozen=True):
+class Plan(Files, frozen=True, kw_only=True):
     keep: bool
     seconds: float | None
     """None: until somebody says so."""

@@ -19,14 +19,15 @@ from penstock.cli.demo.events import AccountEvent, EmailUpdated, OrderPlaced, Us
 from penstock.cli.demo.plan import FOLDER, SMTP_PORT, Files
 from penstock.cli.demo.sales import Sales
 from penstock.cli.demo.shelf import Shelf
+from penstock.connect import is_postgres
 from penstock.model.clock import WallClock
 
 TABLES = (
     "users (id text not null, address text not null)",
     "welcomed (user_id text not null, job text not null)",
-    "orders (id integer primary key, reference text not null, user_id text not null, product text not null, quantity integer not null)",
-    "moves (order_id integer not null, product text not null, quantity integer not null)",
-    "shipments (order_id integer not null, user_id text not null)",
+    "orders (id {number}, reference text not null, user_id text not null, product text not null, quantity integer not null)",
+    "moves (n {number}, order_id integer not null, product text not null, quantity integer not null)",
+    "shipments (n {number}, order_id integer not null, user_id text not null)",
 )
 
 
@@ -58,7 +59,7 @@ def open_shelf() -> Shelf:
 
 
 def here() -> Files:
-    return Files(Path(os.environ[FOLDER]))
+    return Files(Path(os.environ[FOLDER]), os.environ["PENSTOCK_STORE"])
 
 
 app = App(name="demo", lifespan=resources)
@@ -116,7 +117,7 @@ app.schedule(sweep.bind(), name="sweep", every=timedelta(seconds=1))
 @app.task(queue="reports", isolation="process", timeout=120)
 def report_sales(ctx: Context[Resources], seed: int) -> Sales:
     """In a child process: it keeps a processor busy for some seconds."""
-    found = sales.quantities(ctx.state.files.database)
+    found = sales.quantities(ctx.state.files.store)
     random = Random(seed)
     lines: list[sales.Line] = []
     for number, (product, ordered) in enumerate(found.items()):
@@ -137,6 +138,7 @@ def _welcome(job: str, address: str) -> EmailMessage:
 
 async def create_tables() -> None:
     """What handlers write has no unique constraint: a second row would be seen."""
+    number = "integer generated always as identity primary key" if is_postgres(here().store) else "integer primary key"
     async with app.transaction() as tx:
         for table in TABLES:
-            await tx.execute(f"create table if not exists {table}")
+            await tx.execute(f"create table if not exists {table.format(number=number)}")

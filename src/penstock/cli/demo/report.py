@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -58,9 +59,9 @@ def commands(plan: Plan, ending: Ending) -> list[str]:
     """What to look at next, in the folder that is kept."""
     shown = ending.verdict.sent_again[0].job if ending.verdict.sent_again else ending.letters[0].job if ending.letters else None
     return [
-        f"Everything is kept in {plan.folder}. Look for yourself:",
+        f"Everything is kept in {plan.folder}. Look for yourself:" if plan.url is None else "Everything is kept. Look for yourself:",
         "",
-        f"  export PENSTOCK_STORE={plan.store}",
+        f"  export PENSTOCK_STORE={shlex.quote(plan.store)}",
         "  penstock dead ls",
         *([f"  penstock jobs show {shown}"] if shown else []),
         "  penstock subscriptions ls",

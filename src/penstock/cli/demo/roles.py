@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from typing import Literal, TypeAlias
 
 from penstock.cli.demo.plan import Plan
+from penstock.cli.demo.tables import leases, rows
 
 Role: TypeAlias = Literal["feeder", "scheduler"]
 Held: TypeAlias = Mapping[int, frozenset[Role]]
@@ -16,8 +15,7 @@ Held: TypeAlias = Mapping[int, frozenset[Role]]
 
 
 def held(plan: Plan) -> Held:
-    with closing(sqlite3.connect(f"{plan.database.as_uri()}?mode=ro", uri=True)) as connection:
-        return sorted_out(connection.execute("select role, owner from penstock_lease"))
+    return sorted_out((role, owner) for role, owner in rows(plan.store, f"select role, owner from {leases(plan.store)}"))
 
 
 def sorted_out(leases: Iterable[tuple[str, int]]) -> Held:

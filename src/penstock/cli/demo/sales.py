@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from contextlib import closing
-from pathlib import Path
 from random import Random
 
 from msgspec import Struct
+
+from penstock.cli.demo.tables import rows
 
 DRAWS = 1_500_000
 """For each product: some tenths of a second."""
@@ -29,12 +28,11 @@ class Sales(Struct, frozen=True):
     lines: list[Line]
 
 
-def quantities(database: Path) -> Mapping[str, Sequence[int]]:
+def quantities(store: str) -> Mapping[str, Sequence[int]]:
     """By product, as they are ordered now."""
     found: defaultdict[str, list[int]] = defaultdict(list)
-    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
-        for product, quantity in connection.execute("select product, quantity from orders order by product, id"):
-            found[product].append(quantity)
+    for product, quantity in rows(store, "select product, quantity from orders order by product, id"):
+        found[product].append(quantity)
     return found
 
 

@@ -76,7 +76,7 @@ class Wishes:
 async def perform(plan: Plan, screen: Screen, wishes: Wishes) -> Ending:
     """Raises ChildFailed, StoreError."""
     store = connect.make_store(plan.store, durability="power", signals=Signals(), limits={})
-    await store.open()
+    await store.open(migrate=True)
     try:
         async with Cast(plan) as cast:
             await cast.enter()

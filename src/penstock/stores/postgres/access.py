@@ -13,7 +13,7 @@ from penstock.model.statement import Program, Rows
 from penstock.ports.signals import Signals
 from penstock.stores.postgres.bells import Bells
 from penstock.stores.postgres.clock import PostgresClock
-from penstock.stores.postgres.failures import lost, translate
+from penstock.stores.postgres.failures import lost, translate, translated
 from penstock.stores.postgres.pool import ERRORS, Pool
 from penstock.stores.sql.dialect import Dialect
 from penstock.stores.sql.executors import drive_async
@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 class Access(Struct, frozen=True):
     pool: Pool
+    relaxed: Pool
+    """For what may be lost with the server: claims, beats and acknowledgements."""
     library: Library
     dialect: Dialect
     clock: PostgresClock
@@ -40,6 +42,9 @@ class Access(Struct, frozen=True):
 
         return await drive_async(program, self.library, fetch)
 
+    def pool_for(self, *, durable: bool) -> Pool:
+        return self.pool if durable and self.power else self.relaxed
+
     def settings(self, *, durable: bool) -> Sequence[str]:
         """What a transaction begins with. Nothing is left in the session."""
         return (f"set local synchronous_commit = {'on' if durable and self.power else 'off'}",)
@@ -48,31 +53,16 @@ class Access(Struct, frozen=True):
         """One round trip."""
         await connection.execute("; ".join(("begin", *self.settings(durable=durable))))
 
-    @asynccontextmanager
-    async def transaction(self, doing: str, *, durable: bool) -> AsyncGenerator[Any, None]:
-        """Around one transaction on a connection of the pool. Raises StoreError, and what the statements raise; PublishUnknown if the
-        connection broke while something durable was committed."""
-        async with self.pool.lend() as connection, told(doing, connection):
-            await self.begin(connection, durable=durable)
-            try:
-                yield connection
-            except BaseException:
-                await undo(connection)
-                raise
-            await commit(connection, doing, durable=durable)
-
 
 @asynccontextmanager
 async def told(doing: str, connection: Any) -> AsyncGenerator[None, None]:
-    """Driver errors of the server become StoreErrors; an error of a statement comes through as it is."""
+    """Driver errors become StoreErrors: of the server, or of one statement's data."""
     try:
         yield
     except ERRORS as error:
-        if (known := translate(error, doing)) is not None:
-            raise known from error
-        if connection.is_closed():
+        if connection.is_closed() and translate(error, doing) is None:
             raise StoreUnavailable(f"{doing}: the connection broke ({error})") from error
-        raise
+        raise translated(error, doing) from error
 
 
 async def commit(connection: Any, doing: str, *, durable: bool) -> None:

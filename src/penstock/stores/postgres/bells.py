@@ -2,7 +2,7 @@
 
 Everybody of a store listens on one channel. `ring` and a process's name say that a commit of it may have brought work; `told`, a
 process's name and jobs, that those ended and that process waits for them. Words are hints: one that is lost costs a look that
-comes later. A NOTIFY needs no flush to disk, so it asks for none. Behind a transaction pooler nobody can listen: then looks come more
+comes later. Behind a transaction pooler nobody can listen: then looks come more
 often, the sooner the last one that was rung is past.
 """
 
@@ -20,7 +20,7 @@ from penstock.errors import StoreError
 from penstock.model.statement import Rows
 from penstock.stores.postgres.pool import ERRORS, Pool
 
-_NOTIFY = "select set_config('synchronous_commit', 'off', true), pg_notify($1, word) from unnest($2::text[]) word"
+_NOTIFY = "select pg_notify($1, word) from unnest($2::text[]) word"
 _PAUSE = 0.005
 """Seconds between two NOTIFYs of a process."""
 _LOOK = 1.0
@@ -36,12 +36,11 @@ _PING, _PATIENCE = 10, 5.0
 class Bells:
     """Lives on one loop."""
 
-    def __init__(self, pool: Pool, channel: str, moved: Callable[[], None]) -> None:
-        """`moved` is called whenever work may have come."""
+    def __init__(self, pool: Pool, channel: str) -> None:
+        """`pool`: relaxed; a hint needs no flush to disk."""
         self.ear = secrets.token_hex(6)
         self._pool = pool
         self._channel = channel
-        self._moved = moved
         self._loop = asyncio.get_running_loop()
         self._wakes: list[Callable[[], None]] = []
         self._waiting: defaultdict[str, list[asyncio.Event]] = defaultdict(list)
@@ -163,7 +162,6 @@ class Bells:
         self._call()
 
     def _call(self) -> None:
-        self._moved()
         for wake in list(self._wakes):
             wake()
 

@@ -8,11 +8,14 @@ comes back.
 shared advisory lock whose key says F, until its transaction ends, and only then draws positions. Shared locks never wait for
 each other. In the statement, what calls `nextval` reads from a materialized CTE that takes the lock.
 
-**What a reader does**, in three statements, each with its own snapshot (READ COMMITTED, or no transaction around them):
+**What a reader does**, in this order:
 
 1. L: the sequence's last value.
 2. M: the lowest F of all such locks that are held now (none: no bound).
 3. The events with `cursor < pos <= least(L, M)`, in the order of positions.
+
+1 and 2 are one statement, since neither looks at a snapshot (the view `settled`): M is asked for below L, so L is read first.
+3 is another one, with a newer snapshot (READ COMMITTED, or no transaction around them).
 
 **Why nothing is lost.** Take a position p that an appender drew, and a reader that read up to `least(L, M) >= p`. The draw came
 before L was read, because `p <= L`; the lock was taken before the draw. When M was read, the lock was held or had been released.
@@ -46,7 +49,9 @@ if two share them, or an application's own lock has them, feeds wait longer than
   be ahead of them after a failover to a standby that was behind.)
 - The sequence's cache must be 1. With a larger one a session draws from what it took in an earlier transaction, below F.
   `setval`, `restart` and `cycle` must not be used on it.
-- Step 3 in a REPEATABLE READ transaction sees too little. Appenders may have any isolation.
+- Step 3 in a REPEATABLE READ transaction sees too little: reading there is refused. Appenders may have any isolation.
+- Who finds no topic makes it, in the same transaction; until that ends, whoever needs the topic next waits. So programs
+  declare their topics when they start, and only one whose code was not there then meets this.
 - A transaction that has appended and stays open holds all feeds of its schema back; no timeout lets them pass, because passing is
   losing. A prepared transaction holds its lock, too, until it is committed or rolled back, by whomever. `who_holds` names it.
 - A server whose pg_locks does not show every lock of the whole database (some managed and distributed ones). For these there is
@@ -64,6 +69,17 @@ from penstock.model.log import Recorded
 from penstock.model.statement import Program, Statement
 
 _NO_BOUND = (1 << 63) - 1
+_ISOLATIONS = ("read committed", "read uncommitted")
+"""The second is the first in PostgreSQL."""
+
+
+class Look(Struct, frozen=True):
+    """A row of the view `settled`."""
+
+    last: int
+    floor: int | None
+    standby: bool
+    isolation: str
 
 
 class Holder(Struct, frozen=True):
@@ -80,14 +96,21 @@ class Holder(Struct, frozen=True):
 
 
 def settled(*, strict: bool = False) -> Program[int]:
-    """The position up to which all is committed that ever will be. Raises ConfigurationError on a standby."""
-    ((last, standby),) = yield Statement("last_position")
-    if standby:
+    """The position up to which all is committed that ever will be. Raises ConfigurationError on a standby, and in a transaction of
+    more than READ COMMITTED."""
+    ((last, floor, standby, isolation),) = yield Statement("settled")
+    return bound(Look(last, floor, standby, isolation), strict=strict)
+
+
+def bound(look: Look, *, strict: bool) -> int:
+    """What a look comes to."""
+    if look.standby:
         raise ConfigurationError("read topics: this server is a standby, which does not know who is appending; give the primary's URL")
+    if look.isolation not in _ISOLATIONS:
+        raise ConfigurationError(f"read topics: not in a transaction that is {look.isolation}, which does not see what was committed since")
     if strict:
         return _NO_BOUND
-    ((floor,),) = yield Statement("lowest_floor")
-    return int(last if floor is None else min(last, floor))
+    return look.last if look.floor is None else min(look.last, look.floor)
 
 
 def read(topic: str, after: int, limit: int, *, strict: bool = False) -> Program[list[Recorded]]:

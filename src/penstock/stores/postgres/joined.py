@@ -10,7 +10,7 @@ from msgspec import Struct
 from penstock.errors import ConfigurationError
 from penstock.model.log import Append, Event, TopicSpec
 from penstock.model.message import Message, Placed
-from penstock.model.statement import Program, Rows, Statement
+from penstock.model.statement import Program, Statement
 from penstock.ports.store import Durability
 from penstock.ports.transaction import ForeignConnection
 from penstock.stores.postgres.access import Access
@@ -31,7 +31,8 @@ class Host(Struct, frozen=True):
     access: Access
     libraries: Mapping[str, Library]
     """By the driver whose marks they have."""
-    store_id: str
+    mark: str
+    """A type that only this store has."""
     place: str
     """Fit to be printed."""
     durability: Durability
@@ -105,9 +106,8 @@ class Joined:
 
 def check(host: Host) -> Program[None]:
     """This very store, in a transaction, and as durable as the app promises."""
-    rows: Rows = yield Statement("who_are_you")
-    store_id, durable = rows[0]
-    if store_id != host.store_id:
+    here, durable = (yield Statement("who_are_you", {"mark": host.mark}))[0]
+    if not here:
         raise ConfigurationError(
             f"using(tx=…): this connection is open on another store than the app's, {host.place}; one transaction cannot span two stores"
         )

@@ -67,10 +67,18 @@ def missing(found: int = 0, schema: str = SCHEMA) -> str:
     """The SQL that brings a schema from version `found` to this release's, to be run in one transaction."""
     parts = [f"create schema if not exists {quoted(schema)};", _FIRST] if found == 0 else []
     parts += [script for number, script in scripts() if number > found]
-    facts = {"schema": str(NEEDED), "compatible": str(COMPATIBLE)} | ({"store_id": secrets.token_hex(16)} if found == 0 else {})
+    facts = {"schema": str(NEEDED), "compatible": str(COMPATIBLE)}
+    if found == 0:
+        facts["store_id"] = secrets.token_hex(16)
+        parts.append(f"create domain penstock.{mark(facts['store_id'])} as text;\n")
     rows = ",\n    ".join(f"('{name}', '{value}')" for name, value in facts.items())
     parts.append(f"insert into penstock.meta (name, value)\nvalues\n    {rows}\non conflict (name) do update set value = excluded.value;\n")
     return in_schema("\n".join(parts), schema)
+
+
+def mark(store_id: str) -> str:
+    """The name of a type that only this store has."""
+    return f"store_{store_id}"
 
 
 def scripts() -> Iterator[tuple[int, str]]:

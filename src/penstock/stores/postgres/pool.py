@@ -10,6 +10,8 @@ nor a LISTEN. The server process that a pooler names at the beginning is not the
 from __future__ import annotations
 
 import asyncio
+import time
+import weakref
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -23,14 +25,19 @@ from penstock.stores.postgres.failures import translated
 ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError)
 """What asyncpg raises; `InterfaceError` is the driver's own."""
 _CONNECTING = 10
+_PLANNED = 10.0
+"""Seconds that a statement keeps its plan."""
 SIZE = 20
 _OLDEST = 15
 
 
 class Pool:
-    def __init__(self, address: Address, size: int = SIZE) -> None:
+    def __init__(self, address: Address, size: int = SIZE, *, relaxed: bool = False) -> None:
+        """`relaxed`: a crash of the server may undo what is committed last on these connections. Not behind a pooler."""
         self._address = address
+        self._relaxed = relaxed
         self._free: list[Any] = []
+        self._planned: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
         self._room = asyncio.Semaphore(size)
         self._closed = False
         self.pooled = False
@@ -63,7 +70,14 @@ class Pool:
 
     async def connect(self) -> Any:
         """One that the pool does not count."""
-        return await connect(self._address, pooled=self.pooled)
+        connection = await connect(self._address, pooled=self.pooled)
+        try:
+            if not self.pooled:
+                await connection.execute("set jit = off" + ("; set synchronous_commit = off" if self._relaxed else ""))
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
     async def start(self) -> None:
         """Raises StoreError: what is wrong with the address is said now."""
@@ -89,8 +103,22 @@ class Pool:
         while self._free:
             connection = self._free.pop()
             if not connection.is_closed():
-                return connection
-        return await self.connect()
+                return await self._fresh(connection)
+        connection = await self.connect()
+        self._planned[connection] = time.monotonic()
+        return connection
+
+    async def _fresh(self, connection: Any) -> Any:
+        """Plans that were made while a table was empty read all of it, until the server has analyzed it: so none gets old."""
+        now = time.monotonic()
+        if not self.pooled and now - self._planned[connection] > _PLANNED:
+            self._planned[connection] = now
+            try:
+                await connection.execute("discard plans")
+            except ERRORS:
+                connection.terminate()
+                return await self._find()
+        return connection
 
 
 async def connect(address: Address, *, pooled: bool = False) -> Any:

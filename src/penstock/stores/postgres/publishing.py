@@ -11,40 +11,34 @@ An append is decided while its key's row in `stream` is locked:
 - What is refused changes nothing and raises nothing, so the user's transaction goes on; the key stays locked until it ends.
 - In REPEATABLE READ a key that another transaction has moved is PostgreSQL's serialization failure (40001).
 
-Two transactions that publish the same two given ids in opposite order can wait for each other: PostgreSQL ends one of them.
+Of a key that is appended to several times, each append but the first is decided by a further statement: the first one has
+locked all keys by then.
+
+Chosen ids are published in their own order, whatever their events' order, so two statements with the same ids do not wait for
+each other in a circle. Two transactions can, of which each publishes one first and the other's later: PostgreSQL ends one.
+
+A topic that is not there is made at once. Declare topics at the start: until the transaction that made one has ended, others
+that need it wait.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
-from penstock.errors import ConfigurationError
 from penstock.model.log import Append, Conflict, Event, Reused, TopicSpec
 from penstock.model.message import Placed
 from penstock.model.statement import Program, Row, Statement
+from penstock.stores.sql.appending import Result
+from penstock.stores.sql.topics import declare_topic
 
-_PUBLISHED, _APPENDED = 9, 14
-
-Result: TypeAlias = int | Conflict | Reused
-"""Of an append: the key's new version, or why not."""
-
-
-def declare_topic(topic: TopicSpec) -> Program[None]:
-    """Raises ConfigurationError for what is in the store as something else."""
-    facts = {"name": topic.name, "versioned": topic.versioned, "retention": topic.retention, "retention_max": topic.retention_max}
-    if not (yield Statement("declare_topic", facts)):
-        there, here = ("not versioned", "versioned") if topic.versioned else ("versioned", "not versioned")
-        raise ConfigurationError(
-            f"topic {topic.name!r} is {there} in this store, and {here} in this program: give one of them another name"
-        )
+_PUBLISHED, _APPENDED = 10, 14
 
 
 def publish(topic: TopicSpec, events: Sequence[Event], now: int, *, strict: bool = False) -> Program[list[Placed]]:
     """Keep all that are new. An id that the caller chose and that is known already is left as it was."""
     values: list[object] = []
     for e in events:
-        values += (topic.name, strict, now, e.given, e.id, e.type, e.key, e.headers, e.body)
+        values += (topic.name, topic.versioned, strict, now, e.given, e.id, e.type, e.key, e.headers, e.body)
     rows = (yield from _declared(topic, Statement("publish_events", values=values, width=_PUBLISHED))) if events else ()
     created = {row[0] for row in rows}
     first = {event.id: n for n, event in reversed(list(enumerate(events)))}
@@ -52,8 +46,28 @@ def publish(topic: TopicSpec, events: Sequence[Event], now: int, *, strict: bool
 
 
 def append(topic: TopicSpec, appends: Sequence[Append], now: int, *, strict: bool = False) -> Program[list[Result]]:
-    """For each, and no two of one key: the key's new version, or why not. The same given id again: what the first time came to."""
-    assert len({each.key for each in appends}) == len(appends), "two appends to one key need two statements"
+    """For each, in their order: the key's new version, or why not. The same given id again: what the first time came to."""
+    assert topic.versioned, f"{topic.name}: append is for topics with versions"
+    results: dict[int, Result] = {}
+    for turn in _turns(appends):
+        found = yield from _append([appends[at] for at in turn], topic, now, strict=strict)
+        results.update(zip(turn, found, strict=True))
+    return [results[at] for at in range(len(appends))]
+
+
+def _turns(appends: Sequence[Append]) -> list[list[int]]:
+    """The first of each key, the second of each key, …"""
+    turns: list[list[int]] = []
+    count: dict[str, int] = {}
+    for at, each in enumerate(appends):
+        turn = count[each.key] = count.get(each.key, -1) + 1
+        if turn == len(turns):
+            turns.append([])
+        turns[turn].append(at)
+    return turns
+
+
+def _append(appends: Sequence[Append], topic: TopicSpec, now: int, *, strict: bool) -> Program[list[Result]]:
     values: list[object] = []
     for each in appends:
         size = len(each.events)
@@ -61,18 +75,17 @@ def append(topic: TopicSpec, appends: Sequence[Append], now: int, *, strict: boo
         for n, e in enumerate(each.events, 1):
             values += (topic.name, strict, now, each.key, each.expected, size, n, *ends)
             values += (each.given is not None, e.id, e.type, e.headers, e.body)
-    rows = (yield from _declared(topic, Statement("append_events", values=values, width=_APPENDED))) if appends else ()
+    rows = yield from _declared(topic, Statement("append_events", values=values, width=_APPENDED))
     found = {row[0]: row for row in rows}
     return [_result(each, found[each.key]) for each in appends]
 
 
 def _declared(topic: TopicSpec, statement: Statement) -> Program[Sequence[Row]]:
-    """A topic that is not there brings no row: it is made, once."""
+    """A topic that is not there brings no row: it is made, once. Raises ConfigurationError for one that is of the other kind."""
     rows = yield statement
     if not rows:
         yield from declare_topic(topic)
         rows = yield statement
-        assert rows, f"{topic.name}: publish is for topics without versions, append for those with versions"
     return rows
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct
 
-from penstock.errors import StoreError, StoreUnavailable
+from penstock.errors import ConfigurationError, StoreError, StoreUnavailable
 from penstock.model.statement import Program, Statement
 from penstock.ports.signals import Signals
 from penstock.ports.store import Durability
+from penstock.ports.transaction import Carrier
 from penstock.stores.postgres.access import Access
 from penstock.stores.postgres.address import Address
 from penstock.stores.postgres.bells import Bells
@@ -23,9 +25,11 @@ from penstock.stores.postgres.follow import PostgresFollow
 from penstock.stores.postgres.handle import Handle
 from penstock.stores.postgres.joined import Host, Joined
 from penstock.stores.postgres.library import load
+from penstock.stores.postgres.look import Bounds
 from penstock.stores.postgres.opening import Identity, open_schema
 from penstock.stores.postgres.pool import ERRORS, Pool
 from penstock.stores.postgres.pulse import Pulse
+from penstock.stores.postgres.queue import PostgresQueue
 from penstock.stores.postgres.reader import PostgresReader
 from penstock.stores.postgres.registry import Lives, PostgresLeases
 from penstock.stores.postgres.transaction import Transaction
@@ -33,14 +37,13 @@ from penstock.stores.postgres.writer import PostgresWriter
 from penstock.stores.sql.inspect import SqlInspect
 from penstock.stores.sql.log import SqlLog
 from penstock.stores.sql.operations import Run
-from penstock.stores.sql.queue import SqlQueue
 from penstock.stores.sql.room import PATIENCE
 from penstock.stores.sql.settings import SqlSettings
 from penstock.stores.sql.timetable import SqlSchedules
 
 TX_LIMIT = 600.0
 """Seconds that a transaction may stay open: it holds back vacuum, and after an append all feeds."""
-_WORK, _TRANSACTIONS = 8, 10
+_WORK, _TRANSACTIONS = 6, 10
 """Connections of a process, at the most. Apart: so handlers, who hold one and wait for work to be written, cannot hold all."""
 _FOLD, _DELTAS = 0.5, 20_000
 """Seconds between two folds of the counters, and rows in one."""
@@ -48,10 +51,20 @@ _GUESSES = (0.005, 0.05, 0.25)
 """Seconds after a write in a user's transaction, when it may have been committed."""
 
 
+class Transactions(Struct, frozen=True):
+    """How handlers' transactions are made."""
+
+    limit: float = TX_LIMIT
+    psycopg: Any = None
+    """The module, for who blocks a thread."""
+    carriers: Callable[[], Carrier] | None = None
+    """On an engine of the user's, instead."""
+
+
 class Parts(Struct, frozen=True):
     """What is open."""
 
-    pools: tuple[Pool, Pool]
+    pools: tuple[Pool, Pool, Pool]
     access: Access
     writer: PostgresWriter
     reader: PostgresReader
@@ -65,7 +78,7 @@ class PostgresStore:
 
     one_writer = False
 
-    queue: SqlQueue
+    queue: PostgresQueue
     log: SqlLog
     leases: PostgresLeases
     schedules: SqlSchedules
@@ -82,21 +95,19 @@ class PostgresStore:
         limits: Mapping[str, int] | None = None,
         patience: float = PATIENCE,
         clock: PostgresClock | None = None,
-        tx_limit: float = TX_LIMIT,
-        psycopg: Any = None,
+        transactions: Transactions | None = None,
     ) -> None:
-        """`psycopg`: the module, for transactions of who blocks a thread."""
         self.clock = clock or PostgresClock()
         self._address = address
         self._signals = signals
         self._durability: Durability = durability
         self._limits = limits if limits is not None else {}
         self._patience = patience
-        self._tx_limit = tx_limit
-        self._psycopg = psycopg
+        self._transactions = transactions or Transactions()
         self._parts: Parts | None = None
         self._house: asyncio.Task[None] | None = None
         self._leads_until = 0.0
+        self._begun: weakref.WeakSet[Transaction] = weakref.WeakSet()
 
     @property
     def url(self) -> str:
@@ -105,10 +116,12 @@ class PostgresStore:
     async def open(self, *, migrate: bool = True) -> None:
         if self._parts is not None:
             return
-        pools = Pool(self._address, _WORK), Pool(self._address, _TRANSACTIONS)
+        address = self._address
+        pools = Pool(address, _WORK), Pool(address, _WORK, relaxed=True), Pool(address, _TRANSACTIONS)
         try:
             await pools[0].start()
-            pools[1].pooled = pools[0].pooled
+            for pool in pools:
+                pool.pooled = pools[0].pooled
             async with pools[0].lend() as connection:
                 identity = await open_schema(connection, self._address, migrating=migrate)
             self._parts = self._put_together(pools, identity)
@@ -128,6 +141,8 @@ class PostgresStore:
             self._house.cancel()
             with suppress(asyncio.CancelledError):
                 await self._house
+        for transaction in list(self._begun):
+            await transaction.rollback("the store was closed: the transaction was rolled back")
         await parts.writer.close()
         await parts.access.bells.close()
         await asyncio.to_thread(parts.pulse.close)
@@ -138,8 +153,10 @@ class PostgresStore:
 
     def transaction(self, *, shared: bool = False, blocking: bool = False) -> Handle:
         parts = self._opened()
-        carrier = PsycopgCarrier(parts.threads) if blocking else AsyncpgCarrier(parts.pools[1])
-        return Handle(Transaction(parts.access, carrier, parts.host.libraries[carrier.driver], self._tx_limit))
+        carrier = self._carrier(parts, blocking)
+        transaction = Transaction(parts.access, carrier, parts.host.libraries[carrier.driver], self._transactions.limit)
+        self._begun.add(transaction)
+        return Handle(transaction)
 
     def join(self, connection: object) -> Joined:
         return Joined(self._opened().host, connection)
@@ -147,26 +164,34 @@ class PostgresStore:
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
         return self._opened().access.bells.listen(wake)
 
+    def _carrier(self, parts: Parts, blocking: bool) -> Carrier:
+        if self._transactions.carriers is not None:
+            carrier = self._transactions.carriers()
+            if carrier.driver not in parts.host.libraries:
+                raise ConfigurationError(f"App(transactions=engine): an engine on asyncpg or psycopg, not on {carrier.driver}")
+            return carrier
+        return PsycopgCarrier(parts.threads) if blocking else AsyncpgCarrier(parts.pools[2])
+
     # -- opening
 
-    def _put_together(self, pools: tuple[Pool, Pool], identity: Identity) -> Parts:
+    def _put_together(self, pools: tuple[Pool, Pool, Pool], identity: Identity) -> Parts:
         address = self._address
-        dialect, moved = make_dialect(address)
-        bells = Bells(pools[0], f"penstock_{identity.store_id[:16]}", moved)
+        dialect, bounds = make_dialect(strict=address.feed == "strict"), Bounds()
+        bells = Bells(pools[1], f"penstock_{identity.store_id[:16]}")
         library = load(schema=address.schema)
         power = self._durability != "process"
-        access = Access(pools[0], library, dialect, self.clock, self._signals, power, bells)
+        access = Access(pools[0], pools[1], library, dialect, self.clock, self._signals, power, bells)
         writer, reader, pulse = PostgresWriter(access), PostgresReader(access), Pulse(access)
         libraries = {"asyncpg": library, "psycopg": load("psycopg", address.schema)}
-        host = Host(access, libraries, identity.store_id, address.masked, self._durability, self._guess)
-        self.queue = SqlQueue(writer, reader, dialect, self._limits, self._patience)
+        host = Host(access, libraries, identity.mark, address.masked, self._durability, self._guess)
+        self.queue = PostgresQueue((writer, reader), dialect, bounds, self._limits, self._patience)
         self.log = SqlLog(writer, reader, dialect)
         self.leases = PostgresLeases((writer, reader), pulse, dialect.put, Lives(identity.store_id), self._lead)
         self.schedules = SqlSchedules(writer, reader, self.clock, dialect)
         self.inspect = SqlInspect(reader, self.clock, dialect)
         self.settings = SqlSettings(writer, reader)
         self.follow = PostgresFollow(writer, bells)
-        return Parts(pools, access, writer, reader, pulse, host, Threads(self._psycopg, address.dsn, _TRANSACTIONS))
+        return Parts(pools, access, writer, reader, pulse, host, Threads(self._transactions.psycopg, address.dsn, _TRANSACTIONS))
 
     def _opened(self) -> Parts:
         if self._parts is None:

@@ -72,10 +72,10 @@ class Transaction:
         """`finish` writes what is left. To its end, whoever stops waiting for it; if it fails, all is rolled back."""
         await asyncio.shield(self.loop.create_task(self._commit(finish)))
 
-    async def rollback(self) -> None:
+    async def rollback(self, why: str = "the transaction was rolled back") -> None:
         async with self._lock:
             if self.over is None:
-                await self._give_up("the transaction was rolled back" + ("" if self.started else " before it began"))
+                await self._give_up(why + ("" if self.started else " before it began"))
 
     # -- ends
 

@@ -14,20 +14,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from penstock.errors import PublishUnknown, StoreError, StoreUnavailable
+from penstock.errors import PublishUnknown, SchemaOutdated, StoreCorrupt, StoreFull, StoreReadOnly, StoreUnavailable
 from penstock.stores.postgres.access import Access, commit, told, undo, unknown_if_lost
+from penstock.stores.postgres.course import Course, Step
 from penstock.stores.postgres.failures import passes
 from penstock.stores.postgres.pool import ERRORS
+from penstock.stores.postgres.settling import is_plain
 from penstock.stores.sql.operations import Append, Group, Operation, Publish, Put, Settle
+
+T = TypeVar("T")
 
 _GROUP = 4_000
 """Messages in one group at the most."""
 _TRIES = 5
+_EVERYBODYS = (StoreUnavailable, StoreFull, StoreReadOnly, StoreCorrupt, SchemaOutdated, PublishUnknown)
 
 
 class Ticket(Struct, gc=False, eq=False):
@@ -62,6 +67,12 @@ class PostgresWriter:
         """From another thread than the loop's."""
         return asyncio.run_coroutine_threadsafe(self.submit(operation), self.loop).result()
 
+    async def walk(self, course: Course[T], doing: str) -> T:
+        """Step by step, each a transaction of its own, relaxed. To its end, as everything."""
+        if self._closed:
+            raise StoreUnavailable(f"{doing}: the store is closed")
+        return await self._to_its_end(walk(self._access, course, doing))
+
     async def close(self) -> None:
         """Write what was accepted, then stop."""
         self._closed = True
@@ -71,11 +82,14 @@ class PostgresWriter:
             await asyncio.wait(self._running)
 
     async def _alone(self, operation: Operation) -> Any:
-        """To its end, also if whoever asked does not wait for it any more: a transaction is not left half-way."""
-        task = self.loop.create_task(write(self._access, [operation]))
+        return (await self._to_its_end(write(self._access, [operation])))[0]
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
+        """Also if whoever asked does not wait for it any more: a transaction is not left half-way."""
+        task = self.loop.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        return (await asyncio.shield(task))[0]
+        return await asyncio.shield(task)
 
 
 class Lane:
@@ -124,7 +138,7 @@ class Lane:
         try:
             results = await write(self._access, [ticket.operation for ticket in tickets])
         except BaseException as error:
-            if len(tickets) == 1 or isinstance(error, StoreError | PublishUnknown):
+            if len(tickets) == 1 or isinstance(error, _EVERYBODYS):
                 _refuse(tickets, error)
             else:
                 for ticket in tickets:
@@ -148,7 +162,7 @@ async def write(access: Access, operations: Sequence[Operation]) -> list[Any]:
     for left in reversed(range(_TRIES)):
         group = Group(operations, access.dialect)
         try:
-            results = await _write_once(access, group, single=_is_one_statement(operations, access))
+            results = await _write_once(access, group, single=_is_one_statement(operations))
         except Exception as error:
             if left and passes(error.__cause__ or error):
                 continue
@@ -160,24 +174,25 @@ async def write(access: Access, operations: Sequence[Operation]) -> list[Any]:
     raise AssertionError("the last try returns or raises")
 
 
-def _is_one_statement(operations: Sequence[Operation], access: Access) -> bool:
+def _is_one_statement(operations: Sequence[Operation]) -> bool:
     """Then it needs no transaction around it: two round trips less. What asks for unique names needs two.
 
     A topic that is not there is made by a second and a third one, and nothing is lost if it is made for nothing.
     """
-    if access.pool.pooled or not access.power:
-        return False
     first = operations[0]
     if isinstance(first, Put):
         return all(isinstance(each, Put) and all(message.unique is None for message in each.messages) for each in operations)
+    if isinstance(first, Settle):
+        return all(each.lane == first.lane and isinstance(each, Settle) and is_plain(each.settlements) for each in operations)
     return isinstance(first, Publish | Append) and all(each.lane == first.lane for each in operations)
 
 
 async def _write_once(access: Access, group: Group, *, single: bool) -> list[Any]:
     reach = access.signals.reach
-    async with access.pool.lend() as connection, told(group.doing, connection):
+    pool = access.pool_for(durable=group.durable)
+    async with pool.lend() as connection, told(group.doing, connection):
         reach("write.begun")
-        results = await (_run_bare if single else _run_in_transaction)(access, group, connection)
+        results = await (_run_bare if single and not pool.pooled else _run_in_transaction)(access, group, connection)
         for point in group.points:
             reach(f"{point}.after_commit")
     return results
@@ -189,7 +204,7 @@ async def _run_bare(access: Access, group: Group, connection: Any) -> list[Any]:
     try:
         return await _run(access, group, connection)
     except ERRORS as error:
-        raise unknown_if_lost(error, group.doing, connection) from error
+        raise (unknown_if_lost(error, group.doing, connection) if group.durable else error) from error
 
 
 async def _run_in_transaction(access: Access, group: Group, connection: Any) -> list[Any]:
@@ -214,3 +229,43 @@ async def _run(access: Access, group: Group, connection: Any) -> list[Any]:
     for indices, program in group.parts(access.clock.now()):
         results.update(zip(indices, await access.drive(connection, program), strict=True))
     return [results[index] for index in range(len(results))]
+
+
+async def walk(access: Access, course: Course[T], doing: str) -> T:
+    """What went wrong in a step is thrown into the course."""
+    try:
+        step = next(course)
+        while True:
+            try:
+                result = await _take(access, step, doing)
+            except Exception as error:
+                step = course.throw(error)
+            else:
+                step = course.send(result)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+
+
+async def _take(access: Access, step: Step, doing: str) -> Any:
+    for left in reversed(range(_TRIES)):
+        try:
+            return await _take_once(access, step, doing)
+        except Exception as error:
+            if not (left and passes(error.__cause__ or error)):
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+async def _take_once(access: Access, step: Step, doing: str) -> Any:
+    pool = access.relaxed
+    async with pool.lend() as connection, told(doing, connection):
+        if step.single and not pool.pooled:
+            return await access.drive(connection, step.make(access.clock.now()))
+        await access.begin(connection, durable=False)
+        try:
+            result = await access.drive(connection, step.make(access.clock.now()))
+        except BaseException:
+            await undo(connection)
+            raise
+        await commit(connection, doing, durable=False)
+        return result

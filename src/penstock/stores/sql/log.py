@@ -54,7 +54,7 @@ class SqlLog:
         return await self._writer.submit(work)  # type: ignore[no-any-return]
 
     async def drop(self, subscription: str) -> int:
-        work = Run(lambda _: seeking.drop(subscription), f"drop {subscription}", rings=True)
+        work = Run(lambda _: seeking.drop(subscription, self._dialect), f"drop {subscription}", rings=True)
         return await self._writer.submit(work)  # type: ignore[no-any-return]
 
     async def trim(self, limit: int) -> int:

@@ -94,11 +94,11 @@ def worker_of(row: Row) -> WorkerView:
 
 
 def topic_of(row: Row) -> TopicView:
-    name, versioned, first, head, retention, retention_max, newest = row
-    return TopicView(name, bool(versioned), first, head, retention, retention_max, newest)
+    name, versioned, first, head, retention, retention_max, events, newest = row
+    return TopicView(name, bool(versioned), first, head, retention, retention_max, events, newest)
 
 
 def subscription_of(row: Row) -> SubscriptionView:
-    name, topic, app, types, hold, cursor, head, generation, oldest, missed = row
+    name, topic, app, types, hold, cursor, head, generation, behind, oldest, missed = row
     wanted = None if types is None else msgspec.json.decode(types, type=tuple[str, ...])
-    return SubscriptionView(name, topic, app, wanted, bool(hold), cursor, head, generation, head - cursor, oldest, missed)
+    return SubscriptionView(name, topic, app, wanted, bool(hold), cursor, head, generation, behind, oldest, missed)

@@ -103,7 +103,9 @@ def as_foreign(connection: object) -> ForeignConnection:
         return Sqlite3Connection(connection)
     if isinstance(connection, ForeignConnection):
         return connection
-    raise ConfigurationError(f"using(tx={type(connection).__name__}): this store can join sqlite3 connections and SQLAlchemy sessions")
+    raise ConfigurationError(
+        f"using(tx={type(connection).__name__}): this store can join sqlite3 connections, SQLAlchemy sessions and Django's connections"
+    )
 
 
 class Joiner:
@@ -196,12 +198,12 @@ def check(host: Host) -> Program[None]:
     if host.durability == "power" and (yield Statement("synchronous"))[0][0] < FULL:
         raise ConfigurationError(
             "using(tx=…): this connection has `pragma synchronous` below full, so its commits may be lost on power failure; "
-            "set it to full, use penstock.integrations.sqlalchemy.prepare(engine), or accept it: App(durability='inherit')"
+            "set it to full (SQLAlchemy: prepare(engine), Django: sqlite_options()), or accept it: App(durability='inherit')"
         )
     if (yield Statement("autocheckpoint"))[0][0] != 0:
         yield Statement("no_autocheckpoint")
         warnings.warn(
             "a connection that joined Penstock had automatic checkpoints on; they are off now (SQLite before 3.51.3 can corrupt "
-            "a WAL that two programs checkpoint). prepare(engine) sets it from the start",
+            "a WAL that two programs checkpoint). prepare(engine) of SQLAlchemy, or sqlite_options() of Django, sets it from the start",
             stacklevel=2,
         )

@@ -18,6 +18,8 @@ class Capabilities(Struct, frozen=True):
 
     joins: bool = True
     """A user's open connection can be joined."""
+    follows_the_wall: bool = True
+    """Its time is that of its machine's wall clock, which may be set; else a server's."""
     checks_durability: bool = True
     """It knows how durable a joined connection is, and refuses a weaker one."""
 

@@ -31,7 +31,7 @@ class TopicConformance:
         await publish(store, "other", topic=TopicSpec("invoices"))
         await publish(store, "two")
         assert [each.id for each in await log(store).read("orders", 0, 10)] == ["one", "two"]
-        assert [(each.position, each.id) for each in await log(store).read("invoices", 0, 10)] == [(1, "other")]
+        assert [each.id for each in await log(store).read("invoices", 0, 10)] == ["other"]
 
     async def test_a_given_id_is_published_once(self, store: Ground) -> None:
         first = await log(store).publish(ORDERS, [event("one", given=True), event("one", given=True)])

@@ -14,7 +14,7 @@ from penstock.model.outcome import Done
 from penstock.ports.transaction import OpenTransaction
 from penstock.testing.conformance.backend import Setup
 from penstock.testing.conformance.effects import effects, table
-from penstock.testing.conformance.ground import Ground
+from penstock.testing.conformance.ground import Ground, until
 from penstock.testing.conformance.worker import ids
 
 
@@ -179,6 +179,7 @@ class TransactionConformance:
         tx = impatient.transaction()
         await tx.execute("insert into effects (what) values ('slow')", {})
         await store.put("waits for the lock")
+        await until(lambda: not tx.started, "rolled back for its time")
         with pytest.raises(TransactionClosed, match=r"0\.05 s .*insert into effects \(what\) values \('slow'\)"):
             await tx.execute("select 1", {})
         with pytest.raises(TransactionClosed, match="insert into effects"):

@@ -1,70 +1,61 @@
 -- Events. Each statement takes the floor (see `penstock/stores/postgres/floor.py`) before it draws a position: what draws one
--- reads from `floor`, or from what has read from it. With `alone` it takes the one lock of the strict mode before that.
-
--- name: declare_topic
-insert into penstock.topic as t (name, versioned, retention, retention_max)
-values (:name, :versioned, :retention, :retention_max)
-on conflict (name) do update set
-    retention = coalesce(excluded.retention, t.retention),
-    retention_max = coalesce(excluded.retention_max, t.retention_max)
-where t.versioned = excluded.versioned
-returning t.number, t.versioned
+-- reads from `floor`, or from what has read from it. In the strict mode it takes the one lock of all appenders before that.
 
 -- name: publish_events
+-- Positions are drawn in the order of the events. Chosen ids are inserted in their own order: who waits for another's, and
+-- holds some, cannot be waited for by that one.
 with incoming as materialized (
     select *
-    from unnest(:rows(text, boolean, bigint, boolean, text, text, text, bytea, bytea))
-        with ordinality as r (topic, alone, at, given, id, type, key, headers, body, n)
+    from unnest(:rows(text, boolean, boolean, bigint, boolean, text, text, text, bytea, bytea))
+        with ordinality as r (topic, versioned, strict, at, given, id, type, key, headers, body, n)
 ), alone as materialized (
-    select case when r.alone then pg_advisory_xact_lock('penstock.event_pos'::regclass::oid::int, 0) end as taken
+    select penstock.stand_alone(r.strict) as taken
     from incoming r
     where r.n = 1
 ), held as materialized (
-    select least(
-        nullif(current_setting('penstock_floor.of_' || 'penstock.event_pos'::regclass::oid, true), '')::bigint,
-        coalesce(pg_sequence_last_value('penstock.event_pos'), 0)
-    ) as floor
+    select penstock.own_floor() as floor
     from alone
 ), floor as materialized (
-    select
-        pg_advisory_xact_lock_shared((16384 | 'penstock.event_pos'::regclass::oid::bigint & 16383) << 48 | h.floor) as taken,
-        set_config('penstock_floor.of_' || 'penstock.event_pos'::regclass::oid, h.floor::text, true) as noted
+    select penstock.hold_floor(h.floor) as taken
     from held h
+), drawn as materialized (
+    select nextval('penstock.event_pos') as pos, o.*
+    from (
+        select t.number, r.*
+        from floor
+        cross join incoming r
+        join penstock.topic t on t.name = r.topic and t.versioned = r.versioned
+        order by r.n
+    ) o
 ), kept as (
-    insert into penstock.event (topic, at, given, id, type, key, headers, body)
-    select t.number, r.at, r.given, r.id, r.type, r.key, r.headers, r.body
-    from floor
-    cross join incoming r
-    join penstock.topic t on t.name = r.topic and not t.versioned
-    order by r.n
+    insert into penstock.event (pos, topic, at, given, id, type, key, headers, body)
+    select d.pos, d.number, d.at, d.given, d.id, d.type, d.key, d.headers, d.body
+    from drawn d
+    order by case when d.given then d.id end, d.n
     on conflict (topic, id) do nothing
     returning topic, id
 )
 select k.id
 from incoming r
-join penstock.topic t on t.name = r.topic and not t.versioned
+join penstock.topic t on t.name = r.topic and t.versioned = r.versioned
 left join kept k on k.topic = t.number
 where r.n = 1
 
 -- name: append_events
+-- What is asked of a key is looked up by the key, once the row of the key is locked.
 with incoming as materialized (
     select *
     from unnest(:rows(text, boolean, bigint, text, bigint, int, int, text, text, boolean, text, text, bytea, bytea))
-        with ordinality as r (topic, alone, at, key, expected, size, number, last, beyond, given, id, type, headers, body, n)
+        with ordinality as r (topic, strict, at, key, expected, size, number, last, beyond, given, id, type, headers, body, n)
 ), alone as materialized (
-    select case when r.alone then pg_advisory_xact_lock('penstock.event_pos'::regclass::oid::int, 0) end as taken
+    select penstock.stand_alone(r.strict) as taken
     from incoming r
     where r.n = 1
 ), held as materialized (
-    select least(
-        nullif(current_setting('penstock_floor.of_' || 'penstock.event_pos'::regclass::oid, true), '')::bigint,
-        coalesce(pg_sequence_last_value('penstock.event_pos'), 0)
-    ) as floor
+    select penstock.own_floor() as floor
     from alone
 ), floor as materialized (
-    select
-        pg_advisory_xact_lock_shared((16384 | 'penstock.event_pos'::regclass::oid::bigint & 16383) << 48 | h.floor) as taken,
-        set_config('penstock_floor.of_' || 'penstock.event_pos'::regclass::oid, h.floor::text, true) as noted
+    select penstock.hold_floor(h.floor) as taken
     from held h
 ), asked as materialized (
     select t.number as topic, r.key, r.expected, r.size, r.last, r.beyond, case when r.given then r.id end as first
@@ -72,6 +63,9 @@ with incoming as materialized (
     cross join incoming r
     join penstock.topic t on t.name = r.topic and t.versioned
     where r.number = 1
+), by_key as materialized (
+    select jsonb_object_agg(a.key, jsonb_build_array(a.expected, a.first)) as asked
+    from asked a
 ), moved as (
     insert into penstock.stream as s (topic, key, version)
     select a.topic, a.key, a.size
@@ -80,13 +74,8 @@ with incoming as materialized (
         or exists (select 1 from penstock.stream s where s.topic = a.topic and s.key = a.key)
     order by a.key
     on conflict (topic, key) do update set version = s.version + excluded.version
-    where exists (
-        select 1
-        from asked a
-        where a.key = excluded.key
-            and (a.expected is null or a.expected = s.version)
-            and (a.first is null or penstock.version_at(s.topic, a.first) is null)
-    )
+    where s.version = coalesce(((select k.asked from by_key k) -> excluded.key ->> 0)::bigint, s.version)
+        and penstock.version_at(s.topic, (select k.asked from by_key k) -> excluded.key ->> 1) is null
     returning s.topic, s.key, s.version
 ), kept as (
     insert into penstock.event (topic, at, version, given, id, type, key, headers, body)

@@ -3,10 +3,7 @@
 -- name: settle_done
 with ended as materialized (
     select *
-    from unnest(:rows(bigint, boolean, bigint, bigint, text, int, bytea, text)) as r (owner, relaxed, now, seq, queue, attempt, result, note)
-), eased as materialized (
-    select case when bool_or(e.relaxed) then set_config('synchronous_commit', 'off', true) end as eased
-    from ended e
+    from unnest(:rows(bigint, bigint, bigint, text, int, bytea, text)) as r (owner, now, seq, queue, attempt, result, note)
 ), alive as materialized (
     select 1
     from penstock.worker w
@@ -18,7 +15,6 @@ with ended as materialized (
     where l.owner = e.owner
         and l.seq = e.seq
         and (select count(*) from alive) >= 0
-        and (select count(*) from eased) >= 0
     returning l.seq
 ), stopped as (
     delete from penstock.cancel c

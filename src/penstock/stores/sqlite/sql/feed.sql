@@ -29,74 +29,44 @@ on conflict (name) do update set
 where topic = excluded.topic
 returning topic
 
--- name: subscription
-select s.topic, t.next, s.types, s.cursor, s.generation, coalesce(c.waiting, 0)
-from penstock_subscription s
-join penstock_topic t on t.number = s.topic
-left join penstock_counter c on c.queue = s.name
-where s.name = :name
-
--- name: could_run
-select count(*)
-from (
-    select 1
-    from penstock_ready
-    where queue = :queue
-    limit :limit
-)
-
--- name: feed
-insert into penstock_message (id, queue, task, rank, key, enqueued, body, type, ref)
-select
-    e.id || :mark || case
-        when e.given and exists (select 1 from penstock_message m where m.id = e.id || :mark) then '#' || (e.place & 1099511627775)
-        else ''
-    end,
-    :queue, :queue, :rank, e.key, e.at, x'', e.type, e.place
-from penstock_event e
-where e.place > :after
-    and e.place <= :upto
-    and (:types is null or e.type in (select value from json_each(:types)))
-order by e.place
-
--- name: move_cursor
-update penstock_subscription
-set cursor = :cursor
-where name = :name and cursor = :was and generation = :generation
-returning cursor
-
 -- name: embody
 update penstock_message
 set body = e.body, headers = e.headers, ref = null
 from penstock_event e
 where e.place = penstock_message.ref and penstock_message.seq in (select value from json_each(:seqs))
 
--- name: embody_fed
+-- name: embody_begun
 update penstock_message
 set body = e.body, headers = e.headers, ref = null
 from penstock_event e
-where e.place between :first and :last
-    and penstock_message.id in (e.id || :mark, e.id || :mark || '#' || (e.place & 1099511627775))
-    and penstock_message.ref = e.place
-    and not exists (
-        select 1
-        from penstock_finished f
-        where f.seq = penstock_message.seq
+where e.place = penstock_message.ref
+    and penstock_message.seq in (
+        select l.seq
+        from penstock_worker w
+        cross join penstock_leased l on l.owner = w.incarnation
+        join penstock_message m on m.seq = l.seq
+        where m.queue = :queue
+        union all
+        select seq
+        from penstock_ready
+        where queue = :queue
+        union all
+        select seq
+        from penstock_later
+        where queue = :queue
+        union all
+        select seq
+        from penstock_aside
+        where queue = :queue and key is not null
+        union all
+        select seq
+        from penstock_aside
+        where queue = :queue and stray is not null
+        union all
+        select seq
+        from penstock_suspect
+        where queue = :queue
     )
-
--- name: subscriptions_of
-select name, cursor, generation
-from penstock_subscription
-where topic = :topic
-
--- name: skip_to
-update penstock_subscription
-set cursor = :cursor
-where name = :name and cursor < :cursor
-
--- name: remember_missed
-insert into penstock_missed (subscription, first, last, at)
-values (:name, :first, :last, :now)
 
 -- name: seek
 update penstock_subscription
@@ -122,33 +92,6 @@ on conflict (subscription) do update set next = max(next, excluded.next)
 delete from penstock_missed
 where subscription = :name
 
--- name: begun_of
-select l.seq
-from penstock_worker w
-cross join penstock_leased l on l.owner = w.incarnation
-join penstock_message m on m.seq = l.seq
-where m.queue = :queue
-union all
-select seq
-from penstock_ready
-where queue = :queue
-union all
-select seq
-from penstock_later
-where queue = :queue
-union all
-select seq
-from penstock_aside
-where queue = :queue and key is not null
-union all
-select seq
-from penstock_aside
-where queue = :queue and stray is not null
-union all
-select seq
-from penstock_suspect
-where queue = :queue
-
 -- name: drop_ready
 delete from penstock_ready
 where queue = :queue and exists (
@@ -158,18 +101,7 @@ where queue = :queue and exists (
         and m.type is not null
         and not exists (select 1 from penstock_attempt a where a.seq = m.seq)
 )
-returning seq
-
--- name: drop_aside
-delete from penstock_aside
-where queue = :queue and key is not null and exists (
-    select 1
-    from penstock_message m
-    where m.seq = penstock_aside.seq
-        and m.type is not null
-        and not exists (select 1 from penstock_attempt a where a.seq = m.seq)
-)
-returning seq
+returning seq, key
 
 -- name: drop_strays
 delete from penstock_aside
@@ -180,7 +112,18 @@ where queue = :queue and stray is not null and exists (
         and m.type is not null
         and not exists (select 1 from penstock_attempt a where a.seq = m.seq)
 )
-returning seq
+returning seq, key
+
+-- name: drop_aside
+delete from penstock_aside
+where queue = :queue and key is not null and exists (
+    select 1
+    from penstock_message m
+    where m.seq = penstock_aside.seq
+        and m.type is not null
+        and not exists (select 1 from penstock_attempt a where a.seq = m.seq)
+)
+returning seq, key
 
 -- name: holding_queues
 select name
@@ -199,7 +142,7 @@ set failures = 0, deaths = 0
 where seq in (select value from json_each(:seqs))
 
 -- name: subscriptions
-select s.name, t.name, s.app, s.types, s.hold, s.cursor, t.next - 1, s.generation,
+select s.name, t.name, s.app, s.types, s.hold, s.cursor, t.next - 1, s.generation, t.next - 1 - s.cursor,
     (
         select e.at
         from penstock_event e

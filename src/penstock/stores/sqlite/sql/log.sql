@@ -1,10 +1,5 @@
 -- Topics and their events.
 
--- name: topic
-select number, next, first, versioned, retention, retention_max
-from penstock_topic
-where name = :name
-
 -- name: declare_topic
 insert into penstock_topic (name, versioned, retention, retention_max, next, first)
 values (:name, :versioned, :retention, :retention_max, 1, 1)
@@ -38,50 +33,8 @@ where t.name = :topic
 order by e.version desc
 limit :limit
 
--- name: events
-select place & 1099511627775, id, type, body, at, key, version, headers
-from penstock_event
-where place > :after and place < :end
-order by place
-limit :limit
-
--- name: event_at
-select place, at
-from penstock_event
-where place >= :place and place < :end
-order by place
-limit 1
-
--- name: aged_topics
-select t.number, t.first, t.next, t.retention, t.retention_max, coalesce(
-    (
-        select min(s.cursor)
-        from penstock_subscription s
-        where s.topic = t.number
-    ),
-    t.next - 1
-)
-from penstock_topic t
-where t.retention is not null or t.retention_max is not null
-
--- name: oldest_events
-select place, at, given
-from penstock_event
-where place >= :place and place < :end
-order by place
-limit :limit
-
--- name: forget_events
-delete from penstock_event
-where place between :first and :last
-
--- name: move_first
-update penstock_topic
-set first = :first
-where number = :number
-
 -- name: topics
-select t.name, t.versioned, t.first, t.next - 1, t.retention, t.retention_max, (
+select t.name, t.versioned, t.first, t.next - 1, t.retention, t.retention_max, t.next - t.first, (
     select e.at
     from penstock_event e
     where e.place = (t.number << 40) + t.next - 1

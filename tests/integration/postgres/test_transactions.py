@@ -1,0 +1,210 @@
+"""Handlers' transactions, whoever carries them: user's rows, acknowledgement and follow-ups commit together, or not at all."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from penstock import App, Context, Retry, Transaction
+from penstock.connect import administration
+from penstock.errors import ConfigurationError
+from penstock.integrations.sqlalchemy import session
+
+ONCE = Retry(attempts=1)
+
+
+class Shop:
+    """A database with a schema for Penstock's tables and the user's."""
+
+    def __init__(self, url: str) -> None:
+        self.bare, self.schema = url, f"shop_{secrets.token_hex(4)}"
+        self.url = f"{url}?schema={self.schema}&options=-csearch_path%3D{self.schema}"
+        self._apps: list[App] = []
+
+    def app(self, **options: Any) -> App:
+        self._apps.append(App(self.url, name="shop", **options))
+        return self._apps[-1]
+
+    def engine_url(self, driver: str) -> str:
+        return self.bare.replace("postgresql://", f"postgresql+{driver}://")
+
+    def rows(self, sql: str) -> list[Any]:
+        with psycopg.connect(self.bare, options=f"-csearch_path={self.schema}") as connection:
+            return connection.execute(sql.encode()).fetchall()
+
+    async def close(self) -> None:
+        for app in self._apps:
+            await app.close()
+        with psycopg.connect(self.bare, autocommit=True) as connection:
+            connection.execute("set lock_timeout = 5000")
+            connection.execute(f"drop schema {self.schema} cascade".encode())
+
+
+@pytest.fixture
+async def shop(postgres_url: str) -> AsyncIterator[Shop]:
+    shop = Shop(postgres_url)
+    administration(shop.url).migrate()
+    with psycopg.connect(shop.bare, options=f"-csearch_path={shop.schema}") as connection:
+        connection.execute("create table users (name text)")
+    yield shop
+    await shop.close()
+
+
+def async_engine(shop: Shop, driver: str) -> Any:
+    settings = {"server_settings": {"search_path": shop.schema}} if driver == "asyncpg" else {"options": f"-csearch_path={shop.schema}"}
+    return create_async_engine(shop.engine_url(driver), connect_args=settings)
+
+
+async def run(app: App, *jobs: Any) -> None:
+    async with app.worker():
+        for job in jobs:
+            await job.status()
+            try:
+                await job.result(timeout=20)
+            except Exception as error:
+                assert "refused" in str(error), error
+
+
+def tasks(app: App, kind: str) -> tuple[Any, Any]:
+    """`sign_up` writes a row and enqueues `welcome`; a name that begins with bad- is refused after both."""
+
+    @app.task()
+    async def welcome(name: str) -> str:
+        return f"welcome {name}"
+
+    insert = "insert into users (name) values (:name)"
+    if kind == "async":
+
+        @app.task(retry=ONCE)
+        async def sign_up(tx: Transaction, name: str) -> None:
+            assert await tx.execute(insert, name=name) == 1
+            await welcome.using(id=f"welcome-{name}").enqueue(name)
+            if name.startswith("bad-"):
+                raise ValueError("refused")
+
+        return sign_up, welcome
+
+    @app.task(retry=ONCE)
+    def sign_up_on_a_thread(tx: Transaction, name: str) -> None:
+        assert tx.sync.execute(insert, name=name) == 1
+        welcome.using(id=f"welcome-{name}").sync.enqueue(name)
+        if name.startswith("bad-"):
+            raise ValueError("refused")
+
+    return sign_up_on_a_thread, welcome
+
+
+@pytest.mark.parametrize("kind", ["async", "thread"])
+@pytest.mark.parametrize("carrier", ["own", "asyncpg", "psycopg", "sync engine"])
+async def test_rows_and_follow_ups_commit_with_the_job(shop: Shop, carrier: str, kind: str) -> None:
+    engine: Any = None
+    if carrier == "sync engine":
+        engine = create_engine(shop.engine_url("psycopg"), connect_args={"options": f"-csearch_path={shop.schema}"})
+    elif carrier != "own":
+        engine = async_engine(shop, carrier)
+    app = shop.app(transactions=engine)
+    sign_up, _ = tasks(app, kind)
+    jobs = [await sign_up.enqueue("sam"), await sign_up.enqueue("bad-eve")]
+    await run(app, *jobs)
+    assert shop.rows("select name from users") == [("sam",)]
+    assert shop.rows(f"select id from {shop.schema}.message where id like 'welcome-%'") == [("welcome-sam",)]
+    assert [await job.status() for job in jobs] == ["done", "dead"]
+    if engine is not None:
+        await engine.dispose() if carrier != "sync engine" else engine.dispose()
+
+
+async def test_a_session_commits_with_the_job_whatever_it_commits_itself(shop: Shop) -> None:
+    engine = async_engine(shop, "asyncpg")
+    app = shop.app(transactions=engine)
+
+    @app.task(retry=ONCE)
+    async def sign_up(tx: Transaction, name: str) -> None:
+        async with session(tx) as orm:
+            await orm.execute(text("insert into users (name) values (:name)"), {"name": name})
+            await orm.commit()
+            await orm.execute(text("insert into users (name) values (:name)"), {"name": f"{name} again"})
+        if name == "eve":
+            raise ValueError("refused")
+
+    await run(app, await sign_up.enqueue("sam"), await sign_up.enqueue("eve"))
+    assert sorted(shop.rows("select name from users")) == [("sam",), ("sam again",)]
+    await engine.dispose()
+
+
+async def test_a_session_of_a_thread(shop: Shop) -> None:
+    engine = create_engine(shop.engine_url("psycopg"), connect_args={"options": f"-csearch_path={shop.schema}"})
+    app = shop.app(transactions=engine)
+
+    @app.task(retry=ONCE)
+    def sign_up(tx: Transaction, name: str) -> None:
+        with session(tx.sync) as orm:
+            orm.execute(text("insert into users (name) values (:name)"), {"name": name})
+            orm.commit()
+        if name == "eve":
+            raise ValueError("refused")
+
+    await run(app, await sign_up.enqueue("sam"), await sign_up.enqueue("eve"))
+    assert shop.rows("select name from users") == [("sam",)]
+    engine.dispose()
+
+
+async def test_a_session_without_an_engine_is_refused_by_name(shop: Shop) -> None:
+    async with shop.app().transaction() as tx:
+        with pytest.raises(ConfigurationError, match="transactions=create_async_engine"):
+            async with session(tx):
+                pass
+
+
+async def test_a_def_handler_gets_a_connection_for_its_thread(shop: Shop) -> None:
+    app = shop.app()
+    seen: list[str] = []
+
+    @app.task(retry=ONCE)
+    def sign_up(tx: Transaction) -> None:
+        tx.sync.fetch("select 1")
+        seen.append(type(tx.connection).__module__)
+        tx.connection.execute("insert into users (name) values ('by its own connection')")
+
+    await run(app, await sign_up.enqueue())
+    assert seen == ["psycopg"]
+    assert shop.rows("select name from users") == [("by its own connection",)]
+
+
+async def test_a_statement_that_failed_spoils_the_job_whatever_becomes_of_the_error(shop: Shop) -> None:
+    app = shop.app()
+
+    @app.task(retry=ONCE)
+    async def careless(ctx: Context, tx: Transaction) -> None:
+        await tx.execute("insert into users (name) values ('sam')")
+        with pytest.raises(Exception, match="no_such_table"):
+            await tx.execute("insert into no_such_table values (1)")
+
+    @app.task(retry=ONCE)
+    async def careful(tx: Transaction) -> None:
+        await tx.execute("insert into users (name) values ('kim')")
+        with pytest.raises(Exception, match="no_such_table"):
+            async with app.transaction() as nested:
+                await nested.execute("insert into no_such_table values (1)")
+
+    first, second = await careless.enqueue(), await careful.enqueue()
+    async with app.worker():
+        with pytest.raises(Exception, match="PostgreSQL keeps nothing of it"):
+            await first.result(timeout=20)
+        await second.result(timeout=20)
+    assert shop.rows("select name from users") == [("kim",)]
+
+
+async def test_nothing_is_left_open(shop: Shop) -> None:
+    """What a handler left behind, its own connection is free of."""
+    app = shop.app()
+    sign_up, _ = tasks(app, "async")
+    await run(app, *[await sign_up.enqueue(f"user-{n}") for n in range(30)])
+    found = shop.rows("select count(*) from pg_stat_activity where state like 'idle in transaction%' and datname = current_database()")
+    assert found == [(0,)]
+    assert shop.rows("select count(*) from users") == [(30,)]
