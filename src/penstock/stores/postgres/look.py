@@ -10,8 +10,8 @@ queue from its beginning walks over all of them. So each look tells the next one
   with a low place (a late commit, a retry, what was given back, a key's next) lowers the bound in the same look that may need it.
 
 So nothing is passed over, not even for a moment, and no clock is asked. A look is one statement, in no transaction or in one that has
-written nothing. The numbers of transactions go on as long as the server does: after a crash or a failover some may come again.
-Whoever connects anew resets the bounds.
+written nothing. The numbers of transactions go on as long as the server does: after a crash or a failover some may come again. So
+whoever connects anew resets the bounds, and so does a claim that fails; behind a pooler nobody is told, and they last for a second.
 """
 
 from __future__ import annotations
@@ -72,6 +72,8 @@ class _Known(Struct, frozen=True):
 
     snapshot: str | None = None
     at: int = 0
+    since: int = 0
+    """When the first look was made that all this goes by."""
     starts: Mapping[str, Starts] = {}
     dues: Mapping[str, int] = {}
 
@@ -79,7 +81,9 @@ class _Known(Struct, frozen=True):
 class Bounds:
     """Of one store's handle."""
 
-    def __init__(self) -> None:
+    def __init__(self, lasting: int | None = None) -> None:
+        """`lasting`: µs, if nobody says when a server has gone."""
+        self._lasting = lasting
         self._known = _Known()
         self.mixed: set[str] = set()
         """Queues in which the last claim met what it could not take in one statement."""
@@ -88,7 +92,8 @@ class Bounds:
         self._known = _Known()
 
     def known(self, now: int) -> _Known:
-        if now - self._known.at >= _STALE:
+        old = self._lasting is not None and now - self._known.since >= self._lasting
+        if old or now - self._known.at >= _STALE:
             self.reset()
         return self._known
 
@@ -141,7 +146,7 @@ def _learnt(known: _Known, row: Row, now: int, places: Iterable[Place]) -> _Know
     for place in places:
         starts[place.queue] = place.starts
         dues[place.queue] = _NOTHING if place.due is None else place.due
-    return _Known(row[_SNAPSHOT], now, starts, dues)
+    return _Known(row[_SNAPSHOT], now, known.since if known.snapshot else now, starts, dues)
 
 
 def _json(value: object) -> str:
