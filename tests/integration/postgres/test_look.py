@@ -11,11 +11,15 @@ import pytest
 
 from penstock.model.outcome import Released
 from penstock.model.statement import Rows, Statement
+from penstock.observe.signals import Signals
 from penstock.ports.queue import Claim
 from penstock.stores.postgres import look
+from penstock.stores.postgres.address import parse
 from penstock.stores.postgres.claim import claim
-from penstock.stores.postgres.look import Sight
+from penstock.stores.postgres.look import Bounds, Sight
+from penstock.stores.postgres.store import PostgresStore
 from penstock.stores.sql import ends
+from penstock.testing.conformance.ground import until
 from tests.integration.postgres.client import NOW, Client, Connect
 from tests.integration.postgres.play import QUEUE, Worker, failed, ids, message
 
@@ -250,6 +254,47 @@ def since(worker: Worker, ask: Claim, now: int) -> object:
     statement: Statement = next(look.look(ask, worker.bounds, now))
     assert statement.params is not None
     return statement.params["snapshot"]
+
+
+async def test_a_store_that_connects_anew_begins_anew(worker: Worker, postgres_url: str) -> None:
+    """Else it would go by numbers of transactions from before a crash."""
+    store = PostgresStore(parse(postgres_url, "a server"), signals=Signals())
+    await store.open()
+    assert store._parts is not None
+    pool = store._parts.pools[1]
+    ask = Claim(worker.owner, [(QUEUE, 1)], worker.tasks)
+    try:
+        bounds = store.queue._bounds
+        await store.queue.claim(ask)
+        async with pool.lend() as connection:
+            pid = connection.get_server_pid()
+            assert bounds.known(store.clock.now()).snapshot is not None
+        await worker.client.fetchval("select pg_terminate_backend($1, 10000)", pid)
+        await until(connection.is_closed, "the connection breaks")
+        async with pool.lend() as connection:
+            assert connection.get_server_pid() != pid
+            assert bounds.known(store.clock.now()).snapshot is None
+    finally:
+        await store.close()
+
+
+async def test_bounds_that_last_for_a_time_begin_anew_however_often_one_looks(worker: Worker) -> None:
+    worker.bounds = Bounds(1_000)
+    ask = Claim(worker.owner, [(QUEUE, 1)], worker.tasks)
+    for now, known in ((NOW, True), (NOW + 999, True), (NOW + 1_000, False), (NOW + 1_500, True), (NOW + 2_000, False)):
+        assert (since(worker, ask, now) is not None) == (known and now > NOW)
+        await sight(worker, now=now)
+
+
+async def test_a_look_that_was_on_its_way_when_the_bounds_were_reset_sets_none(worker: Worker) -> None:
+    """It may have asked a server that is not there any more."""
+    ask = Claim(worker.owner, [(QUEUE, 1)], worker.tasks)
+
+    async def reset() -> None:
+        worker.bounds.reset()
+
+    await worker.client.run(look.look(ask, worker.bounds, NOW), {worker.client.trips: reset})
+    assert since(worker, ask, NOW) is None
 
 
 async def test_a_flood_of_news_is_not_read(worker: Worker) -> None:

@@ -80,7 +80,19 @@ INDEXES = {
     "glance_ready": {"ready_pkey", "message_pkey"},
     "queues_set_aside": {"aside_stray", "message_pkey"},
 }
-HOT = ("release", "back_to_ready", "put_aside", "postpone", "hold_key", "free_keys", "wake_heads", "heard", "job", "holder", "take_unique")
+HOT: tuple[str, ...] = (
+    "release",
+    "back_to_ready",
+    "put_aside",
+    "postpone",
+    "hold_key",
+    "free_keys",
+    "wake_heads",
+    "heard",
+    "job",
+    "holder",
+    "take_unique",
+)
 HOT += ("look", "take_plain", "meet_ready", "occupy", "runs_of_keys", "lease", "set_aside", "promote", "put_messages")
 SAMPLES = {
     "seqs": "[10, 20, 30]",

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from inspect import isawaitable
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
+import psycopg
 import pytest
+from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
 
+from penstock.integrations.sqlalchemy import foreign
 from penstock.model.message import Message, Options, Placed
 from penstock.model.outcome import Done
+from penstock.model.statement import Rows
 from penstock.model.unique import Hold
+from penstock.stores.postgres.drivers import as_foreign
+from penstock.stores.postgres.library import Driver, load
+from penstock.stores.postgres.put import put
+from penstock.stores.sql.executors import drive_async
 from penstock.testing.conformance.options import with_options
 from tests.integration.postgres.client import NOW, Connect
 from tests.integration.postgres.play import Worker, ids, message
@@ -98,6 +110,52 @@ async def test_two_puts_of_the_same_ids_do_not_wait_in_a_circle(worker: Worker, 
     first, second = await asyncio.gather(worker.put(*forth), other.put(*back))
     assert [one.created != two.created for one, two in zip(first, second[::-1], strict=True)] == [True] * 1_000
     assert await worker.counts() == {"waiting": 1_000}
+
+
+# -- in a transaction of the user's
+
+
+async def awaited(value: Any) -> Any:
+    return await value if isawaitable(value) else value
+
+
+def engine_url(url: str, driver: str) -> str:
+    return url.replace(":", f"+{driver}:", 1)
+
+
+KINDS: dict[str, Callable[[str], Any]] = {
+    "asyncpg": asyncpg.connect,
+    "psycopg": psycopg.connect,
+    "async psycopg": psycopg.AsyncConnection.connect,
+    "Session": lambda url: Session(create_engine(engine_url(url, "psycopg"), poolclass=NullPool)),
+    "AsyncSession": lambda url: AsyncSession(create_async_engine(engine_url(url, "asyncpg"), poolclass=NullPool)),
+}
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_put_in_a_users_transaction_is_one_round_trip(worker: Worker, postgres_url: str, kind: str, end: str) -> None:
+    """Their rows and our messages are there together, or not at all."""
+    user = await awaited(KINDS[kind](postgres_url))
+    session, sql = kind.endswith("Session"), "insert into penstock.meta values ('user', 'sam')"
+    await awaited(user.execute(text(sql) if session else f"begin; {sql}" if kind == "asyncpg" else sql))
+    joined = foreign(user) if session else as_foreign(user)
+    trips: list[str] = []
+
+    async def run(sql: str, params: Any) -> Rows:
+        trips.append(sql)
+        return await joined.run_async(sql, params) if joined.awaits else joined.run(sql, params)
+
+    messages = [message("a", key="k"), message("b", due=NOW + 99), message("c", given=True), message("c", given=True)]
+    placed = await drive_async(put(messages, NOW), load(cast("Driver", joined.driver)), run)
+    assert ([each.created for each in placed], len(trips)) == ([True, True, True, False], 1)
+    users = "select count(*) from penstock.meta where name = 'user'"
+    assert (await worker.counts(), await worker.client.fetchval(users)) == ({}, 0)
+    await awaited(user.execute(end) if kind == "asyncpg" else getattr(user, end)())
+    assert (await worker.counts(), await worker.client.fetchval(users)) == (
+        ({"waiting": 2, "delayed": 1}, 1) if end == "commit" else ({}, 0)
+    )
+    await awaited(user.close())
 
 
 # -- unique names

@@ -82,11 +82,11 @@ def claim(ask: Claim, now: int) -> Program[Claimed]:
 
 def course(ask: Claim, bounds: Bounds, *, relaxed: bool = True) -> Course[Claimed]:
     """A transaction a queue. `relaxed`: a single statement commits as if `synchronous_commit` were off. Raises LeaseLost."""
-    sight: Sight = yield Step(partial(look, ask, bounds), single=True)
     found = Found(ask.slots)
-    if lone := (yield from _take_alone(ask, sight)):
-        return Claimed(lone.runs, more=True, next_due=None, suspects=True)
     try:
+        sight: Sight = yield Step(partial(look, ask, bounds), single=True)
+        if lone := (yield from _take_alone(ask, sight)):
+            return Claimed(lone.runs, more=True, next_due=None, suspects=True)
         for queue, room in ask.queues:
             if queue not in sight.rules.paused:
                 part = _Part(sight.places[queue], room, sight.limit(queue), found.slots, relaxed)

@@ -10,8 +10,8 @@ queue from its beginning walks over all of them. So each look tells the next one
   with a low place (a late commit, a retry, what was given back, a key's next) lowers the bound in the same look that may need it.
 
 So nothing is passed over, not even for a moment, and no clock is asked. A look is one statement, in no transaction or in one that has
-written nothing. The numbers of transactions go on as long as the server does: after a crash or a failover some may come again.
-Whoever connects anew resets the bounds.
+written nothing. The numbers of transactions go on as long as the server does: after a crash or a failover some may come again. So
+whoever connects anew resets the bounds, and so does a claim that fails; behind a pooler nobody is told, and they last for a second.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from penstock.model.statement import Program, Row, Statement
 from penstock.ports.queue import Claim
 from penstock.stores.sql.limits import Rules
 
+_SNAPSHOT, _LIVES, _NEWS, _READY, _LATER, _QUEUE, _STARTS, _DUE, _NEXT_DUE, _STRAYS, _SUSPECT, _RULES = range(12)
+"""Columns of a look. The first five say the same in each row."""
 _RANKS = range(10)
 _NOTHING = (1 << 63) - 1
 """The bound of what is empty."""
@@ -70,6 +72,8 @@ class _Known(Struct, frozen=True):
 
     snapshot: str | None = None
     at: int = 0
+    since: int = 0
+    """When the first look was made that all this goes by."""
     starts: Mapping[str, Starts] = {}
     dues: Mapping[str, int] = {}
 
@@ -77,7 +81,9 @@ class _Known(Struct, frozen=True):
 class Bounds:
     """Of one store's handle."""
 
-    def __init__(self) -> None:
+    def __init__(self, lasting: int | None = None) -> None:
+        """`lasting`: µs, if nobody says when a server has gone."""
+        self._lasting = lasting
         self._known = _Known()
         self.mixed: set[str] = set()
         """Queues in which the last claim met what it could not take in one statement."""
@@ -86,11 +92,14 @@ class Bounds:
         self._known = _Known()
 
     def known(self, now: int) -> _Known:
-        return self._known if now - self._known.at < _STALE else _Known()
+        old = self._lasting is not None and now - self._known.since >= self._lasting
+        if old or now - self._known.at >= _STALE:
+            self.reset()
+        return self._known
 
     def learn(self, used: _Known, known: _Known) -> None:
-        """Unless somebody else did meanwhile, or reset them."""
-        if self._known is used or used.snapshot is None:
+        """Unless they were reset meanwhile, or somebody else learnt."""
+        if self._known is used:
             self._known = known
 
 
@@ -98,18 +107,15 @@ def look(ask: Claim, bounds: Bounds, now: int) -> Program[Sight]:
     """Raises LeaseLost."""
     known = bounds.known(now)
     rows = yield _look(ask, known, now)
-    if rows[0][_FRESH] >= _FLOOD:
-        known = _Known()
+    if rows[0][_NEWS] >= _FLOOD:
+        bounds.reset()
+        known = bounds.known(now)
         rows = yield _look(ask, known, now)
-    snapshot, lives, _, ready, later = rows[0][:_QUEUE]
-    if not lives:
+    if not rows[0][_LIVES]:
         raise LeaseLost(f"worker {ask.owner:x} was declared dead; what it held is another's")
     places = {row[_QUEUE]: _place(row) for row in rows if row[_QUEUE] is not None}
-    bounds.learn(known, _learnt(known, snapshot, now, places.values(), (_decoded(ready), _decoded(later))))
+    bounds.learn(known, _learnt(known, rows[0], now, places.values()))
     return Sight(now, Rules([(row[_QUEUE], *rule) for row in rows for rule in _decoded(row[_RULES])]), places)
-
-
-_FRESH, _QUEUE, _STARTS, _DUE, _NEXT_DUE, _STRAYS, _SUSPECT, _RULES = 2, 5, 6, 7, 8, 9, 10, 11
 
 
 def _look(ask: Claim, known: _Known, now: int) -> Statement:
@@ -127,21 +133,20 @@ def _place(row: Row) -> Place:
     return Place(row[_QUEUE], starts, row[_DUE], row[_NEXT_DUE], _decoded(row[_STRAYS]), row[_SUSPECT])
 
 
-def _learnt(known: _Known, snapshot: str, now: int, places: Iterable[Place], fresh: tuple[Sequence[Row], Sequence[Row]]) -> _Known:
+def _learnt(known: _Known, row: Row, now: int, places: Iterable[Place]) -> _Known:
     """Of queues that were not looked at the bounds are lowered by what is new there."""
-    ready, later = fresh
     starts = {queue: dict(some) for queue, some in known.starts.items()}
     dues = dict(known.dues)
-    for queue, rank, seq in ready:
+    for queue, rank, seq in _decoded(row[_READY]):
         if queue in starts:
             starts[queue][rank] = min(seq, starts[queue].get(rank, _NOTHING))
-    for queue, due in later:
+    for queue, due in _decoded(row[_LATER]):
         if queue in dues:
             dues[queue] = min(due, dues[queue])
     for place in places:
         starts[place.queue] = place.starts
         dues[place.queue] = _NOTHING if place.due is None else place.due
-    return _Known(snapshot, now, starts, dues)
+    return _Known(row[_SNAPSHOT], now, known.since if known.snapshot else now, starts, dues)
 
 
 def _json(value: object) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -43,6 +43,8 @@ class Pool:
         self._closed = False
         self.pooled = False
         """There is a pooler between us and the server. Known once a connection was made."""
+        self.connected: Callable[[], None] = _nothing
+        """Called when a connection was made, before it is used: the server may have crashed since the last one."""
 
     async def take(self) -> Any:
         """A connection of one's own until `give`. Raises StoreError."""
@@ -110,6 +112,7 @@ class Pool:
                 return await self._fresh(connection)
         connection = await self.connect()
         self._planned[connection] = time.monotonic()
+        self.connected()
         return connection
 
     async def _fresh(self, connection: Any) -> Any:
@@ -130,6 +133,9 @@ async def _cancellations() -> None:
     asking = [task for task in asyncio.all_tasks() if _ASKING in repr(task.get_coro())]
     if asking:
         await asyncio.wait(asking, timeout=_ASKED)
+
+
+def _nothing() -> None: ...
 
 
 async def connect(address: Address, *, pooled: bool = False) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from penstock.errors import ConfigurationError, StoreError, StoreUnavailable
+from penstock.model.clock import SECOND
 from penstock.model.statement import Program, Statement
 from penstock.ports.signals import Signals
 from penstock.ports.store import Durability
@@ -176,7 +177,8 @@ class PostgresStore:
 
     def _put_together(self, pools: tuple[Pool, Pool, Pool], identity: Identity) -> Parts:
         address = self._address
-        dialect, bounds = make_dialect(strict=address.feed == "strict"), Bounds()
+        dialect, bounds = make_dialect(strict=address.feed == "strict"), Bounds(SECOND if pools[1].pooled else None)
+        pools[1].connected = bounds.reset
         bells = Bells(pools[1], f"penstock_{identity.store_id[:16]}")
         library = load(schema=address.schema)
         power = self._durability != "process"
