@@ -8,12 +8,12 @@ import random
 import pytest
 
 from penstock.errors import NotFound
+from penstock.model.log import TopicSpec
 from penstock.stores.postgres.moments import position_at
 from tests.integration.postgres.client import Client, Connect
 from tests.integration.postgres.stage import one
 from tests.integration.postgres.subscribers import (
     SUB,
-    TopicSpec,
     bodies,
     drop,
     fed,
