@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,14 @@ UNAVAILABLE = 69
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """A fresh PostgreSQL server on loopback. Not in pytest's own folder: a server started by root cannot enter it."""
+    """A fresh PostgreSQL server on loopback."""
+    with server() as (_, url):
+        yield url
+
+
+@contextmanager
+def server() -> Iterator[tuple[str, str]]:
+    """Its folder and its URL. Not in pytest's own folder: a server started by root cannot enter it."""
     with tempfile.TemporaryDirectory(prefix="penstock-postgres-", ignore_cleanup_errors=True) as directory:
         started = services("start", directory)
         if started.returncode == UNAVAILABLE and os.environ.get("CI") != "true":
@@ -26,7 +34,7 @@ def postgres_url() -> Iterator[str]:
         if started.returncode:
             pytest.fail(f"PostgreSQL did not start: {started.stderr}")
         try:
-            yield started.stdout.strip()
+            yield directory, started.stdout.strip()
         finally:
             services("stop", directory)
 

@@ -62,9 +62,15 @@ TAMPERED = {
     "a welcome twice": (sql("insert into welcomed select * from welcomed limit 1"), "effects twice: user"),
     "a welcome lost": (sql("delete from welcomed where rowid = 1"), "neither welcomed nor is a dead letter"),
     "an order lost": (sql("delete from orders where id = 1"), "was acknowledged and is no order"),
-    "a stock move twice": (sql("insert into moves select * from moves limit 1"), "is in moves 2 times"),
+    "a stock move twice": (
+        sql("insert into moves (order_id, product, quantity) select order_id, product, quantity from moves limit 1"),
+        "is in moves 2 times",
+    ),
     "a stock move lost": (sql("delete from moves where rowid = 1"), "is not in moves"),
-    "a shipment twice": (sql("insert into shipments select * from shipments limit 1"), "is in shipments 2 times"),
+    "a shipment twice": (
+        sql("insert into shipments (order_id, user_id) select order_id, user_id from shipments limit 1"),
+        "is in shipments 2 times",
+    ),
     "a shipment lost": (sql("delete from shipments where rowid = 1"), "is not in shipments"),
     "a user changed": (
         sql("update users set address = 'eve@example.com' where rowid = (select max(rowid) from users)"),

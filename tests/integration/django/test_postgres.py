@@ -106,21 +106,22 @@ def task_of(app: App) -> Task[[str], str]:
 def ordered(pay: Task[[str], str]) -> list[str]:
     """In blocks that commit and blocks that roll back. The jobs' ids."""
     connection = connections["postgres"]
+    undone: list[str] = []
     try:
         with transaction.atomic(using="postgres"):
             kept = pay.using(tx=connection).sync.enqueue("mug")
             try:
                 with transaction.atomic(using="postgres"):
-                    inner = pay.using(tx=connection).sync.enqueue("cup")
+                    undone.append(pay.using(tx=connection).sync.enqueue("cup").id)
                     raise KeyError
             except KeyError:
                 last = pay.using(tx=connection).sync.enqueue("pot")
         with pytest.raises(KeyError), transaction.atomic(using="postgres"):
-            lost = pay.using(tx=connection).sync.enqueue("jug")
+            undone.append(pay.using(tx=connection).sync.enqueue("jug").id)
             raise KeyError
         with pytest.raises(ConfigurationError, match="no transaction is open on Django's database 'postgres'"):
             pay.using(tx=connection).sync.enqueue("jug")
-        return [kept.id, last.id, inner.id, lost.id]
+        return [kept.id, last.id, *undone]
     finally:
         connection.close()
 

@@ -127,6 +127,13 @@ async def test_priorities_come_first_and_then_places(worker: Worker) -> None:
     assert ids(await worker.claim()) == ["2 of 5", "1 of 4", "2 of 4", "1 of 0", "2 of 0"]
 
 
+async def test_keys_stand_among_the_others_by_their_priority(worker: Worker) -> None:
+    """Also in the claim that finds out that there are some, and when there is little room."""
+    await worker.put(message("4", priority=4), message("9", priority=9), *(message(f"a{p}", key=f"{p}", priority=p) for p in (6, 2)))
+    assert ids(await worker.claim(3)) == ["9", "a6", "4"]
+    assert ids(await worker.claim()) == ["a2"]
+
+
 @pytest.mark.parametrize("key", [None, "k"])
 @pytest.mark.parametrize("priority", [4, 3])
 async def test_it_says_whether_there_is_more(worker: Worker, key: str | None, priority: int) -> None:

@@ -19,7 +19,7 @@ Node: TypeAlias = Mapping[str, Any]
 
 FILES = (
     *("append", "claim", "elsewhere", "ends", "feed", "feeding", "floor", "inspect", "jobs", "keys", "leases", "limits", "locks", "log"),
-    *("look", "moments", "own", "put", "schedules", "settle", "store", "trimming", "unique"),
+    *("look", "moments", "own", "put", "runs", "schedules", "settle", "store", "trimming", "unique"),
 )
 CROWD = Path(__file__).with_name("crowd.sql").read_text("utf-8")
 SMALL = {"worker", "counter", "delta", "setting", "wish", "limit", "bucket", "lease", "hook", "suspect"}
@@ -101,7 +101,19 @@ INDEXES = {
     "topics": {"event_pkey"},
     "subscriptions": {"event_pkey"},
 }
-HOT = ("release", "back_to_ready", "put_aside", "postpone", "hold_key", "free_keys", "wake_heads", "heard", "job", "holder", "take_unique")
+HOT: tuple[str, ...] = (
+    "release",
+    "back_to_ready",
+    "put_aside",
+    "postpone",
+    "hold_key",
+    "free_keys",
+    "wake_heads",
+    "heard",
+    "job",
+    "holder",
+    "take_unique",
+)
 HOT += ("look", "take_plain", "meet_ready", "occupy", "runs_of_keys", "lease", "set_aside", "promote", "put_messages")
 HOT += ("publish_events", "append_events", "subscription", "feed", "events_upto")
 SAMPLES = {

@@ -107,10 +107,8 @@ def _visit(ask: Claim, part: _Part, looked: int, found: Found, bounds: Bounds) -
     if not (place.starts or moves or (place.suspect and part.limit)):
         found.suspects |= place.suspect
         return
-    shares: list[Share] = []
     if not (moves or part.limit or ask.batches or place.queue in bounds.mixed):
         plain: _Taken = yield Step(partial(_take_plain, ask, part), single=True)
-        shares.append(plain.share)
         found.add(plain.share)
         found.suspects |= plain.suspects
         if not plain.mixed:
@@ -120,13 +118,11 @@ def _visit(ask: Claim, part: _Part, looked: int, found: Found, bounds: Bounds) -
     rest: _Part | None = part
     while rest is not None:
         taken: _Taken = yield Step(partial(_take, ask, rest))
-        shares.append(taken.share)
         found.add(taken.share)
         found.suspects |= taken.suspects
         found.note_due(taken.due)
         mixed |= taken.mixed
         rest = taken.rest
-    found.sort(shares)
     (bounds.mixed.add if mixed else bounds.mixed.discard)(place.queue)
 
 

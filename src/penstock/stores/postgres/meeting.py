@@ -12,7 +12,7 @@ from penstock.model.delivery import SUSPECT_DEATHS
 from penstock.model.statement import Program, Row, Rows, Statement
 from penstock.stores.postgres.look import Starts
 from penstock.stores.postgres.runs import Runs, set_apart
-from penstock.stores.sql.share import DEATHS, EXPIRES, KEY, RANK, SEQ, TASK, Place, Share
+from penstock.stores.sql.share import DEATHS, EXPIRES, KEY, RANK, SEQ, TASK, Share
 
 
 class Meeting:
@@ -54,7 +54,6 @@ class Meeting:
         if keyed := [row for row in rows if row[KEY] is not None]:
             yield from runs.find(keyed)
         leased: list[Sequence[Row]] = []
-        places: list[Place] = []
         ended: list[Row] = []
         apart: dict[str, list[int]] = {"put_stray": [], "put_suspects": []}
         for row in rows:
@@ -62,8 +61,7 @@ class Meeting:
                 share.more = True
                 break
             if row[KEY] is not None:
-                leased += (found := runs.take(row))
-                places += [(row[RANK], row[SEQ])] * len(found)
+                leased += runs.take(row)
             elif row[EXPIRES] is not None and row[EXPIRES] <= share.now:
                 ended.append(row)
             elif row[TASK] not in share.tasks:
@@ -73,9 +71,8 @@ class Meeting:
             else:
                 share.take(row)
                 leased.append((row,))
-                places.append((row[RANK], row[SEQ]))
         if leased:
-            yield from share.lease(leased, places)
+            yield from share.lease(leased)
         if ended or any(apart.values()):
             yield from set_apart(share, ended, apart)
         yield from runs.write()

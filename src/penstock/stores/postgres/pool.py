@@ -28,6 +28,7 @@ _CONNECTING = 10
 _PLANNED = 10.0
 """Seconds that a statement keeps its plan."""
 SIZE = 20
+_ASKING, _ASKED = "Connection._cancel", 1.0
 _OLDEST = 15
 
 
@@ -65,6 +66,9 @@ class Pool:
         connection = await self.take()
         try:
             yield connection
+        except asyncio.CancelledError:
+            await _cancellations()
+            raise
         finally:
             self.give(connection)
 
@@ -119,6 +123,13 @@ class Pool:
                 connection.terminate()
                 return await self._find()
         return connection
+
+
+async def _cancellations() -> None:
+    """asyncpg asks the server to cancel a statement by a task of its own. A loop that ends now would leave it pending, with a warning."""
+    asking = [task for task in asyncio.all_tasks() if _ASKING in repr(task.get_coro())]
+    if asking:
+        await asyncio.wait(asking, timeout=_ASKED)
 
 
 async def connect(address: Address, *, pooled: bool = False) -> Any:

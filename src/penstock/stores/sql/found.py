@@ -31,12 +31,6 @@ class Found:
             case "limit":
                 self.note_due(share.opens_at)
 
-    def sort(self, shares: Sequence[Share]) -> None:
-        """What these gave, which was all of one queue and came last, in the order of its places."""
-        if sum(bool(share.runs) for share in shares) > 1:
-            runs = [(place, run) for share in shares for place, run in zip(share.places, share.runs, strict=True)]
-            self.runs[-len(runs) :] = [run for _, run in sorted(runs, key=lambda each: each[0])]
-
     def note_due(self, due: int | None) -> None:
         if due is not None:
             self.due = due if self.due is None else min(self.due, due)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from penstock.model.clock import SECOND
 from penstock.model.delivery import Delivery
@@ -20,8 +20,6 @@ SEQ, ID, TASK, KEY, FAILURES, DEATHS, EXPIRES, ENQUEUED, HEADERS, OPTIONS, BODY,
 
 _RUN_DRY = 2 * SECOND
 """What a turn of the suspects takes to come, about."""
-Place: TypeAlias = tuple[int, int]
-
 _NOTHING = 1e-9
 """Room that is left by the rounding of parts."""
 
@@ -38,8 +36,6 @@ class Share:
         self.plain = not ask.batches
         """A message takes one slot, and there is nothing else to count."""
         self.runs: list[Sequence[Delivery]] = []
-        self.places: list[Place] = []
-        """Of the runs: rank and seq."""
         self.more = False
         self.tally = Tally()
         self._asked = room
@@ -133,18 +129,17 @@ class Share:
         self.tally.add(self.queue, "kept", len(rows))
         yield from let_go([(row[ID], row[OPTIONS]) for row in rows], self.now)
 
-    def lease(self, runs: Sequence[Sequence[Row]], places: Sequence[Place] | None = None) -> Program[None]:
+    def lease(self, runs: Sequence[Sequence[Row]]) -> Program[None]:
         seqs = [row[SEQ] for run in runs for row in run]
         yield Statement("lease", {"owner": self.owner, "now": self.now, "seqs": as_json(seqs)})
         if optioned := [(row[ID], row[OPTIONS]) for run in runs for row in run if row[OPTIONS] is not None]:
             yield from let_go(optioned, self.now, "start")
-        self.note(runs, places)
+        self.note(runs)
         self.tally.move(self.queue, "waiting", "running", len(seqs))
 
-    def note(self, runs: Sequence[Sequence[Row]], places: Sequence[Place] | None = None) -> None:
-        """These are leased. `places`: of the rows that brought them; unless given, of their first ones."""
+    def note(self, runs: Sequence[Sequence[Row]]) -> None:
+        """These are leased."""
         self.runs += [[self._delivery(row) for row in run] for run in runs]
-        self.places += [(run[0][RANK], run[0][SEQ]) for run in runs] if places is None else places
         self._leased += sum(map(len, runs))
 
     def _delivery(self, row: Row) -> Delivery:

@@ -44,8 +44,8 @@ from back
 returning rank, seq
 
 -- name: take_plain
--- What has no key, is in time, known, no suspect, and gives no unique name back when it starts (such options say 'start'). It leaves
--- the rest of what it meets, and says how much that was, and whether there is more behind it. The ranks come in their order, and
+-- What comes before the first that has a key, is late, unknown, a suspect, or gives a unique name back when it starts (such options
+-- say 'start'). It leaves the rest of what it meets, and says how much that was, and whether there is more behind it. The ranks come in their order, and
 -- none is looked into before those before it are used up: each row that is locked is one that is met. `relaxed`: it commits itself, and
 -- a crash of the server may undo it.
 with relaxed as materialized (
@@ -68,8 +68,13 @@ with relaxed as materialized (
         for update skip locked
     ) r
     limit :room
-), fit as materialized (
-    select met.place, m.*
+), judged as materialized (
+    select met.place, m.*,
+        met.key is null
+            and (m.expires is null or m.expires > :now)
+            and m.deaths < :suspect
+            and m.task = any (array(select jsonb_array_elements_text(:tasks::text::jsonb)))
+            and (m.options is null or position('start'::bytea in m.options) = 0) as plain
     from met
     cross join lateral (
         select *
@@ -77,11 +82,16 @@ with relaxed as materialized (
         where seq = met.seq
         offset 0
     ) m
-    where met.key is null
-        and (m.expires is null or m.expires > :now)
-        and m.deaths < :suspect
-        and m.task = any (array(select jsonb_array_elements_text(:tasks::text::jsonb)))
-        and (m.options is null or position('start'::bytea in m.options) = 0)
+), other as materialized (
+    select rank, seq
+    from judged
+    where not plain
+    order by rank, seq
+    limit 1
+), fit as materialized (
+    select *
+    from judged
+    where coalesce((rank, seq) < (select rank, seq from other), true)
 ), gone as (
     delete from penstock.ready
     where ctid = any (array(select place from fit))
@@ -166,6 +176,66 @@ from penstock.ready
 where queue = :queue
 order by rank, seq
 limit 1
+
+-- name: lease
+with mine as materialized (
+    select m.seq, m.queue, m.rank, m.key
+    from penstock.message m
+    where m.seq = any (array(select value::bigint from jsonb_array_elements_text(:seqs::text::jsonb)))
+), from_ready as (
+    delete from penstock.ready
+    where ctid = any (
+        array(
+            select r.place
+            from mine
+            cross join lateral (
+                select ctid as place
+                from penstock.ready
+                where queue = mine.queue and rank = mine.rank and seq = mine.seq
+                offset 0
+            ) r
+        )
+    )
+), from_aside as (
+    delete from penstock.aside
+    where seq = any (array(select seq from mine where key is not null))
+), leased as (
+    insert into penstock.leased (owner, seq, claimed)
+    select :owner, seq, :now
+    from mine
+)
+update penstock.busy b
+set last = run.last
+from (
+    select queue, key, max(seq) as last
+    from mine
+    where key is not null
+    group by queue, key
+) run
+where b.queue = run.queue and b.key = run.key
+
+-- name: leave_met
+with met as materialized (
+    select m.seq, m.queue, m.rank
+    from penstock.message m
+    where m.seq = any (array(select value::bigint from jsonb_array_elements_text(:seqs::text::jsonb)))
+), from_ready as (
+    delete from penstock.ready
+    where ctid = any (
+        array(
+            select r.place
+            from met
+            cross join lateral (
+                select ctid as place
+                from penstock.ready
+                where queue = met.queue and rank = met.rank and seq = met.seq
+                offset 0
+            ) r
+        )
+    )
+)
+delete from penstock.aside
+where seq = any (array(select seq from met))
 
 -- name: put_stray
 insert into penstock.aside (seq, queue, key, rank, stray)

@@ -1,4 +1,4 @@
--- The runs of keys that a claim takes: `penstock/stores/postgres/runs.py`.
+-- Taking the runs of keys: `penstock/stores/postgres/runs.py`.
 
 -- name: occupy
 -- Keys that are free, or wait for a retry of one of these. The row of any other is locked all the same: see `runs.py`.
@@ -88,43 +88,6 @@ left join penstock.event e on e.topic = m.ref_topic and e.pos = m.ref
 where fitting.before < :room
 order by fitting.n, fitting.seq
 
--- name: lease
-with mine as materialized (
-    select m.seq, m.queue, m.rank, m.key
-    from penstock.message m
-    where m.seq = any (array(select value::bigint from jsonb_array_elements_text(:seqs::text::jsonb)))
-), from_ready as (
-    delete from penstock.ready
-    where ctid = any (
-        array(
-            select r.place
-            from mine
-            cross join lateral (
-                select ctid as place
-                from penstock.ready
-                where queue = mine.queue and rank = mine.rank and seq = mine.seq
-                offset 0
-            ) r
-        )
-    )
-), from_aside as (
-    delete from penstock.aside
-    where seq = any (array(select seq from mine where key is not null))
-), leased as (
-    insert into penstock.leased (owner, seq, claimed)
-    select :owner, seq, :now
-    from mine
-)
-update penstock.busy b
-set last = run.last
-from (
-    select queue, key, max(seq) as last
-    from mine
-    where key is not null
-    group by queue, key
-) run
-where b.queue = run.queue and b.key = run.key
-
 -- name: let_keys_go
 -- What is untouched goes on as it was: it waits for its retry.
 with waiting as (
@@ -160,26 +123,3 @@ with met as materialized (
 insert into penstock.aside (seq, queue, key, rank)
 select seq, queue, key, rank
 from met
-
--- name: leave_met
-with met as materialized (
-    select m.seq, m.queue, m.rank
-    from penstock.message m
-    where m.seq = any (array(select value::bigint from jsonb_array_elements_text(:seqs::text::jsonb)))
-), from_ready as (
-    delete from penstock.ready
-    where ctid = any (
-        array(
-            select r.place
-            from met
-            cross join lateral (
-                select ctid as place
-                from penstock.ready
-                where queue = met.queue and rank = met.rank and seq = met.seq
-                offset 0
-            ) r
-        )
-    )
-)
-delete from penstock.aside
-where seq = any (array(select seq from met))

@@ -1,0 +1,108 @@
+"""Connections that break and servers that crash: what was acknowledged is there, and work goes on by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from penstock import App, Transaction
+from penstock.connect import administration
+from penstock.errors import PublishUnknown, StoreUnavailable
+from penstock.testing.conformance.ground import until
+from tests.conftest import server, services
+
+PATIENCE = 30.0
+KILL = """
+    select pg_terminate_backend(pid)
+    from pg_stat_activity
+    where pid <> pg_backend_pid() and backend_type = 'client backend'
+"""
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[tuple[str, str]]:
+    """One that may crash."""
+    with server() as found:
+        yield found
+
+
+class Shop:
+    """An app, and what its jobs did."""
+
+    def __init__(self, url: str) -> None:
+        schema = f"broken_{secrets.token_hex(4)}"
+        self.url = f"{url}?schema={schema}&options=-csearch_path%3D{schema}"
+        self.schema, self.bare = schema, url
+        administration(self.url).migrate()
+        self.query("create table effects (n integer)")
+        self.app = App(self.url, name="shop")
+        self.acknowledged: list[int] = []
+        self.unknown: list[int] = []
+
+        @self.app.task()
+        async def effect(tx: Transaction, n: int) -> None:
+            await tx.execute("insert into effects (n) values (:n)", n=n)
+
+        self.effect = effect
+
+    def query(self, sql: str) -> list[tuple[int]]:
+        with psycopg.connect(self.bare, options=f"-csearch_path={self.schema}") as connection:
+            cursor = connection.execute(sql.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    async def enqueue(self, n: int) -> None:
+        """Until it is acknowledged; the same id again where nobody knows."""
+        while n not in self.acknowledged:
+            try:
+                await self.effect.using(id=f"job-{n}").enqueue(n)
+            except PublishUnknown:
+                self.unknown.append(n)
+            except StoreUnavailable:
+                continue  # it takes a round trip, or the time-out of a connection, to be told
+            else:
+                self.acknowledged.append(n)
+
+    async def produce(self, numbers: range, stop: asyncio.Event) -> None:
+        for n in numbers:
+            await self.enqueue(n)
+            if stop.is_set():
+                return
+
+    def done(self) -> set[int]:
+        return {n for (n,) in self.query("select n from effects")}
+
+    def twice(self) -> list[tuple[int]]:
+        return self.query("select n from effects group by n having count(*) > 1")
+
+
+async def ride_out(shop: Shop, trouble: list[str], folder: str) -> None:
+    stop = asyncio.Event()
+    async with shop.app.worker():
+        producers = [asyncio.create_task(shop.produce(range(lane * 1_000_000, (lane + 1) * 1_000_000), stop)) for lane in range(8)]
+        for kind in trouble:
+            before = len(shop.acknowledged)
+            await until(lambda before=before: len(shop.acknowledged) > before + 200, "200 more jobs", PATIENCE)
+            if kind == "crash":
+                await asyncio.to_thread(services, "crash", folder)
+            else:
+                await asyncio.to_thread(shop.query, KILL)
+        before = len(shop.acknowledged)
+        await until(lambda: len(shop.acknowledged) > before + 200, "200 jobs after it", PATIENCE)
+        stop.set()
+        await asyncio.gather(*producers)
+        await until(lambda: shop.done() >= set(shop.acknowledged), "all effects", PATIENCE)
+    await shop.app.close()
+    assert shop.twice() == []
+
+
+async def test_backends_that_are_killed(own_server: tuple[str, str]) -> None:
+    await ride_out(Shop(own_server[1]), ["backends"] * 5, own_server[0])
+
+
+@pytest.mark.timeout(180)
+async def test_a_server_that_crashes(own_server: tuple[str, str]) -> None:
+    await ride_out(Shop(own_server[1]), ["crash"] * 3, own_server[0])
