@@ -1,6 +1,6 @@
 -- About 100,000 rows wherever there may be many. They do not fit each other: it is only plans that are looked at.
-insert into penstock.message (seq, id, queue, task, rank, key, due, expires, enqueued, body)
-select n, 'job-' || n, 'q' || n % 10, 't' || n % 7, n % 10, case when n % 2 = 0 then 'k' || n end, n, case when n % 10 = 0 then n end, n, ''
+insert into penstock.message (seq, id, queue, task, rank, key, due, expires, enqueued, body, type, ref_topic, ref)
+select n, 'job-' || n, 'q' || n % 10, 't' || n % 7, n % 10, case when n % 2 = 0 then 'k' || n end, n, case when n % 10 = 0 then n end, n, '', 'e', 1, n
 from generate_series(1, 100000) n;
 
 insert into penstock.ready (queue, rank, seq, key)
@@ -64,9 +64,21 @@ insert into penstock.declaration (incarnation, app, name, digest)
 select 1, 'app', 's' || n, 'd'
 from generate_series(1, 10000) n;
 
-insert into penstock.event (pos, topic, at, given, id, type, body)
-select n, 1, 1, false, 'event-' || n, 'e', ''
+insert into penstock.topic (name, versioned)
+select 'topic-' || n, n % 2 = 0
+from generate_series(1, 10) n;
+
+insert into penstock.event (pos, topic, at, given, id, type, body, key, version)
+select n, 1 + n % 2, n, false, 'event-' || n, 'e', '', 'k' || n % 1000, case when n % 2 = 1 then n end
+from generate_series(1, 200000) n;
+
+insert into penstock.stream (topic, key, version)
+select 2, 'k' || n, n
 from generate_series(1, 100000) n;
+
+insert into penstock.subscription (name, topic, app, hold, cursor, generation, since)
+select 'q' || n, 1, 'app', false, n * 10, 0, 1
+from generate_series(0, 9) n;
 
 insert into penstock.worker (incarnation, app, name, pid, host, started, beat, lease, queues, tasks, hooks)
 select n, 'app', 'w' || n, 1, 'here', 1, 1, 1, '["q1"]', '["t1"]', '[]'

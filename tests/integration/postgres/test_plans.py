@@ -18,12 +18,13 @@ Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 Node: TypeAlias = Mapping[str, Any]
 
 FILES = (
-    *("claim", "elsewhere", "ends", "inspect", "jobs", "keys", "leases", "limits", "locks", "look", "own", "put", "runs", "schedules"),
-    *("settle", "store", "unique"),
+    *("append", "claim", "elsewhere", "ends", "feed", "feeding", "floor", "inspect", "jobs", "keys", "leases", "limits", "locks", "log"),
+    *("look", "moments", "own", "put", "runs", "schedules", "settle", "store", "trimming", "unique"),
 )
 CROWD = Path(__file__).with_name("crowd.sql").read_text("utf-8")
 SMALL = {"worker", "counter", "delta", "setting", "wish", "limit", "bucket", "lease", "hook", "suspect"}
-"""A row a queue, a worker, a limit, a setting, a suspect, what a worker wants, or what is not folded yet."""
+SMALL |= {"topic", "subscription", "generation", "missed", "pg_database"}
+"""A row a queue, a worker, a topic, a limit, a setting, a suspect, what a worker wants, or what is not folded yet."""
 SCANS = {
     "any_schedule": {"schedule"},  # one row
     "anybody_waits": {"watch"},  # one row
@@ -79,6 +80,26 @@ INDEXES = {
     "move_schedule": {"schedule_pkey"},
     "glance_ready": {"ready_pkey", "message_pkey"},
     "queues_set_aside": {"aside_stray", "message_pkey"},
+    "publish_events": {"event_id"},
+    "append_events": {"stream_pkey"},
+    "events_upto": {"event_pkey"},
+    "events_of_key": {"event_version"},
+    "events_of_key_backward": {"event_version"},
+    "position_at": {"event_pkey"},
+    "subscription": {"event_pkey", "ready_pkey"},
+    "feed": {"event_pkey", "message_id"},
+    "embody": {"message_pkey", "event_pkey"},
+    "embody_begun": {"leased_pkey", "ready_pkey", "later_pkey", "aside_key", "message_pkey", "event_pkey"},
+    "drop_ready": {"ready_pkey", "message_pkey", "attempt_seq"},
+    "drop_aside": {"aside_key", "busy_pkey", "message_pkey", "attempt_seq"},
+    "aged_topics": {"event_pkey"},
+    "oldest_events": {"event_pkey"},
+    "embody_fed": {"message_ref", "finished_pkey", "event_pkey"},
+    "still_referred": {"message_ref", "finished_pkey"},
+    "pass_over": {"event_pkey"},
+    "forget_events": {"event_pkey"},
+    "topics": {"event_pkey"},
+    "subscriptions": {"event_pkey"},
 }
 HOT: tuple[str, ...] = (
     "release",
@@ -94,6 +115,7 @@ HOT: tuple[str, ...] = (
     "take_unique",
 )
 HOT += ("look", "take_plain", "meet_ready", "occupy", "runs_of_keys", "lease", "set_aside", "promote", "put_messages")
+HOT += ("publish_events", "append_events", "subscription", "feed", "events_upto")
 SAMPLES = {
     "seqs": "[10, 20, 30]",
     "ids": '["job-10", "job-20"]',
@@ -109,6 +131,9 @@ SAMPLES = {
     "without": '[["app", "s1", "d"]]',
     "id": "job-10",
     "queue": "q1",
+    "queues": '["q1"]',
+    "types": '["e"]',
+    "topic": "1",
     "key": "k10",
 }
 UNASKED = {"task", "contains", "known", "outcome", "failed"}
@@ -194,6 +219,12 @@ def test_no_large_table_is_scanned(crowd: Connection, mode: str) -> None:
 @pytest.mark.parametrize("name", INDEXES)
 def test_the_indexes_of_a_hot_statement(crowd: Connection, name: str, mode: str) -> None:
     assert INDEXES[name] <= indexes(plan(crowd, name, mode))
+
+
+@pytest.mark.parametrize("name", ["subscription", "feed", "oldest_events", "still_referred", "forget_events", "aged_topics"])
+def test_a_topic_that_is_new_to_the_statistics_is_read_by_position(crowd: Connection, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SAMPLES, "topic", "999")
+    assert "event_id" not in indexes(plan(crowd, name))
 
 
 def test_a_scan_is_found(crowd: Connection) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from penstock.testing.conformance.seeking import SeekingConformance
 from penstock.testing.conformance.subscriptions import SubscriptionConformance
 from penstock.testing.conformance.topics import TopicConformance
 
 
-class LogConformance(TopicConformance, SubscriptionConformance):
-    """Kept in order, and fed."""
+class LogConformance(TopicConformance, SubscriptionConformance, SeekingConformance):
+    """Kept in order, fed, and sought."""

@@ -44,7 +44,12 @@ where m.seq = any (array(select value::bigint from jsonb_array_elements_text(:se
 with begun as materialized (
     select l.seq
     from penstock.leased l
-    join penstock.message m on m.seq = l.seq
+    cross join lateral (
+        select queue
+        from penstock.message
+        where seq = l.seq
+        offset 0
+    ) m
     where l.owner = any (array(select incarnation from penstock.worker)) and m.queue = :queue
     union all
     select seq
@@ -101,13 +106,23 @@ where subscription = :name
 
 -- name: drop_ready
 -- Waits for claims: what they put aside is found there. They wait for keys meanwhile, so no key is held here yet.
-delete from penstock.ready r
-using penstock.message m
-where r.queue = :queue
-    and m.seq = r.seq
-    and m.type is not null
-    and not exists (select 1 from penstock.attempt a where a.seq = m.seq)
-returning r.seq, r.key
+with found as materialized (
+    select r.ctid as place
+    from penstock.ready r
+    cross join lateral (
+        select type
+        from penstock.message
+        where seq = r.seq
+        offset 0
+    ) m
+    where r.queue = :queue
+        and m.type is not null
+        and not exists (select 1 from penstock.attempt t where t.seq = r.seq offset 0)
+    for update of r
+)
+delete from penstock.ready
+where ctid = any (array(select place from found))
+returning seq, key
 
 -- name: drop_strays
 -- From here on all keys of the queue are held: nobody wakes one whose messages are being dropped. Strays that a claim has
@@ -119,20 +134,24 @@ with held as materialized (
     order by key
     for update
 ), found as materialized (
-    select a.seq
+    select a.ctid as place
     from penstock.aside a
-    join penstock.message m on m.seq = a.seq
+    cross join lateral (
+        select type
+        from penstock.message
+        where seq = a.seq
+        offset 0
+    ) m
     where a.queue = :queue
         and a.stray is not null
         and m.type is not null
-        and not exists (select 1 from penstock.attempt t where t.seq = a.seq)
+        and not exists (select 1 from penstock.attempt t where t.seq = a.seq offset 0)
         and (select count(*) from held) >= 0
     for update of a skip locked
 )
-delete from penstock.aside a
-using found
-where a.seq = found.seq
-returning a.seq, a.key
+delete from penstock.aside
+where ctid = any (array(select place from found))
+returning seq, key
 
 -- name: drop_aside
 -- Not of a key that was taken since.
@@ -142,23 +161,27 @@ with held as materialized (
     where queue = :queue
     for update skip locked
 ), found as materialized (
-    select a.seq
+    select a.ctid as place
     from penstock.aside a
-    join penstock.message m on m.seq = a.seq
+    cross join lateral (
+        select type
+        from penstock.message
+        where seq = a.seq
+        offset 0
+    ) m
     where a.queue = :queue
         and a.key is not null
         and m.type is not null
-        and not exists (select 1 from penstock.attempt t where t.seq = a.seq)
+        and not exists (select 1 from penstock.attempt t where t.seq = a.seq offset 0)
         and (
             a.key in (select key from held)
             or not exists (select 1 from penstock.busy b where b.queue = :queue and b.key = a.key)
         )
     for update of a skip locked
 )
-delete from penstock.aside a
-using found
-where a.seq = found.seq
-returning a.seq, a.key
+delete from penstock.aside
+where ctid = any (array(select place from found))
+returning seq, key
 
 -- name: holding_queues
 select name
@@ -184,6 +207,7 @@ select s.name, t.name, s.app, s.types, s.hold, s.cursor, penstock.head_of(t.numb
             select 1
             from penstock.event e
             where e.topic = s.topic and e.pos > s.cursor
+            order by e.pos
             limit 100000
         ) behind
     ),

@@ -1,13 +1,16 @@
 -- From the log into the queues of subscriptions.
 
 -- name: subscription
--- The locks and counts only if there is something to feed.
+-- The locks and counts only if there is something to feed. What is asked for first is in an order, here and below, because a plan
+-- that expects to meet one of many soon goes through the whole table when there is none.
 with s as materialized (
-    select s.name, s.topic, s.cursor, s.generation, exists (
-        select 1
+    select s.name, s.topic, s.cursor, s.generation, (
+        select e.pos
         from penstock.event e
         where e.topic = s.topic and e.pos > s.cursor
-    ) as behind
+        order by e.pos
+        limit 1
+    ) is not null as behind
     from penstock.subscription s
     where s.name = :name
 )
@@ -23,6 +26,7 @@ select
                 select 1
                 from penstock.ready r
                 where r.queue = s.name
+                order by r.rank, r.seq
                 limit :ahead
             ) could_run
         ) >= :ahead
@@ -80,8 +84,10 @@ select
     (select count(*) from span),
     (select count(*) from moved),
     (select count(*) from fed),
-    exists (
-        select 1
+    (
+        select e.pos
         from penstock.event e
         where e.topic = :topic and e.pos > (select max(pos) from span) and e.pos <= :upto
-    )
+        order by e.pos
+        limit 1
+    ) is not null

@@ -41,6 +41,7 @@ select t.name, t.versioned, coalesce(o.pos, penstock.head_of(t.number) + 1) as f
             select 1
             from penstock.event e
             where e.topic = t.number and e.pos >= t.first
+            order by e.pos
             limit 100000
         ) counted
     ),
