@@ -177,14 +177,18 @@ async def write(access: Access, operations: Sequence[Operation]) -> list[Any]:
 def _is_one_statement(operations: Sequence[Operation]) -> bool:
     """Then it needs no transaction around it: two round trips less. What asks for unique names needs two.
 
-    A topic that is not there is made by a second and a third one, and nothing is lost if it is made for nothing.
+    A topic that is not there is made by a second and a third one, and nothing is lost if it is made for nothing. Appends to one key
+    need a statement each: if the second one fails, the first must not have committed, since all run again, one by one.
     """
     first = operations[0]
     if isinstance(first, Put):
         return all(isinstance(each, Put) and all(message.unique is None for message in each.messages) for each in operations)
     if isinstance(first, Settle):
         return all(each.lane == first.lane and isinstance(each, Settle) and is_plain(each.settlements) for each in operations)
-    return isinstance(first, Publish | Append) and all(each.lane == first.lane for each in operations)
+    if isinstance(first, Append):
+        keys = {each.append.key for each in operations if each.lane == first.lane and isinstance(each, Append)}
+        return len(keys) == len(operations)
+    return isinstance(first, Publish) and all(each.lane == first.lane for each in operations)
 
 
 async def _write_once(access: Access, group: Group, *, single: bool) -> list[Any]:

@@ -135,7 +135,7 @@ class Group:
         lanes: dict[Hashable, list[int]] = {}
         for index, member in enumerate(members):
             lanes.setdefault(member.lane, []).append(index)
-        self._lanes = sorted(lanes.values(), key=lambda lane: _ORDER.index(type(members[lane[0]])))
+        self._lanes = sorted(lanes.values(), key=lambda lane: _place(members[lane[0]]))
         told = [members[index] for lane in self._lanes for index in (lane[:1] if isinstance(members[lane[0]], _ALIKE) else lane)]
         self.durable = any(member.durable for member in told)
         self.rings = any(member.rings for member in told)
@@ -150,6 +150,18 @@ class Group:
     def parts(self, now: int) -> Iterator[Part]:
         for lane in self._lanes:
             yield lane, _merged([self._members[index] for index in lane], now, self._dialect, self.heard)
+
+
+def _place(member: Operation) -> tuple[int, str]:
+    """Topics in the order of their names, so that two groups do not wait for each other in a circle."""
+    match member:
+        case Publish():
+            name = member.topic.name
+        case Append():
+            name = member.append.topic.name
+        case _:
+            name = ""
+    return _ORDER.index(type(member)), name
 
 
 def _merged(members: Sequence[Any], now: int, dialect: Dialect, heard: list[Row]) -> Program[Sequence[Any]]:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from penstock.errors import ConfigurationError, VersionConflict
+from penstock.errors import ConfigurationError, StoreError, VersionConflict
 from penstock.model.clock import SECOND
 from penstock.model.log import Append, Span, TopicSpec
 from penstock.testing.conformance.ground import Ground
@@ -82,6 +82,14 @@ class TopicConformance:
         results = await asyncio.gather(*(handles[n % 2].log.append(racer) for n, racer in enumerate(racers)), return_exceptions=True)
         assert sorted(str(type(result).__name__) for result in results) == ["VersionConflict"] * 19 + ["int"]
         assert len(await log(store).read_key("accounts", "acc-1", Span())) == 1
+
+    async def test_appends_to_one_key_that_are_written_together_succeed_and_fail_by_themselves(self, store: Ground) -> None:
+        """The second one's event has the id of the first one's."""
+        racers = [append(store, "acc-1", name, expected=None) for name in ("one", "one", "two")]
+        results = await asyncio.gather(*racers, return_exceptions=True)
+        assert results[::2] == [1, 2]
+        assert isinstance(results[1], StoreError)
+        assert [each.id for each in await log(store).read_key("accounts", "acc-1", Span())] == ["one", "two"]
 
     async def test_the_same_id_again_gets_the_first_result(self, store: Ground) -> None:
         assert await command(store, "cmd", "acc-1", 2, expected=0) == 2
