@@ -16,6 +16,7 @@ MANY_IMPORTS = {
     SRC + "app.py": "the only module that knows everyone",
     SRC + "cli/": "a shell",
     SRC + "connect.py": "turns a URL into an adapter",
+    SRC + "stores/postgres/dialect.py": "names all programs of a dialect",
     SRC + "stores/postgres/store.py": "puts the parts of a store together",
     SRC + "stores/sqlite/reaping.py": "the whole of a rescue in one page, for a process that has no store open",
     SRC + "stores/sqlite/store.py": "puts the parts of a store together",

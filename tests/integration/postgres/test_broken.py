@@ -79,7 +79,7 @@ class Shop:
         return self.query("select n from effects group by n having count(*) > 1")
 
 
-async def ride_out(shop: Shop, trouble: list[str], folder: str) -> None:
+async def ride_out(shop: Shop, trouble: list[str], folder: str) -> Shop:
     stop = asyncio.Event()
     async with shop.app.worker():
         producers = [asyncio.create_task(shop.produce(range(lane * 1_000_000, (lane + 1) * 1_000_000), stop)) for lane in range(8)]
@@ -96,13 +96,17 @@ async def ride_out(shop: Shop, trouble: list[str], folder: str) -> None:
         await asyncio.gather(*producers)
         await until(lambda: shop.done() >= set(shop.acknowledged), "all effects", PATIENCE)
     await shop.app.close()
-    assert shop.twice() == []
+    return shop
 
 
 async def test_backends_that_are_killed(own_server: tuple[str, str]) -> None:
-    await ride_out(Shop(own_server[1]), ["backends"] * 5, own_server[0])
+    shop = await ride_out(Shop(own_server[1]), ["backends"] * 5, own_server[0])
+    assert set(shop.acknowledged) <= shop.done()
+    assert shop.twice() == []
 
 
 @pytest.mark.timeout(180)
 async def test_a_server_that_crashes(own_server: tuple[str, str]) -> None:
-    await ride_out(Shop(own_server[1]), ["crash"] * 3, own_server[0])
+    shop = await ride_out(Shop(own_server[1]), ["crash"] * 3, own_server[0])
+    assert set(shop.acknowledged) <= shop.done()
+    assert shop.twice() == []

@@ -407,7 +407,7 @@ async def test_a_rescue_waits_for_a_claim_that_has_begun(worker: Worker, other: 
     await worker.put(message("a", key=key))
     async with worker.client.transaction():
         ask = Claim(worker.owner, [(QUEUE, 5)], worker.tasks)
-        claimed = await worker.client.run(at_once(course(ask, Bounds(), relaxed=False), NOW))
+        claimed = await worker.client.run(at_once(course(ask, Bounds()), NOW))
         assert [ids(run) for run in claimed.runs] == [["a"]]
         rescue = asyncio.create_task(other.rescue(worker))
         await worker.client.until_waits(other.client)

@@ -49,9 +49,16 @@ class Access(Struct, frozen=True):
         """What a transaction begins with. Nothing is left in the session."""
         return (f"set local synchronous_commit = {'on' if durable and self.power else 'off'}",)
 
-    async def begin(self, connection: Any, *, durable: bool) -> None:
-        """One round trip."""
-        await connection.execute("; ".join(("begin", *self.settings(durable=durable))))
+    @asynccontextmanager
+    async def within(self, connection: Any, doing: str, *, durable: bool) -> AsyncGenerator[None, None]:
+        """A transaction on a connection; it begins in one round trip, and commits, or rolls back if something is raised."""
+        try:
+            await connection.execute("; ".join(("begin", *self.settings(durable=durable))))
+            yield
+        except BaseException:
+            await undo(connection)
+            raise
+        await commit(connection, doing, durable=durable)
 
 
 @asynccontextmanager

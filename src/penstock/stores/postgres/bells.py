@@ -2,8 +2,7 @@
 
 Everybody of a store listens on one channel. `ring` and a process's name say that a commit of it may have brought work; `told`, a
 process's name and jobs, that those ended and that process waits for them. Words are hints: one that is lost costs a look that
-comes later. Behind a transaction pooler nobody can listen: then looks come more
-often, the sooner the last one that was rung is past.
+comes later. Behind a transaction pooler nobody can listen: then looks come more often, the sooner after somebody was rung.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from typing import Any
 from penstock.errors import StoreError
 from penstock.model.statement import Rows
 from penstock.stores.postgres.pool import ERRORS, Pool
+from penstock.stores.sql.expected import Expected
 
 _NOTIFY = "select pg_notify($1, word) from unnest($2::text[]) word"
 _PAUSE = 0.005
@@ -43,7 +43,7 @@ class Bells:
         self._channel = channel
         self._loop = asyncio.get_running_loop()
         self._wakes: list[Callable[[], None]] = []
-        self._waiting: defaultdict[str, list[asyncio.Event]] = defaultdict(list)
+        self._expected = Expected()
         self._words: list[str] = []
         self._sender: asyncio.Task[None] | None = None
         self._listener: asyncio.Task[None] | None = None
@@ -62,7 +62,7 @@ class Bells:
         others: defaultdict[str, list[str]] = defaultdict(list)
         for job, ear in heard:
             if ear == self.ear:
-                self._told(job)
+                self._expected.tell(job)
             else:
                 others[ear].append(job)
         for ear, jobs in others.items():
@@ -97,14 +97,8 @@ class Bells:
     def expecting(self, job_id: str) -> Iterator[asyncio.Event]:
         """Set when the end of that job is told."""
         self._start()
-        told = asyncio.Event()
-        self._waiting[job_id].append(told)
-        try:
+        with self._expected.expecting(job_id) as told:
             yield told
-        finally:
-            self._waiting[job_id].remove(told)
-            if not self._waiting[job_id]:
-                del self._waiting[job_id]
 
     async def close(self) -> None:
         for task in (self._sender, self._listener):
@@ -151,11 +145,7 @@ class Bells:
             self._wake()
         if what == "told" and ear == self.ear:
             for job in jobs:
-                self._told(job)
-
-    def _told(self, job_id: str) -> None:
-        for told in self._waiting.get(job_id, ()):
-            told.set()
+                self._expected.tell(job)
 
     def _wake(self) -> None:
         self._quiet = _LOOKS[0]

@@ -58,7 +58,6 @@ class _Part(Struct, frozen=True):
     room: float
     limit: Limit | None = None
     slots: float = 0
-    relaxed: bool = False
     least: int = 1
     """Rows to meet, however little room there is: of those before few could run."""
     most: int = _MEET
@@ -77,11 +76,11 @@ class _Taken(Struct, frozen=True):
 
 def claim(ask: Claim, now: int) -> Program[Claimed]:
     """In one transaction, which may be somebody else's, and may be rolled back: so it remembers nothing."""
-    return (yield from at_once(course(ask, Bounds(), relaxed=False), now))
+    return (yield from at_once(course(ask, Bounds()), now))
 
 
-def course(ask: Claim, bounds: Bounds, *, relaxed: bool = True) -> Course[Claimed]:
-    """A transaction a queue. `relaxed`: a single statement commits as if `synchronous_commit` were off. Raises LeaseLost."""
+def course(ask: Claim, bounds: Bounds) -> Course[Claimed]:
+    """A transaction a queue. Raises LeaseLost."""
     found = Found(ask.slots)
     try:
         sight: Sight = yield Step(partial(look, ask, bounds), single=True)
@@ -89,7 +88,7 @@ def course(ask: Claim, bounds: Bounds, *, relaxed: bool = True) -> Course[Claime
             return Claimed(lone.runs, more=True, next_due=None, suspects=True)
         for queue, room in ask.queues:
             if queue not in sight.rules.paused:
-                part = _Part(sight.places[queue], room, sight.limit(queue), found.slots, relaxed)
+                part = _Part(sight.places[queue], room, sight.limit(queue), found.slots)
                 yield from _visit(ask, part, sight.now, found, bounds)
     except StoreError as error:
         bounds.reset()
@@ -171,7 +170,7 @@ def _suspect_waits(share: Share, ask: Claim, known: bool) -> Program[bool]:
 def _take_plain(ask: Claim, part: _Part, now: int) -> Program[_Taken]:
     room = int(part.room)
     share = Share(ask, part.place.queue, room, now)
-    facts = {"owner": share.owner, "queue": share.queue, "now": now, "suspect": SUSPECT_DEATHS, "relaxed": part.relaxed}
+    facts = {"owner": share.owner, "queue": share.queue, "now": now, "suspect": SUSPECT_DEATHS}
     rows = yield Statement("take_plain", {**facts, "tasks": _tasks(share), "starts": as_json(part.place.starts), "room": room})
     met, beyond = rows[0][_MET], rows[0][_BEYOND]
     taken = [row[:_FACTS] for row in rows if row[SEQ] is not None]

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from penstock.errors import ConfigurationError
 from penstock.model.statement import Rows
-from penstock.ports.transaction import Answer, ForeignConnection
+from penstock.ports.transaction import ForeignConnection
 
 
 class AsyncpgConnection:
@@ -29,13 +29,6 @@ class AsyncpgConnection:
 
     async def run_async(self, sql: str, params: Any) -> Rows:
         return await self._connection.fetch(sql, *params)  # type: ignore[no-any-return]
-
-    def named(self, sql: str, params: Any) -> Answer:
-        raise ConfigurationError("asyncpg connections are async")
-
-    async def named_async(self, sql: str, params: Any) -> Answer:
-        rows = await self._connection.fetch(sql, *params)
-        return Answer([dict(row) for row in rows], len(rows))
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """asyncpg has no hook."""

@@ -6,19 +6,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
-from penstock.errors import ConfigurationError, LeaseLost, TransactionClosed
+from penstock.errors import ConfigurationError, TransactionClosed
 from penstock.model.chain import brings_work
 from penstock.model.delivery import Settlement
-from penstock.model.log import Append, Event, TopicSpec
-from penstock.model.message import Message, Placed
 from penstock.model.statement import Program, Row
 from penstock.ports.transaction import Carrier
 from penstock.stores.postgres.marks import bind
 from penstock.stores.postgres.transaction import Transaction
-from penstock.stores.sql.appending import agreed
 from penstock.stores.sql.endings import refuse_ending
-from penstock.stores.sql.kept import Kept
 from penstock.stores.sql.turns import Turns
+from penstock.stores.sql.verbs import KeptVerbs, refuse_lost
 
 T = TypeVar("T")
 
@@ -26,13 +23,13 @@ Work: TypeAlias = Callable[[Carrier], Awaitable[T]]
 _OVER = "the transaction has ended; nothing more can join it"
 
 
-class Handle:
+class Handle(KeptVerbs):
     """Implements `ports.transaction.OpenTransaction`."""
 
     def __init__(self, inner: Transaction) -> None:
+        super().__init__(inner.access.dialect)
         self._inner = inner
         self._access = inner.access
-        self._kept = Kept(inner.access.dialect)
         self._turns: Turns | None = None
         self._depth = 0
         self._ended = False
@@ -58,44 +55,17 @@ class Handle:
 
     async def execute(self, sql: str, params: Mapping[str, object]) -> int:
         text, values = self._bound(sql, params)
-        return await self._here(self._run(sql, lambda carrier: carrier.execute(text, values)))
+        return await self._run(sql, lambda carrier: carrier.execute(text, values))
 
     def execute_now(self, sql: str, params: Mapping[str, object]) -> int:
         return self._now(self.execute(sql, params))
 
     async def fetch(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
         text, values = self._bound(sql, params)
-        return await self._here(self._run(sql, lambda carrier: carrier.fetch(text, values)))
+        return await self._run(sql, lambda carrier: carrier.fetch(text, values))
 
     def fetch_now(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
         return self._now(self.fetch(sql, params))
-
-    async def put(self, messages: Sequence[Message]) -> list[Placed]:
-        self._check()
-        kept = self._kept.put(messages)
-        return kept if isinstance(kept, list) else await self._at_once(kept)
-
-    def put_now(self, messages: Sequence[Message]) -> list[Placed]:
-        self._check()
-        kept = self._kept.put(messages)
-        return kept if isinstance(kept, list) else self._now(self._at_once(kept))
-
-    async def publish(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
-        self._check()
-        kept = self._kept.publish(topic, events)
-        return kept if isinstance(kept, list) else await self._at_once(kept)
-
-    def publish_now(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
-        self._check()
-        kept = self._kept.publish(topic, events)
-        return kept if isinstance(kept, list) else self._now(self._at_once(kept))
-
-    async def append(self, append: Append) -> int:
-        self._check()
-        return agreed(append, await self._at_once(lambda now: self._access.dialect.append_one(append, now)))
-
-    def append_now(self, append: Append) -> int:
-        return self._now(self.append(append))
 
     async def savepoint(self) -> Handle:
         """Waits until the one beside it, that another task has open, has ended."""
@@ -111,7 +81,7 @@ class Handle:
         self._close()
         if not self._inner.started and not self._kept and settle is None:
             return
-        await self._here(self._inner.commit(lambda _: self._finish(settle)))
+        await self._inner.commit(lambda _: self._finish(settle))
         self._access.bells.tell(self._heard)
         if self._rings:
             self._access.bells.ring()
@@ -121,7 +91,7 @@ class Handle:
             return
         self._close()
         self._kept.clear()
-        await self._here(self._inner.rollback())
+        await self._inner.rollback()
 
     # -- the work
 
@@ -131,10 +101,8 @@ class Handle:
         if ending is None:
             return
         owner, settlements = ending
-        settled = await self._inner.drive(lambda now: self._access.dialect.settle(owner, settlements, now))
-        if settled.lost:
-            jobs = ", ".join(each.delivery.job_id for each in settlements if each.delivery.seq in settled.lost)
-            raise LeaseLost(f"job {jobs}: another worker has it now; this run was rolled back")
+        settled = await self._inner.drive(lambda now: self._dialect.settle(owner, settlements, now))
+        refuse_lost(settled, settlements)
         self._rings |= any(brings_work(each.delivery) for each in settlements)
         self._heard += settled.heard
 
@@ -143,16 +111,17 @@ class Handle:
         if self._kept:
             self._rings |= await self._inner.drive(self._kept.write)
 
-    async def _at_once(self, make: Callable[[int], Program[T]]) -> T:
-        """After what was kept back, which was written before it."""
-
-        async def work(carrier: Carrier) -> T:
+    async def _at_once(self, make: Callable[[int], Program[Any]]) -> Any:
+        async def work(carrier: Carrier) -> Any:
             await self._flush()
             result = await self._inner.drive(make)
             self._rings = True
             return result
 
-        return await self._here(self._run("", work))
+        return await self._run("", work)
+
+    def _at_once_now(self, make: Callable[[int], Program[Any]]) -> Any:
+        return self._now(self._at_once(make))
 
     async def _run(self, sql: str, work: Work[T]) -> T:
         async def noted(carrier: Carrier) -> T:
@@ -163,7 +132,7 @@ class Handle:
 
         return await self._inner.run(noted)
 
-    # -- from wherever it is called
+    # -- on the loop of the store, where its users' verbs are sent, or on a thread
 
     def _bound(self, sql: str, params: Mapping[str, object]) -> tuple[str, Any]:
         self._check(sql)
@@ -179,12 +148,6 @@ class Handle:
         refuse_ending(sql)
         if self._ended or self._inner.over is not None:
             raise TransactionClosed(self._inner.over or _OVER)
-
-    async def _here(self, work: Coroutine[Any, Any, T]) -> T:
-        """On the store's loop, from any."""
-        if asyncio.get_running_loop() is self._inner.loop:
-            return await work
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._inner.loop))
 
     def _now(self, work: Coroutine[Any, Any, T]) -> T:
         """Blocks the calling thread."""
@@ -215,7 +178,7 @@ class Savepoint(Handle):
 
     async def begin(self) -> None:
         try:
-            await self._here(self._inner.run(self._open))
+            await self._inner.run(self._open)
         except BaseException:
             self._ended = True
             self._siblings.leave()
@@ -235,7 +198,7 @@ class Savepoint(Handle):
 
     async def _end(self, work: Work[None]) -> None:
         try:
-            await self._here(self._inner.run(work))
+            await self._inner.run(work)
         finally:
             self._siblings.leave()
 

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from msgspec import Struct
 
 from penstock.errors import ConfigurationError
-from penstock.model.log import Append, Event, TopicSpec
-from penstock.model.message import Message, Placed
 from penstock.model.statement import Program, Statement
 from penstock.ports.store import Durability
 from penstock.ports.transaction import ForeignConnection
 from penstock.stores.postgres.access import Access
 from penstock.stores.postgres.drivers import as_foreign
 from penstock.stores.postgres.failures import state_of, translate
-from penstock.stores.sql.appending import agreed
 from penstock.stores.sql.executors import drive, drive_async
 from penstock.stores.sql.library import Library
+from penstock.stores.sql.verbs import JoinedVerbs
 
 T = TypeVar("T")
-
-_PUT, _PUBLISH, _APPEND = (f"{what} in your transaction" for what in ("put messages", "publish", "append"))
 
 
 class Host(Struct, frozen=True):
@@ -40,7 +36,7 @@ class Host(Struct, frozen=True):
     """A transaction may commit soon, and nobody will say so."""
 
 
-class Joined:
+class Joined(JoinedVerbs):
     """Implements `ports.transaction.Joined`."""
 
     def __init__(self, host: Host, connection: object) -> None:
@@ -51,27 +47,10 @@ class Joined:
                 f"using(tx=…): this connection speaks {foreign.driver}, the app's store is {host.place}; "
                 "one transaction cannot span two databases"
             )
+        super().__init__(host.access.dialect)
         self._host = host
         self._library = library
         self._foreign: ForeignConnection = foreign
-
-    async def put(self, messages: Sequence[Message]) -> list[Placed]:
-        return await self._write(lambda now: self._host.access.dialect.put(messages, now), _PUT)
-
-    def put_now(self, messages: Sequence[Message]) -> list[Placed]:
-        return self._write_now(lambda now: self._host.access.dialect.put(messages, now), _PUT)
-
-    async def publish(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
-        return await self._write(lambda now: self._host.access.dialect.publish(topic, events, now), _PUBLISH)
-
-    def publish_now(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
-        return self._write_now(lambda now: self._host.access.dialect.publish(topic, events, now), _PUBLISH)
-
-    async def append(self, append: Append) -> int:
-        return agreed(append, await self._write(lambda now: self._host.access.dialect.append_one(append, now), _APPEND))
-
-    def append_now(self, append: Append) -> int:
-        return agreed(append, self._write_now(lambda now: self._host.access.dialect.append_one(append, now), _APPEND))
 
     async def _write(self, make: Callable[[int], Program[T]], doing: str) -> T:
         try:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from penstock.errors import StoreUnavailable
 from penstock.model.statement import Program
-from penstock.stores.postgres.access import Access, commit, told, undo
+from penstock.stores.postgres.access import Access, told
 
 T = TypeVar("T")
 
@@ -52,15 +52,8 @@ class Pulse:
         if self._connection is None or self._connection.is_closed():
             self._connection = await access.pool.connect()
         connection = self._connection
-        async with told(doing, connection):
-            try:
-                await access.begin(connection, durable=False)
-                result = await access.drive(connection, make(access.clock.now()))
-            except BaseException:
-                await undo(connection)
-                raise
-            await commit(connection, doing, durable=False)
-        return result
+        async with told(doing, connection), access.within(connection, doing, durable=False):
+            return await access.drive(connection, make(access.clock.now()))
 
     async def _let_go(self) -> None:
         if self._connection is not None:

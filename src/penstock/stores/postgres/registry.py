@@ -11,17 +11,15 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from penstock.errors import ConfigurationError
 from penstock.model.statement import Program
-from penstock.ports.leases import MAINTENANCE, Enrolment, Rescued, Seen
+from penstock.ports.leases import MAINTENANCE
 from penstock.stores.postgres.pulse import Pulse
 from penstock.stores.sql import leases
 from penstock.stores.sql.dialect import Put
-from penstock.stores.sql.elsewhere import Search
 from penstock.stores.sql.filelock import FileLock, is_free
-from penstock.stores.sql.operations import Run
+from penstock.stores.sql.registry import SqlLeases
 from penstock.stores.sql.roads import Reading, Writing
 
 
@@ -56,58 +54,12 @@ class Lives:
         self.of(incarnation).unlink(missing_ok=True)
 
 
-class PostgresLeases:
+class PostgresLeases(SqlLeases):
     def __init__(self, roads: tuple[Writing, Reading], pulse: Pulse, put: Put, lives: Lives, lead: Callable[[int], None]) -> None:
         """`lead` is told for how many µs this process keeps house."""
-        self._writer, self._reader = roads
+        super().__init__(roads, put, lives)
         self._pulse = pulse
-        self._put = put
-        self._lives = lives
         self._lead = lead
-        self._locks: dict[int, FileLock] = {}
-        self._searches: dict[int, Search] = {}
-        self._blocked: dict[int, str] = {}
-        """What the last beat said of its loop."""
-
-    async def enrol(self, worker: Enrolment) -> None:
-        self._locks[worker.incarnation] = self._lives.take(worker.incarnation)
-        try:
-            await self._write(lambda now: leases.enrol(worker, now), "enrol a worker", rings=True)
-        except BaseException:
-            self._unlock(worker.incarnation)
-            raise
-        self._searches[worker.incarnation] = Search(worker)
-
-    def beat_now(self, incarnation: int, blocked: str = "") -> bool:
-        """What has nothing new to say about its loop writes nothing about it."""
-        changed = blocked != self._blocked.get(incarnation, "")
-
-        def program(now: int) -> Program[bool]:
-            lives = yield from leases.beat(incarnation)
-            if lives and changed:
-                yield from leases.note_blocked(incarnation, blocked, now)
-            return lives
-
-        lives = self._pulse.run(program, "beat")
-        self._blocked[incarnation] = blocked
-        return lives
-
-    async def others(self, incarnation: int) -> list[Seen]:
-        rows = await self._reader.rows("others", {"incarnation": incarnation})
-        return [Seen(other, beat, self._lives.died(other), lease) for other, beat, lease in rows]
-
-    async def rescue(self, incarnation: int, beat: int) -> Rescued | None:
-        work = Run(lambda now: leases.rescue(incarnation, beat, now, self._put), "rescue a worker's messages", durable=True, rings=True)
-        rescued: Rescued | None = await self._writer.submit(work)
-        if rescued is not None:
-            self._lives.forget(incarnation)
-        return rescued
-
-    async def leave(self, incarnation: int) -> None:
-        await self._write(lambda now: leases.leave(incarnation, now, self._put), "leave", rings=True)
-        self._unlock(incarnation)
-        self._searches.pop(incarnation, None)
-        self._blocked.pop(incarnation, None)
 
     async def lead(self, role: str, incarnation: int, lease: int) -> bool:
         won: bool = await self._write(lambda now: leases.lead(role, incarnation, lease, now), f"lead {role}")
@@ -115,20 +67,5 @@ class PostgresLeases:
             self._lead(lease)
         return won
 
-    async def elsewhere(self, incarnation: int) -> list[str]:
-        search = self._searches.get(incarnation)
-        return [] if search is None else await self._reader.drive(search.look())
-
-    def close(self) -> None:
-        for lock in self._locks.values():
-            lock.close()
-        self._locks.clear()
-
-    def _unlock(self, incarnation: int) -> None:
-        lock = self._locks.pop(incarnation, None)
-        if lock is not None:
-            self._lives.forget(incarnation)
-            lock.close()
-
-    async def _write(self, make: Callable[[int], Program[Any]], doing: str, *, rings: bool = False) -> Any:
-        return await self._writer.submit(Run(make, doing, durable=False, rings=rings))
+    def _beat(self, make: Callable[[int], Program[bool]]) -> bool:
+        return self._pulse.run(make, "beat")

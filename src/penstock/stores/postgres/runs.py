@@ -19,10 +19,9 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from penstock.model.delivery import SUSPECT_DEATHS
 from penstock.model.statement import Program, Row, Rows, Statement
 from penstock.stores.sql import keys
-from penstock.stores.sql.share import DEATHS, EXPIRES, KEY, SEQ, TASK, Share, as_json
+from penstock.stores.sql.share import KEY, SEQ, TASK, Share, as_json
 
 _LEAST = 4
 """Messages of a key to look at: some may have expired."""
@@ -73,7 +72,7 @@ class Runs:
             return ()
         self._taken.add(key)
         rows = self._found[key]
-        run, ended = self._divide(rows)
+        run, ended = self._share.divide(rows)
         self._ended += ended
         self._gone.update(row[SEQ] for row in (*ended, *run))
         for row in run:
@@ -85,28 +84,6 @@ class Runs:
         else:
             self._over.append(key)
         return ()
-
-    def _divide(self, rows: Rows) -> tuple[list[Row], list[Row]]:
-        """The first messages, as far as they may run here and now, and the expired ones before them."""
-        now, longest = self._share.now, self._share.longest
-        run: list[Row] = []
-        ended: list[Row] = []
-        for row in rows:
-            over = row[EXPIRES] is not None and row[EXPIRES] <= now
-            if over and not run:
-                ended.append(row)
-            elif over or len(run) >= longest or not self._fits(row, run):
-                break
-            else:
-                run.append(row)
-        return run, ended
-
-    def _fits(self, row: Row, run: Sequence[Row]) -> bool:
-        """A message of a batch task is a run of its own."""
-        if row[TASK] not in self._share.tasks or row[DEATHS] >= SUSPECT_DEATHS:
-            return False
-        batches = self._share.batches
-        return not (batches and run) or (row[TASK] not in batches and run[-1][TASK] not in batches)
 
     def _set_apart(self, head: Row) -> None:
         """The key's first message is a suspect, which holds the key, or a stray, behind which the key waits."""

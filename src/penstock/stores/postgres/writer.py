@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from penstock.errors import PublishUnknown, SchemaOutdated, StoreCorrupt, StoreFull, StoreReadOnly, StoreUnavailable
-from penstock.stores.postgres.access import Access, commit, told, undo, unknown_if_lost
+from penstock.stores.postgres.access import Access, told, unknown_if_lost
 from penstock.stores.postgres.course import Course, Step
 from penstock.stores.postgres.failures import passes
 from penstock.stores.postgres.pool import ERRORS
@@ -159,19 +160,17 @@ def _refuse(tickets: Sequence[Ticket], error: BaseException) -> None:
 
 async def write(access: Access, operations: Sequence[Operation]) -> list[Any]:
     """All of them in one transaction; a result for each."""
-    for left in reversed(range(_TRIES)):
+    single = _is_one_statement(operations)
+
+    async def attempt() -> tuple[Group, list[Any]]:
         group = Group(operations, access.dialect)
-        try:
-            results = await _write_once(access, group, single=_is_one_statement(operations))
-        except Exception as error:
-            if left and passes(error.__cause__ or error):
-                continue
-            raise
-        access.bells.tell(group.heard)
-        if group.rings:
-            access.bells.ring()
-        return results
-    raise AssertionError("the last try returns or raises")
+        return group, await _write_once(access, group, single=single)
+
+    group, results = await _until_it_passes(attempt)
+    access.bells.tell(group.heard)
+    if group.rings:
+        access.bells.ring()
+    return results
 
 
 def _is_one_statement(operations: Sequence[Operation]) -> bool:
@@ -212,14 +211,9 @@ async def _run_bare(access: Access, group: Group, connection: Any) -> list[Any]:
 
 
 async def _run_in_transaction(access: Access, group: Group, connection: Any) -> list[Any]:
-    await access.begin(connection, durable=group.durable)
-    try:
+    async with access.within(connection, group.doing, durable=group.durable):
         results = await _run(access, group, connection)
         _reach_commit(access, group)
-    except BaseException:
-        await undo(connection)
-        raise
-    await commit(connection, group.doing, durable=group.durable)
     return results
 
 
@@ -241,7 +235,7 @@ async def walk(access: Access, course: Course[T], doing: str) -> T:
         step = next(course)
         while True:
             try:
-                result = await _take(access, step, doing)
+                result = await _until_it_passes(partial(_take, access, step, doing))
             except Exception as error:
                 step = course.throw(error)
             else:
@@ -251,25 +245,20 @@ async def walk(access: Access, course: Course[T], doing: str) -> T:
 
 
 async def _take(access: Access, step: Step, doing: str) -> Any:
-    for left in reversed(range(_TRIES)):
-        try:
-            return await _take_once(access, step, doing)
-        except Exception as error:
-            if not (left and passes(error.__cause__ or error)):
-                raise
-    raise AssertionError("the last try returns or raises")
-
-
-async def _take_once(access: Access, step: Step, doing: str) -> Any:
     pool = access.relaxed
     async with pool.lend() as connection, told(doing, connection):
         if step.single and not pool.pooled:
             return await access.drive(connection, step.make(access.clock.now()))
-        await access.begin(connection, durable=False)
+        async with access.within(connection, doing, durable=False):
+            return await access.drive(connection, step.make(access.clock.now()))
+
+
+async def _until_it_passes(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Others that were in the way may be gone the next time."""
+    for _ in range(_TRIES - 1):
         try:
-            result = await access.drive(connection, step.make(access.clock.now()))
-        except BaseException:
-            await undo(connection)
-            raise
-        await commit(connection, doing, durable=False)
-        return result
+            return await attempt()
+        except Exception as error:
+            if not passes(error.__cause__ or error):
+                raise
+    return await attempt()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from penstock.model.clock import SECOND
-from penstock.model.delivery import Delivery
+from penstock.model.delivery import SUSPECT_DEATHS, Delivery
 from penstock.model.statement import Program, Row, Statement
 from penstock.ports.queue import Claim
 from penstock.stores.sql.history import finished
@@ -117,6 +117,27 @@ class Share:
     def is_shut(self, ask: Claim) -> bool:
         """To run dry opens no rate. But a token that comes meanwhile may be the suspect's: else a backlog would take every one."""
         return self.reopens_at is not None and (bool(ask.suspects) or self.reopens_at > self.now + _RUN_DRY)
+
+    def divide(self, rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+        """Of a key's first messages those that may run here and now, and the expired ones before them."""
+        now, longest = self.now, self.longest
+        run: list[Row] = []
+        ended: list[Row] = []
+        for row in rows:
+            over = row[EXPIRES] is not None and row[EXPIRES] <= now
+            if over and not run:
+                ended.append(row)
+            elif over or len(run) >= longest or not self._fits(row, run):
+                break
+            else:
+                run.append(row)
+        return run, ended
+
+    def _fits(self, row: Row, run: Sequence[Row]) -> bool:
+        """A message of a batch task is a run of its own."""
+        if row[TASK] not in self.tasks or row[DEATHS] >= SUSPECT_DEATHS:
+            return False
+        return not (self.batches and run) or (row[TASK] not in self.batches and run[-1][TASK] not in self.batches)
 
     def expire(self, rows: Sequence[Row]) -> Program[None]:
         if not rows:

@@ -16,7 +16,8 @@ import os
 import re
 from pathlib import Path
 
-from penstock.errors import ConfigurationError
+from penstock.errors import ConfigurationError, StoreUnavailable
+from penstock.stores.sql.filelock import FileLock, is_free
 from penstock.stores.sql.refusals import refused
 
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.s3fs", "lustre"})
@@ -62,6 +63,20 @@ class Folder:
 
     def worker_lock(self, incarnation: int) -> Path:
         return self.path / f"worker-{incarnation:016x}.lock"
+
+    def take(self, incarnation: int) -> FileLock:
+        """A worker's proof of life."""
+        lock = FileLock(self.worker_lock(incarnation))
+        if not lock.try_acquire():
+            lock.close()
+            raise StoreUnavailable(f"enrol worker {incarnation:x}: its lock file is taken")
+        return lock
+
+    def died(self, incarnation: int) -> bool:
+        return is_free(self.worker_lock(incarnation))
+
+    def forget(self, incarnation: int) -> None:
+        self.worker_lock(incarnation).unlink(missing_ok=True)
 
 
 def filesystem(path: str) -> str:

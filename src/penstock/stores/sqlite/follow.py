@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections import defaultdict
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from penstock.errors import PublishUnknown, StoreError
 from penstock.ports.follow import Report
 from penstock.stores.sql import watching
+from penstock.stores.sql.expected import Expected
 from penstock.stores.sql.operations import Run
 from penstock.stores.sql.roads import Writing
 from penstock.stores.sqlite.doorbell import send
@@ -57,12 +57,12 @@ class SqliteFollow:
         return self._ear
 
 
-class Ear:
+class Ear(Expected):
     """Hears which jobs have ended: their ids, in a datagram."""
 
     def __init__(self, bells: Path) -> None:
         self.name = f"ear-{os.urandom(6).hex()}"
-        self._waiting: defaultdict[str, list[asyncio.Event]] = defaultdict(list)
+        super().__init__()
         self._path = bells / self.name
         self._loop = asyncio.get_running_loop()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -79,17 +79,6 @@ class Ear:
         self._socket.bind(os.fspath(self._path))
         self._loop.add_reader(self._socket.fileno(), self._rung)
 
-    @contextmanager
-    def expecting(self, job_id: str) -> Iterator[asyncio.Event]:
-        told = asyncio.Event()
-        self._waiting[job_id].append(told)
-        try:
-            yield told
-        finally:
-            self._waiting[job_id].remove(told)
-            if not self._waiting[job_id]:
-                del self._waiting[job_id]
-
     def close(self) -> None:
         if not self._loop.is_closed():
             self._loop.remove_reader(self._socket.fileno())
@@ -105,5 +94,4 @@ class Ear:
 
     def _hear(self, words: bytes) -> None:
         for job_id in words.decode().split():
-            for told in self._waiting.get(job_id, ()):
-                told.set()
+            self.tell(job_id)

@@ -7,32 +7,29 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
-from penstock.errors import LeaseLost, StoreUnavailable, TransactionClosed
+from penstock.errors import StoreUnavailable, TransactionClosed
 from penstock.model.chain import brings_work
 from penstock.model.delivery import Settlement
-from penstock.model.log import Append, Event, TopicSpec
-from penstock.model.message import Message, Placed
 from penstock.model.statement import Program
-from penstock.stores.sql.appending import agreed
 from penstock.stores.sql.dialect import Settled
 from penstock.stores.sql.endings import refuse_ending
-from penstock.stores.sql.kept import Kept
 from penstock.stores.sql.reply import Reply
 from penstock.stores.sql.turns import Turns
+from penstock.stores.sql.verbs import KeptVerbs, refuse_lost
 from penstock.stores.sqlite.access import Access
 from penstock.stores.sqlite.transaction import Request, Transaction, TransactionThread
 
 Work = Callable[[sqlite3.Connection], Any]
 
 
-class Handle:
+class Handle(KeptVerbs):
     """Implements `ports.transaction.OpenTransaction`."""
 
     def __init__(self, access: Access, thread: TransactionThread, inner: Transaction) -> None:
+        super().__init__(access.dialect)
         self._access = access
         self._thread = thread
         self._inner = inner
-        self._kept = Kept(access.dialect)
         self._turns: Turns | None = None
         self._depth = 0
         self._ended = False
@@ -66,34 +63,6 @@ class Handle:
     def fetch_now(self, sql: str, params: Mapping[str, object]) -> list[Mapping[str, Any]]:
         self._check(sql)
         return self._ask_now(lambda connection: _rows(self._statement(connection, sql, params)))  # type: ignore[no-any-return]
-
-    async def put(self, messages: Sequence[Message]) -> list[Placed]:
-        self._check()
-        kept = self._kept.put(messages)
-        return kept if isinstance(kept, list) else await self._ask(self._at_once(kept))
-
-    def put_now(self, messages: Sequence[Message]) -> list[Placed]:
-        self._check()
-        kept = self._kept.put(messages)
-        return kept if isinstance(kept, list) else self._ask_now(self._at_once(kept))
-
-    async def publish(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
-        self._check()
-        kept = self._kept.publish(topic, events)
-        return kept if isinstance(kept, list) else await self._ask(self._at_once(kept))
-
-    def publish_now(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
-        self._check()
-        kept = self._kept.publish(topic, events)
-        return kept if isinstance(kept, list) else self._ask_now(self._at_once(kept))
-
-    async def append(self, append: Append) -> int:
-        self._check()
-        return agreed(append, await self._ask(self._at_once(lambda now: self._access.dialect.append_one(append, now))))
-
-    def append_now(self, append: Append) -> int:
-        self._check()
-        return agreed(append, self._ask_now(self._at_once(lambda now: self._access.dialect.append_one(append, now))))
 
     async def savepoint(self) -> Handle:
         """Waits until the one beside it, that another task has open, has ended."""
@@ -134,6 +103,12 @@ class Handle:
         if self._ended or self._inner.over is not None:
             raise TransactionClosed(self._inner.over or "the transaction has ended; nothing more can join it")
 
+    async def _at_once(self, make: Callable[[int], Program[Any]]) -> Any:
+        return await self._ask(self._after_the_kept(make))
+
+    def _at_once_now(self, make: Callable[[int], Program[Any]]) -> Any:
+        return self._ask_now(self._after_the_kept(make))
+
     async def _ask(self, work: Work, *, ends: Literal["no", "commit", "rollback"] = "no") -> Any:
         self._asked = True
         reply = Reply.awaited()
@@ -160,9 +135,7 @@ class Handle:
 
         return work
 
-    def _at_once(self, make: Callable[[int], Program[Any]]) -> Work:
-        """After what was kept back, which was written before it."""
-
+    def _after_the_kept(self, make: Callable[[int], Program[Any]]) -> Work:
         def work(connection: sqlite3.Connection) -> Any:
             self._flush(connection)
             result = self._program(make)(connection)
@@ -181,10 +154,8 @@ class Handle:
         if ending is None:
             return
         owner, settlements = ending
-        settled: Settled = self._program(lambda now: self._access.dialect.settle(owner, settlements, now))(connection)
-        if settled.lost:
-            jobs = ", ".join(each.delivery.job_id for each in settlements if each.delivery.seq in settled.lost)
-            raise LeaseLost(f"job {jobs}: another worker has it now; this run was rolled back")
+        settled: Settled = self._program(lambda now: self._dialect.settle(owner, settlements, now))(connection)
+        refuse_lost(settled, settlements)
         self._inner.rings |= any(brings_work(each.delivery) for each in settlements)
         self._inner.heard = settled.heard
 

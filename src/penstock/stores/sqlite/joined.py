@@ -10,21 +10,18 @@ import os
 import sqlite3
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from penstock.errors import ConfigurationError
-from penstock.model.log import Append, Event, TopicSpec
-from penstock.model.message import Message, Placed
 from penstock.model.statement import Program, Rows, Statement
 from penstock.ports.store import Durability
 from penstock.ports.transaction import Answer, ForeignConnection
-from penstock.stores.sql.appending import agreed
 from penstock.stores.sql.executors import drive, drive_async
+from penstock.stores.sql.verbs import JoinedVerbs
 from penstock.stores.sqlite.access import Access
-from penstock.stores.sqlite.dialect import SQLITE
 from penstock.stores.sqlite.failures import translated
 from penstock.stores.sqlite.janitor import Janitor
 from penstock.stores.sqlite.writer import Writer
@@ -32,7 +29,6 @@ from penstock.stores.sqlite.writer import Writer
 FULL = 2
 T = TypeVar("T")
 
-_PUT, _PUBLISH, _APPEND = (f"{what} in your transaction" for what in ("put messages", "publish", "append"))
 _DRIVERS = ("sqlite3", "aiosqlite")
 
 
@@ -119,7 +115,7 @@ class Joiner:
         return Joined(Host(self._access, durability, self.janitor), as_foreign(connection))
 
 
-class Joined:
+class Joined(JoinedVerbs):
     """Implements `ports.transaction.Joined`."""
 
     def __init__(self, host: Host, foreign: ForeignConnection) -> None:
@@ -128,26 +124,9 @@ class Joined:
                 f"using(tx=…): this connection speaks {foreign.driver}, the app's store is the SQLite file {host.access.path}; "
                 "one transaction cannot span two databases"
             )
+        super().__init__(host.access.dialect)
         self._host = host
         self._foreign = foreign
-
-    async def put(self, messages: Sequence[Message]) -> list[Placed]:
-        return await self._write(lambda now: SQLITE.put(messages, now), _PUT)
-
-    def put_now(self, messages: Sequence[Message]) -> list[Placed]:
-        return self._write_now(lambda now: SQLITE.put(messages, now), _PUT)
-
-    async def publish(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
-        return await self._write(lambda now: SQLITE.publish(topic, events, now), _PUBLISH)
-
-    def publish_now(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
-        return self._write_now(lambda now: SQLITE.publish(topic, events, now), _PUBLISH)
-
-    async def append(self, append: Append) -> int:
-        return agreed(append, await self._write(lambda now: SQLITE.append_one(append, now), _APPEND))
-
-    def append_now(self, append: Append) -> int:
-        return agreed(append, self._write_now(lambda now: SQLITE.append_one(append, now), _APPEND))
 
     async def _write(self, make: Callable[[int], Program[T]], doing: str) -> T:
         try:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from penstock.model.delivery import SUSPECT_DEATHS
-from penstock.model.statement import Program, Row, Rows, Statement
+from penstock.model.statement import Program, Row, Statement
 from penstock.stores.sql import keys
-from penstock.stores.sql.share import DEATHS, EXPIRES, KEY, RANK, SEQ, TASK, Share, as_json
+from penstock.stores.sql.share import KEY, RANK, SEQ, TASK, Share, as_json
 
 PLACE = RANK
 _OCCUPIED = 4
@@ -62,7 +61,7 @@ class Runs:
     def _take_first(self, key: str) -> Program[Sequence[Row]]:
         share = self._share
         rows = yield Statement("run_of_key", {"queue": self._queue, "key": key, "limit": keys.RUN})
-        run, ended = self._divide(rows)
+        run, ended = share.divide(rows)
         self._leave([*ended, *run])
         yield from share.expire(ended)
         if run:
@@ -76,28 +75,6 @@ class Runs:
         else:
             self._freed.add((self._queue, key))
         return ()
-
-    def _divide(self, rows: Rows) -> tuple[list[Row], list[Row]]:
-        """The first messages, as far as they may run here and now, and the expired ones before them."""
-        now, longest = self._share.now, self._share.longest
-        run: list[Row] = []
-        ended: list[Row] = []
-        for row in rows:
-            over = row[EXPIRES] is not None and row[EXPIRES] <= now
-            if over and not run:
-                ended.append(row)
-            elif over or len(run) >= longest or not self._fits(row, run):
-                break
-            else:
-                run.append(row)
-        return run, ended
-
-    def _fits(self, row: Row, run: Sequence[Row]) -> bool:
-        """A message of a batch task is a run of its own."""
-        if row[TASK] not in self._share.tasks or row[DEATHS] >= SUSPECT_DEATHS:
-            return False
-        batches = self._share.batches
-        return not (batches and run) or (row[TASK] not in batches and run[-1][TASK] not in batches)
 
     def _set_apart(self, head: Row) -> Program[None]:
         """The key's first message is a suspect, which holds the key, or a stray, behind which the key waits."""

@@ -45,15 +45,12 @@ returning rank, seq
 
 -- name: take_plain
 -- What comes before the first that has a key, is late, unknown, a suspect, or gives a unique name back when it starts (such options
--- say 'start'). It leaves the rest of what it meets, and says how much that was, and whether there is more behind it. The ranks come in their order, and
--- none is looked into before those before it are used up: each row that is locked is one that is met. `relaxed`: it commits itself, and
--- a crash of the server may undo it.
-with relaxed as materialized (
-    select case when :relaxed then set_config('synchronous_commit', 'off', true) end
-), lives as materialized (
+-- say 'start'). It leaves the rest of what it meets, and says how much that was, and whether there is more behind it. The ranks come
+-- in their order, and none is looked into before those before it are used up: each row that is locked is one that is met.
+with lives as materialized (
     select 1
     from penstock.worker
-    where incarnation = :owner and (select count(*) from relaxed) = 1
+    where incarnation = :owner
     for key share
 ), met as materialized (
     select r.place, r.rank, r.seq, r.key
