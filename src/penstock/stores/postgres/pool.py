@@ -34,7 +34,8 @@ _OLDEST = 15
 
 class Pool:
     def __init__(self, address: Address, size: int = SIZE, *, relaxed: bool = False) -> None:
-        """`relaxed`: a crash of the server may undo what is committed last on these connections. Not behind a pooler."""
+        """`relaxed`: a crash of the server may undo what is committed last on these connections; on others it may not, whatever the
+        database sets by default. Behind a pooler each transaction says so itself."""
         self._address = address
         self._relaxed = relaxed
         self._free: list[Any] = []
@@ -79,7 +80,7 @@ class Pool:
         connection = await connect(self._address, pooled=self.pooled)
         try:
             if not self.pooled:
-                await connection.execute("set jit = off" + ("; set synchronous_commit = off" if self._relaxed else ""))
+                await connection.execute(f"set jit = off; set synchronous_commit = {'off' if self._relaxed else 'on'}")
         except BaseException:
             connection.terminate()
             raise
