@@ -22,6 +22,7 @@ If the server fails after some queues, what they gave is returned, because it is
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import msgspec
@@ -79,8 +80,8 @@ def claim(ask: Claim, now: int) -> Program[Claimed]:
     return (yield from at_once(course(ask, Bounds()), now))
 
 
-def course(ask: Claim, bounds: Bounds) -> Course[Claimed]:
-    """A transaction a queue. Raises LeaseLost."""
+def course(ask: Claim, bounds: Bounds, failed: Callable[[], None] = lambda: None) -> Course[Claimed]:
+    """A transaction a queue. `failed` is told if one of them did, though others gave something. Raises LeaseLost."""
     found = Found(ask.slots)
     try:
         sight: Sight = yield Step(partial(look, ask, bounds), single=True)
@@ -94,6 +95,7 @@ def course(ask: Claim, bounds: Bounds) -> Course[Claimed]:
         bounds.reset()
         if not found.runs or isinstance(error, LeaseLost):
             raise
+        failed()
         found.more = True
     return found.claimed(ask)
 

@@ -1,11 +1,12 @@
-"""`ports.queue.Queue`: claims take a transaction a queue."""
+"""`ports.queue.Queue`: claims take a transaction a queue, and what a lost reply has given is given back."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from penstock.model.delivery import Settlement
 from penstock.ports.queue import Claim, Claimed
-from penstock.stores.postgres.claim import course
+from penstock.stores.postgres.doubt import Doubt
 from penstock.stores.postgres.look import Bounds
 from penstock.stores.postgres.reader import PostgresReader
 from penstock.stores.postgres.writer import PostgresWriter
@@ -21,6 +22,14 @@ class PostgresQueue(SqlQueue):
         super().__init__(*roads, dialect, limits, patience)
         self._walk = roads[0].walk
         self._bounds = bounds
+        self._doubts: dict[int, Doubt] = {}
 
     async def claim(self, ask: Claim) -> Claimed:
-        return await self._walk(course(ask, self._bounds), CLAIMS)
+        doubt = self._doubts.setdefault(ask.owner, Doubt(ask.owner))
+        return await self._walk(doubt.course(ask, self._bounds), CLAIMS)
+
+    async def settle(self, owner: int, settlements: Sequence[Settlement]) -> list[int]:
+        lost = await super().settle(owner, settlements)
+        if (doubt := self._doubts.get(owner)) is not None:
+            doubt.ended(each.delivery.seq for each in settlements)
+        return lost

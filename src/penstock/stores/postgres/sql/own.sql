@@ -31,3 +31,15 @@ with found as materialized (
 )
 select count(*)
 from taken
+
+-- name: lock_worker
+-- A claim or settle of this worker's that is still on its way is waited for.
+select 1
+from penstock.worker
+where incarnation = :owner
+for update
+
+-- name: leases_of
+select seq
+from penstock.leased
+where owner = :owner
