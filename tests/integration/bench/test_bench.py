@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
-from penstock.cli.bench.lines import LINES, Here
+from penstock.cli.bench.lines import LINES, ON_SERVERS, Here, Line
+from penstock.cli.bench.plan import Sample
+from penstock.cli.bench.report import Report
 from penstock.cli.bench.run import MEASURES
 
 REFERENCE = Here(fsync=5_300, spawn=212_000, fsync_p99=0.5)
@@ -55,7 +58,7 @@ def test_synced_commits_are_counted(measured: dict[str, Any]) -> None:
 
 
 def test_the_machine_is_described(measured: dict[str, Any]) -> None:
-    assert {"commit", "python", "sqlite", "filesystem", "fsync_per_s", "fsync_p99_ms", "spawn_per_s", "disk", "core"} <= set(
+    assert {"commit", "python", "database", "filesystem", "fsync_per_s", "fsync_p99_ms", "spawn_per_s", "disk", "core"} <= set(
         measured["machine"]
     )
 
@@ -85,3 +88,57 @@ def test_a_slow_disk_excuses_commits_and_a_slow_core_the_rest() -> None:
     assert LINES["enqueue"].scaled(SLOW) == 0.6
     assert LINES["latency-return-p99"].scaled(SLOW) == 20
     assert LINES["rss"].scaled(SLOW) == 60
+
+
+@pytest.fixture(scope="module")
+def measured_on_server(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    done = bench(tmp_path_factory.mktemp("bench"), "--store", postgres_url, "--rounds", "1", "--depth", "1000", "--json")
+    assert done.returncode == 0, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def test_every_line_is_measured_on_a_server(measured_on_server: dict[str, Any]) -> None:
+    lines = measured_on_server["lines"]
+    assert set(lines) == set(ON_SERVERS)
+    assert {name for name, line in ON_SERVERS.items() if line.raw} == {name for name, line in lines.items() if line["raw"]}
+    assert measured_on_server["machine"]["database"].startswith("PostgreSQL")
+
+
+def test_a_server_tells_what_a_job_costs_it(measured_on_server: dict[str, Any]) -> None:
+    lines = measured_on_server["lines"]
+    assert all(lines[name]["wal_bytes"] > 100 for name in ("enqueue", "many", "drain", "tx", "writers"))
+    assert lines["enqueue"]["commits"] >= 1 > lines["many"]["commits"]
+
+
+def test_nothing_is_left_on_the_server(postgres_url: str, measured_on_server: dict[str, Any]) -> None:
+    assert measured_on_server["rounds"] == 1
+    with psycopg.connect(postgres_url) as connection:
+        assert connection.execute("select datname from pg_database where datname like 'bench%'").fetchall() == []
+
+
+def test_a_file_is_no_server(tmp_path: Path) -> None:
+    done = bench(tmp_path, "--store", "sqlite:///x.db")
+    assert done.returncode == 2
+    assert "--folder" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "own", "beaten"),
+    [
+        (Line("drain", "/s", "ratio", 0.3, peers=2), 2_000, True),
+        (Line("drain", "/s", "ratio", 0.3, peers=2), 1_999, False),
+        (Line("drain", "/s", "ratio", 0.9, peers=2), 2_000, False),
+        (Line("cpu", "s", "cpu", 9_000, peers=1), 500, True),
+        (Line("cpu", "s", "cpu", 9_000, peers=1), 501, False),
+    ],
+)
+def test_a_line_stands_beside_the_best_peer(line: Line, own: float, beaten: bool) -> None:
+    peers = [
+        Sample("line", value, peer=peer)
+        for peer, values in {"slow": (500, 700, 500), "fast": (1_000, 10, 5_000)}.items()
+        for value in values
+    ]
+    row = Report({}, REFERENCE, 3, [Sample("line", own, raw=4_000), *peers], {"line": line}).rows["line"]
+    assert row.beside == {"slow": 500, "fast": 1_000}
+    assert row.ok is beaten

@@ -8,13 +8,14 @@ did in the same run. Ratios, memory and the idle worker are not scaled.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from penstock.cli.bench.machine import REFERENCE_FSYNC, REFERENCE_SPAWN
 
 Kind: TypeAlias = Literal["none", "ratio", "rate", "cpu", "ceiling", "p99"]
+_LESS_IS_BETTER = ("cpu", "ceiling", "p99")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Line:
     """Synced commits that a job costs."""
     durability: str = ""
     raw: str = ""
+    peers: float = 0.0
+    """So many times the fastest peer, at least; where less is better, at most so many times the least."""
 
     def scaled(self, here: Here) -> float | None:
         """The target on this machine; None: the line is only printed."""
@@ -60,6 +63,15 @@ class Line:
                 return self.target / here.core
             case "p99":
                 return max(self.target, 4 * here.fsync_p99)
+
+    def best(self, values: Sequence[float]) -> float | None:
+        """Of the peers'."""
+        if not values:
+            return None
+        return min(values) if self.kind in _LESS_IS_BETTER else max(values)
+
+    def beats(self, value: float, best: float) -> bool:
+        return value <= self.peers * best if self.kind in _LESS_IS_BETTER else value >= self.peers * best
 
     def holds(self, value: float, ratio: float | None, here: Here) -> bool | None:
         wanted = self.scaled(here)
@@ -106,3 +118,21 @@ LINES: Mapping[str, Line] = {
     "rss": Line("memory of its process at most", "MiB", "ceiling", 60),
     "idle": Line("an idle worker, of a core", "%", "ceiling", 1.0),
 }
+
+_ON_SERVER = "each commit synced"
+_RELAXED_THERE = "claims and settles unsynced"
+
+ON_SERVERS: Mapping[str, Line] = {
+    **{name: replace(line, kind="none") for name, line in LINES.items() if not name.startswith("lock")},
+    "concurrent": replace(LINES["concurrent"], target=20_000, peers=1),
+    "many": replace(LINES["many"], target=100_000, peers=1),
+    "drain": replace(LINES["drain"], kind="ratio", target=0.3, peers=2, durability=_RELAXED_THERE),
+    "two": replace(LINES["two"], kind="ratio", target=0.3, peers=2, durability=_RELAXED_THERE),
+    "cpu": replace(LINES["cpu"], kind="cpu", target=0.03, peers=1),
+    "tx": replace(LINES["tx"], target=0.6, raw="the same by 16 connections"),
+    "append-together": replace(LINES["append-together"], kind="none", raw="by 100 connections"),
+    "writers": Line("append by 16 writers apart", "/s", "rate", 10_000, 1 / 16, _ON_SERVER, "by 16 connections", 1),
+    "latency-call-p50": replace(LINES["latency-call-p50"], kind="cpu", target=2.0),
+    "latency-call-p99": replace(LINES["latency-call-p99"], kind="p99", target=5.0),
+}
+"""On PostgreSQL. What a file has a target for, and a server has not, is only printed."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
-import sqlite3
 import subprocess
 import time
 from collections.abc import Mapping
@@ -61,7 +60,6 @@ def describe(folder: Path) -> Mapping[str, object]:
         "penstock": __version__,
         "commit": _commit(),
         "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cores": os.cpu_count(),
         "load": [round(load, 2) for load in os.getloadavg()],

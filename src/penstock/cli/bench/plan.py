@@ -34,6 +34,16 @@ class Plan:
         return max(20, min(500, self.depth // 200))
 
 
+class Spent(NamedTuple):
+    """Of the server: bytes of write-ahead log, and transactions. In a sample, those of one job."""
+
+    wal: float
+    commits: float
+
+    def each(self, before: Spent, count: int) -> Spent:
+        return Spent((self.wal - before.wal) / count, (self.commits - before.commits) / count)
+
+
 @dataclass(frozen=True)
 class Sample:
     """One line's figures in one round. Rates a second; `p50` and `p99` in ms; `cpu` in seconds for 1,000 jobs; `rss` in MiB."""
@@ -47,6 +57,9 @@ class Sample:
     rss: float | None = None
     fsyncs: int | None = None
     depth: int | None = None
+    spent: Spent | None = None
+    peer: str | None = None
+    """Who did this instead of Penstock."""
 
 
 class Percentiles(NamedTuple):

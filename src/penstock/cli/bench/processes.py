@@ -10,10 +10,12 @@ import sys
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
+
+if TYPE_CHECKING:
+    from penstock.cli.bench.sites import Site
 
 PROGRAMS = Path(__file__).with_name("programs")
 PATIENCE = 60.0
@@ -25,20 +27,20 @@ _TICK = os.sysconf("SC_CLK_TCK")
 Running: TypeAlias = "subprocess.Popen[str]"
 
 
-def produce(store: Path, *words: object, program: str = "program") -> dict[str, Any]:
+def produce(url: str, *words: object, program: str = "program") -> dict[str, Any]:
     """What a producer says after it has done its work."""
-    done = subprocess.run(_python(f"{program}.py", *words), env=_environment(store), capture_output=True, text=True, check=False)
+    done = subprocess.run(_python(f"{program}.py", *words), env=_environment(url), capture_output=True, text=True, check=False)
     if done.returncode:
         raise click.ClickException(f"the producer {words[0]!r} failed:\n{done.stderr}")
     return json.loads(done.stdout) if done.stdout else {}
 
 
 @contextmanager
-def worker(store: Path, processes: int = 1, *, app: str = "program:app", readers: int = 0) -> Generator[Running, None, None]:
+def worker(site: Site, processes: int = 1, *options: str, app: str = "program:app", readers: int = 0) -> Generator[Running, None, None]:
     """`penstock worker` with its defaults. Stopped in good order at the end. `readers`: subscriptions of `facts:app`."""
-    command = [sys.executable, "-m", "penstock", "worker", app, "--processes", str(processes)]
-    environment = {**_environment(store), "PENSTOCK_BENCH_READERS": str(readers)}
-    with _log(store).open("w+") as log:
+    command = [sys.executable, "-m", "penstock", "worker", app, "--processes", str(processes), *options]
+    environment = {**_environment(site.url), "PENSTOCK_BENCH_READERS": str(readers)}
+    with site.log.open("w+") as log:
         running = subprocess.Popen(command, cwd=PROGRAMS, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True)
         try:
             yield running
@@ -46,14 +48,14 @@ def worker(store: Path, processes: int = 1, *, app: str = "program:app", readers
             end(running)
 
 
-def check(running: subprocess.Popen[str], store: Path) -> None:
+def check(running: subprocess.Popen[str], site: Site) -> None:
     """Raises ClickException with its last words if it has ended."""
     if running.poll() is not None:
-        raise click.ClickException(f"the worker ended with {running.returncode}:\n{_log(store).read_text()[-2000:]}")
+        raise click.ClickException(f"the worker ended with {running.returncode}:\n{site.log.read_text()[-2000:]}")
 
 
 @contextmanager
-def bystander(store: Path, lock: Path, waits: dict[str, list[float]]) -> Generator[None, None, None]:
+def bystander(store: str, lock: Path, waits: dict[str, list[float]]) -> Generator[None, None, None]:
     """Another process that writes to the file meanwhile; fills `waits`."""
     running = subprocess.Popen(
         _python("bystander.py", store, lock), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -113,9 +115,5 @@ def _python(program: str, *words: object) -> list[str]:
     return [sys.executable, str(PROGRAMS / program), *map(str, words)]
 
 
-def _environment(store: Path) -> dict[str, str]:
-    return {**os.environ, "PENSTOCK_STORE": f"sqlite:///{quote(str(store))}"}
-
-
-def _log(store: Path) -> Path:
-    return store.with_suffix(".log")
+def _environment(url: str) -> dict[str, str]:
+    return {**os.environ, "PENSTOCK_STORE": url}

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from penstock.cli import tables
-from penstock.cli.bench.lines import LINES, Here, Line
+from penstock.cli.bench.lines import Here, Line
 from penstock.cli.bench.machine import REFERENCE_FSYNC, REFERENCE_SPAWN
 from penstock.cli.bench.plan import Sample
 
@@ -20,15 +20,24 @@ _VERDICTS: Mapping[bool | None, str] = {True: "ok", False: "MISSED", None: ""}
 
 @dataclass(frozen=True)
 class Row:
-    """The medians of a line's rounds; a ratio is that of each round."""
+    """The medians of a line's rounds; a ratio is that of each round. `peers`: what others came to, by their names."""
 
     line: Line
     samples: Sequence[Sample]
     here: Here
+    peers: Mapping[str, Sequence[Sample]]
 
     @property
     def value(self) -> float:
         return median(sample.value for sample in self.samples)
+
+    @property
+    def beside(self) -> Mapping[str, float]:
+        return {name: median(sample.value for sample in samples) for name, samples in self.peers.items()}
+
+    @property
+    def best(self) -> float | None:
+        return self.line.best(list(self.beside.values()))
 
     def median(self, values: Iterable[float | None]) -> float | None:
         known = [value for value in values if value is not None]
@@ -40,7 +49,10 @@ class Row:
 
     @property
     def ok(self) -> bool | None:
-        return self.line.holds(self.value, self.ratio, self.here)
+        holds = self.line.holds(self.value, self.ratio, self.here)
+        if self.line.peers and self.best is not None:
+            return holds is not False and self.line.beats(self.value, self.best)
+        return holds
 
     def figures(self) -> dict[str, Any]:
         return {
@@ -53,6 +65,8 @@ class Row:
             "rss_mib": self.median(sample.rss for sample in self.samples),
             "fsyncs": self.median(sample.fsyncs for sample in self.samples),
             "depth": self.samples[0].depth,
+            "wal_bytes": self.median(sample.spent and sample.spent.wal for sample in self.samples),
+            "commits": self.median(sample.spent and sample.spent.commits for sample in self.samples),
         }
 
     def as_json(self) -> dict[str, Any]:
@@ -64,7 +78,8 @@ class Row:
             "target": None if self.line.kind == "none" else target,
             "durability": self.line.durability,
             "raw_is": self.line.raw,
-            "rounds": [asdict(sample) for sample in self.samples],
+            "peers": self.beside,
+            "rounds": [asdict(sample) for sample in (*self.samples, *(each for found in self.peers.values() for each in found))],
         }
 
 
@@ -74,13 +89,15 @@ class Report:
     here: Here
     rounds: int
     samples: Sequence[Sample]
+    lines: Mapping[str, Line]
 
     @property
     def rows(self) -> Mapping[str, Row]:
-        found: defaultdict[str, list[Sample]] = defaultdict(list)
+        own: defaultdict[str, list[Sample]] = defaultdict(list)
+        peers: defaultdict[str, defaultdict[str, list[Sample]]] = defaultdict(lambda: defaultdict(list))
         for sample in self.samples:
-            found[sample.line].append(sample)
-        return {name: Row(line, found[name], self.here) for name, line in LINES.items() if found[name]}
+            (own[sample.line] if sample.peer is None else peers[sample.line][sample.peer]).append(sample)
+        return {name: Row(line, own[name], self.here, peers[name]) for name, line in self.lines.items() if own[name]}
 
     @property
     def missed(self) -> list[str]:
@@ -113,11 +130,16 @@ class Report:
                 tables.Column("MiB", [_number(each["rss_mib"]) for each in figures], right=True, drop=4),
                 tables.Column("fsyncs", [_number(each["fsyncs"]) for each in figures], right=True, drop=5),
                 tables.Column("jobs", [_number(each["depth"]) for each in figures], right=True, drop=6),
+                tables.Column("WAL B", [_number(_whole(each["wal_bytes"])) for each in figures], right=True, drop=7),
+                tables.Column("commits", [_small(each["commits"]) for each in figures], right=True, drop=7),
                 tables.Column("durability", [row.line.durability for row in rows], drop=7),
                 tables.Column("raw is", [row.line.raw for row in rows], drop=8),
             ]
         )
         click.echo()
+        for row in rows:
+            for name, value in row.beside.items():
+                click.echo(f"{row.line.title}: {name} {_number(value)} {row.line.unit}, Penstock {row.value / value:.2f} ×")
         for line in self.legend():
             click.echo(line)
 
@@ -125,13 +147,13 @@ class Report:
         machine, here = self.machine, self.here
         return [
             f"penstock {machine['penstock']} ({machine['commit'] or 'no checkout'}), Python {machine['python']}, "
-            f"SQLite {machine['sqlite']}, {machine['system']}, {machine['cores']} cores, load {machine['load']}",
+            f"{machine['database']}, {machine['system']}, {machine['cores']} cores, load {machine['load']}",
             f"disk: {here.fsync:,.0f} synced appends/s, p99 {here.fsync_p99:.2f} ms, {machine['filesystem']} "
             f"({here.disk:.2f} × the reference, {REFERENCE_FSYNC:,.0f}); "
             f"core: {here.spawn:,.0f} asyncio tasks/s ({here.core:.2f} × the reference, {REFERENCE_SPAWN:,.0f})",
-            f"Medians of {self.rounds} rounds. raw: the same SQL and parameters by plain sqlite3, in the same round. Targets are scaled to",
+            f"Medians of {self.rounds} rounds. raw: the plain driver ({machine['raw']}), in the same round. Targets are scaled to",
             "this disk and core, ratios, memory and idleness excepted. fsyncs: synced commits, counted by the times that they left",
-            "in the store (one each; checkpoints are not counted); handlers with tx that wait for their turn share one.",
+            "in the store (one each; checkpoints are not counted). Jobs, WAL and commits are those of one job, or event.",
         ]
 
 
@@ -139,6 +161,9 @@ def _target(row: Row) -> str:
     wanted = row.line.scaled(row.here)
     if wanted is None:
         return ""
+    if row.line.peers and row.best is not None:
+        wanted_of_peers = row.line.peers * row.best
+        return f"≤ {_small(wanted_of_peers)}" if row.line.best([1, 2]) == 1 else f"≥ {_number(round(wanted_of_peers))} {row.line.unit}"
     match row.line.kind:
         case "ratio":
             return f"≥ {wanted:g} × raw"
@@ -156,3 +181,7 @@ def _number(value: float | None) -> str:
 
 def _small(value: float | None) -> str:
     return "" if value is None else f"{value:.3g}"
+
+
+def _whole(value: float | None) -> float | None:
+    return None if value is None else round(value)

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from penstock.cli.bench.measures.bench import Bench
 from penstock.cli.bench.plan import Sample, percentiles
 from penstock.cli.bench.processes import produce
-from penstock.cli.bench.raw import script_of_puts
-from penstock.cli.bench.stores import Watch
+from penstock.cli.bench.sites import each
 
 
 def enqueue(bench: Bench) -> Iterable[Sample]:
@@ -27,12 +26,14 @@ def many(bench: Bench) -> Iterable[Sample]:
 
 
 def _measured(bench: Bench, line: str, verb: str, count: int, size: int) -> Sample:
-    raw = bench.raw(line, bench.stores.empty, lambda store: script_of_puts(store, count, size))
-    store = bench.stores.empty()
-    said = produce(store, verb, count)
-    with Watch(store) as watch:
-        commits = watch.puts() - 1  # the producer's first job only opened the store
-    bench.stores.drop(store)
+    raw = bench.sites.raw.puts(count, size)
+    site = bench.sites.empty()
+    with bench.sites.watch(site) as watch:
+        before = watch.spent()
+        said = produce(site.url, verb, count)
+        after = watch.spent()
+        synced = watch.puts() - 1  # the producer's first job only opened the store
+    bench.sites.drop(site)
     p50, p99 = percentiles(said["waits"])
     return Sample(
         line,
@@ -42,6 +43,7 @@ def _measured(bench: Bench, line: str, verb: str, count: int, size: int) -> Samp
         p99=p99,
         cpu=1000 * said["cpu"] / count,
         rss=said["rss"],
-        fsyncs=commits,
+        fsyncs=synced,
         depth=count,
+        spent=each(before, after, count),
     )

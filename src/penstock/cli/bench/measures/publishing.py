@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from penstock.cli.bench import processes
 from penstock.cli.bench.measures.bench import Bench
 from penstock.cli.bench.plan import Sample, percentiles
-from penstock.cli.bench.raw import script_of_appends, script_of_publishes
-from penstock.cli.bench.stores import Watch
+from penstock.cli.bench.sites import AT_ONCE, each
 
 PROGRAM = "facts"
 READERS = (1, 2, 8)
@@ -32,12 +31,17 @@ def append(bench: Bench) -> Iterable[Sample]:
     yield _appended(bench, "append-together", "race", min(plan.depth, 50_000), 100)
 
 
+def writers(bench: Bench) -> Iterable[Sample]:
+    """Sixteen writers that share nothing but the server, each event in a transaction of its own. Raw: the same."""
+    yield _appended(bench, "writers", "apart", min(bench.plan.depth, 20_000), AT_ONCE)
+
+
 def read(bench: Bench) -> Iterable[Sample]:
     """Keys of a hundred events, and all events there are, decoded."""
     for line, verb, per in (("read", "read", 100), ("replay", "replay", 1)):
-        store = bench.stores.empty()
-        said = processes.produce(store, verb, bench.plan.depth, program=PROGRAM)
-        bench.stores.drop(store)
+        store = bench.sites.empty()
+        said = processes.produce(store.url, verb, bench.plan.depth, program=PROGRAM)
+        bench.sites.drop(store)
         yield Sample(line, bench.plan.depth / per / said["reading"], rss=said["rss"], fsyncs=0, depth=bench.plan.depth)
 
 
@@ -49,9 +53,9 @@ def deliver(bench: Bench) -> Iterable[Sample]:
 
 def _delivered(bench: Bench, readers: int, depth: int) -> Sample:
     whole = readers * depth
-    store = bench.stores.empty()
-    processes.produce(store, "many", depth, program=PROGRAM)
-    with Watch(store) as watch, processes.worker(store, app=f"{PROGRAM}:app", readers=readers) as running:
+    store = bench.sites.empty()
+    processes.produce(store.url, "many", depth, program=PROGRAM)
+    with bench.sites.watch(store) as watch, processes.worker(store, app=f"{PROGRAM}:app", readers=readers) as running:
 
         def alive() -> None:
             processes.check(running, store)
@@ -60,47 +64,51 @@ def _delivered(bench: Bench, readers: int, depth: int) -> Sample:
         cpu = processes.cpu_seconds(pids := watch.workers())
         watch.until(lambda: watch.done() >= whole, alive)
         seconds, spent = time.perf_counter() - began, processes.cpu_seconds(pids)
-    bench.stores.drop(store)
+    bench.sites.drop(store)
     each = None if cpu is None or spent is None else 1000 * (spent - cpu) / whole
     return Sample(f"deliver-{readers}", whole / seconds, cpu=each, fsyncs=0, depth=whole)
 
 
 def feed(bench: Bench) -> Iterable[Sample]:
     """CPU of a message that is fed, in µs."""
-    store = bench.stores.empty()
-    said = processes.produce(store, "feed", min(bench.plan.depth, 10_000), program=PROGRAM)
-    bench.stores.drop(store)
+    store = bench.sites.empty()
+    said = processes.produce(store.url, "feed", min(bench.plan.depth, 10_000), program=PROGRAM)
+    bench.sites.drop(store)
     yield Sample("feed", 1e6 * said["feeding"] / said["fed"], fsyncs=0, depth=said["fed"])
 
 
 def arrival(bench: Bench) -> Iterable[Sample]:
     """From a publisher to a handler in another process, at 100 events a second."""
     count = bench.plan.moments
-    store = bench.stores.empty()
-    with Watch(store) as watch, processes.worker(store, app=f"{PROGRAM}:app") as running:
+    store = bench.sites.empty()
+    with bench.sites.watch(store) as watch, processes.worker(store, app=f"{PROGRAM}:app") as running:
         watch.until(lambda: bool(watch.workers()), lambda: processes.check(running, store))
-        said = processes.produce(store, "steady", count, RATE, program=PROGRAM)
+        said = processes.produce(store.url, "steady", count, RATE, program=PROGRAM)
         watch.until(lambda: len(watch.arrivals()) >= count, lambda: processes.check(running, store))
         begun = watch.arrivals()
-    bench.stores.drop(store)
+    bench.sites.drop(store)
     p50, p99 = percentiles((begun[n] - called) / 1e9 for n, called, _ in said["sent"])
     yield Sample("arrival-p50", p50, p50=p50, p99=p99, fsyncs=count, depth=0)
     yield Sample("arrival-p99", p99, p50=p50, p99=p99, fsyncs=count, depth=0)
 
 
 def _written(bench: Bench, line: str, verb: str, count: int, size: int) -> Sample:
-    raw = bench.raw(line, bench.stores.empty, lambda store: script_of_publishes(store, count, size))
+    raw = bench.sites.raw.publishes(count, size)
     return _said(bench, line, verb, count, raw)
 
 
 def _appended(bench: Bench, line: str, verb: str, count: int, size: int) -> Sample:
-    raw = bench.raw(line, bench.stores.empty, lambda store: script_of_appends(store, count, size))
+    raw = bench.sites.raw.appends(count, size)
     return _said(bench, line, verb, count, raw)
 
 
 def _said(bench: Bench, line: str, verb: str, count: int, raw: float) -> Sample:
-    store = bench.stores.empty()
-    said = processes.produce(store, verb, count, program=PROGRAM)
-    bench.stores.drop(store)
+    store = bench.sites.empty()
+    with bench.sites.watch(store) as watch:
+        before = watch.spent()
+        said = processes.produce(store.url, verb, count, program=PROGRAM)
+        spent = each(before, watch.spent(), count)
+    bench.sites.drop(store)
     p50, p99 = percentiles(said["waits"])
-    return Sample(line, count / said["seconds"], raw, p50=p50, p99=p99, cpu=1000 * said["cpu"] / count, rss=said["rss"], depth=count)
+    cpu = 1000 * said["cpu"] / count
+    return Sample(line, count / said["seconds"], raw, p50=p50, p99=p99, cpu=cpu, rss=said["rss"], depth=count, spent=spent)

@@ -8,26 +8,26 @@ from penstock.cli.bench.measures.bench import Bench
 from penstock.cli.bench.measures.draining import drained
 from penstock.cli.bench.plan import Sample, percentiles
 from penstock.cli.bench.processes import bystander
-from penstock.cli.bench.raw import script_of_transactions
+from penstock.cli.bench.sites import AT_ONCE
 from penstock.stores.sqlite.files import Folder
 
 
 def transactions(bench: Bench) -> Iterable[Sample]:
-    """Raw: durable commits of the same rows, one after the other."""
-    count = bench.plan.transactions
-    raw = bench.raw("tx", lambda: bench.stores.filled("register", count), lambda store: script_of_transactions(store, count))
-    one = drained(bench, bench.stores.filled("register", count), 1, lambda watch: watch.users() >= count)
+    """Raw: durable commits of the same rows; one after the other on a file, by 16 at once on a server."""
+    count, sites = bench.plan.transactions, bench.sites
+    raw = sites.raw.transactions(count)
+    one = drained(bench, sites.filled("register", count), count, lambda watch: watch.users() >= count, *sites.concurrency(AT_ONCE))
     cpu = None if one.cpu is None else 1000 * one.cpu / count
-    yield Sample("tx", count / one.seconds, raw, cpu=cpu, rss=one.rss, depth=count)
+    yield Sample("tx", count / one.seconds, raw, cpu=cpu, rss=one.rss, depth=count, spent=one.spent)
 
 
 def lock(bench: Bench) -> Iterable[Sample]:
     """How long others wait for the write lock meanwhile: at Penstock's lock file, and without knowing of it."""
     count = bench.plan.transactions
-    store = bench.stores.filled("register", count)
+    site = bench.sites.filled("register", count)
     waits: dict[str, list[float]] = {}
-    beside = bystander(store, Folder(str(store)).path / "write.lock", waits)
-    drained(bench, store, 1, lambda watch: watch.users() >= count, beside)
+    beside = bystander(site.name, Folder(site.name).path / "write.lock", waits)
+    drained(bench, site, count, lambda watch: watch.users() >= count, beside=beside)
     for line in ("queued", "foreign"):
         if waits[line]:
             p50, p99 = percentiles(waits[line])

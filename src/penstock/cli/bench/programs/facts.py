@@ -1,6 +1,6 @@
 """Topics under measurement: their publishers, writers and readers. Its handlers do nothing.
 
-    python facts.py publish|together|many|append|race|read|replay|feed COUNT
+    python facts.py publish|together|many|append|race|apart|read|replay|feed COUNT
     python facts.py steady COUNT RATE
 
 Each prints one JSON object. PENSTOCK_BENCH_READERS: how many subscriptions a worker of `facts:app` has.
@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 
 from penstock import App
 from penstock.cli.bench.programs.program import PAYLOAD, now, peak_mebibytes
+from penstock.cli.bench.sites import AT_ONCE
 from penstock.model.log import SubscriptionSpec
 
 Answer: TypeAlias = dict[str, Any]
@@ -93,6 +94,23 @@ async def race(count: int) -> Answer:
     return {"waits": [wait for writer in waits for wait in writer]}
 
 
+async def apart(count: int) -> Answer:
+    """Writers that share nothing: each has an app, so connections, of its own."""
+    apps = [App(name=f"writer-{n}") for n in range(AT_ONCE)]
+    topics = [each.topic("accounts", Happened, versioned=True) for each in apps]
+    await asyncio.gather(*(topic.head() for topic in topics))
+    began = time.perf_counter()
+
+    async def writer(n: int) -> list[float]:
+        return [await timed(topics[n].append(f"acc-{n}", [EVENT], expected=version)) for version in range(count // AT_ONCE)]
+
+    waits = await asyncio.gather(*(writer(n) for n in range(AT_ONCE)))
+    seconds = time.perf_counter() - began
+    for each in apps:
+        await each.close()
+    return {"waits": [wait for writer in waits for wait in writer], "seconds": seconds}
+
+
 async def fill(count: int) -> None:
     for n in range(count // EVENTS_A_KEY):
         await accounts.append(f"acc-{n}", [EVENT] * EVENTS_A_KEY, expected=0)
@@ -162,7 +180,7 @@ async def measured(before: Callable[[], Awaitable[None]] | None, work: Callable[
         await before()
     began, cpu = time.perf_counter(), time.process_time()
     answer = await work()
-    answer |= {"seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu, "rss": peak_mebibytes()}
+    answer = {"seconds": time.perf_counter() - began, **answer, "cpu": time.process_time() - cpu, "rss": peak_mebibytes()}
     await app.close()
     return answer
 
@@ -170,7 +188,8 @@ async def measured(before: Callable[[], Awaitable[None]] | None, work: Callable[
 def main() -> None:
     verb, count, *rest = sys.argv[1], int(sys.argv[2]), *map(int, sys.argv[3:])
     plain: dict[str, Callable[[int], Awaitable[Answer]]] = {
-        "publish": publish, "together": together, "many": many, "append": append, "race": race, "feed": feed,
+        "publish": publish, "together": together, "many": many, "append": append, "race": race, "apart": apart,
+        "feed": feed,
     }  # fmt: skip
     filled: dict[str, Callable[[int], Awaitable[Answer]]] = {"read": reads, "replay": replay}
     if verb == "steady":
