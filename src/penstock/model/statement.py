@@ -22,7 +22,7 @@ Rows: TypeAlias = Sequence[Row]
 
 
 class Statement(Struct, frozen=True, gc=False):
-    """A named SQL statement and its parameters, or the rows of its values list: flat, `width` values a row. Never both."""
+    """A named SQL statement, its parameters, and the rows of its values list: flat, `width` values a row. On SQLite never both."""
 
     name: str
     params: Mapping[str, Any] | None = None

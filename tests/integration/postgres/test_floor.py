@@ -159,16 +159,32 @@ async def floor_key(client: Client, last: int) -> int:
 
 
 PUBLISHED = ("facts", False, False, 1, False, "x", "e", None, None, b"")
+APPENDED_ONE = {
+    "topic": "accounts",
+    "strict": False,
+    "now": 1,
+    "key": "k",
+    "expected": None,
+    "id": "x",
+    "type": "e",
+    "headers": None,
+    "body": b"",
+}
 APPENDED = ("accounts", False, 1, "k", None, 1, 1, None, None, False, "x", "e", None, b"")
 
 
 @pytest.mark.parametrize(
-    ("name", "row", "way"),
-    [("publish_events", PUBLISHED, ["floor"]), ("append_events", APPENDED, ["moved", "asked", "floor"])],
+    ("statement", "way"),
+    [
+        (Statement("publish_events", values=PUBLISHED, width=len(PUBLISHED)), ["floor"]),
+        (Statement("append_events", values=APPENDED, width=len(APPENDED)), ["moved", "asked", "floor"]),
+        (Statement("append_event", APPENDED_ONE), ["moved", "floor"]),
+    ],
+    ids=lambda each: each.name if isinstance(each, Statement) else "",
 )
-async def test_the_plan_draws_from_what_has_the_lock(client: Client, name: str, row: tuple[object, ...], way: Names) -> None:
+async def test_the_plan_draws_from_what_has_the_lock(client: Client, statement: Statement, way: Names) -> None:
     """The functions have become part of the statement."""
-    nodes = [*walk(await client.plan(Statement(name, values=row, width=len(row))))]
+    nodes = [*walk(await client.plan(statement))]
     (drawing,) = [node for node in nodes if any("nextval" in each for each in node.get("Output", ()))]
     for cte in way:
         assert cte in scans(drawing)

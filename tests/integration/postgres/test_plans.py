@@ -18,7 +18,23 @@ Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 Node: TypeAlias = Mapping[str, Any]
 
 FILES = (
-    *("append", "claim", "elsewhere", "ends", "feed", "feeding", "floor", "inspect", "jobs", "keys", "leases", "limits", "locks", "log"),
+    *(
+        "append",
+        "claim",
+        "done",
+        "elsewhere",
+        "ends",
+        "feed",
+        "feeding",
+        "floor",
+        "inspect",
+        "jobs",
+        "keys",
+        "leases",
+        "limits",
+        "locks",
+        "log",
+    ),
     *("look", "moments", "own", "put", "runs", "schedules", "settle", "store", "trimming", "unique"),
 )
 CROWD = Path(__file__).with_name("crowd.sql").read_text("utf-8")
@@ -28,6 +44,8 @@ SMALL |= {"topic", "subscription", "generation", "missed", "pg_database"}
 SCANS = {
     "any_schedule": {"schedule"},  # one row
     "anybody_waits": {"watch"},  # one row
+    "settle_alike": {"watch"},  # one row
+    "settle_done": {"watch"},  # one row
     "forget_watches": {"watch"},  # as many as somebody waits for
     "free_all_keys": {"busy"},  # a rescue, now and then
     "changed_schedules": {"schedule", "definition", "declaration"},  # these five: when workers come or go
@@ -82,6 +100,9 @@ INDEXES = {
     "queues_set_aside": {"aside_stray", "message_pkey"},
     "publish_events": {"event_id"},
     "append_events": {"stream_pkey"},
+    "append_event": {"stream_pkey"},
+    "settle_done": {"leased_pkey", "cancel_pkey"},
+    "settle_alike": {"leased_pkey", "cancel_pkey"},
     "events_upto": {"event_pkey"},
     "events_of_key": {"event_version"},
     "events_of_key_backward": {"event_version"},
@@ -115,6 +136,7 @@ HOT: tuple[str, ...] = (
     "take_unique",
 )
 HOT += ("look", "take_plain", "meet_ready", "occupy", "runs_of_keys", "lease", "set_aside", "promote", "put_messages")
+HOT += ("put_alike", "settle_done", "settle_alike", "append_event")
 HOT += ("publish_events", "append_events", "subscription", "feed", "events_upto")
 SAMPLES = {
     "seqs": "[10, 20, 30]",
@@ -247,4 +269,4 @@ def test_plans_that_were_made_for_empty_tables_go_with_discard_plans(crowd: Conn
         kept = scanned(explained(connection, "release"))
         run(connection, "discard plans")
         assert kept
-        assert {name: found for name in HOT if (found := scanned(explained(connection, name)))} == {}
+        assert {name: found for name in HOT if (found := scanned(explained(connection, name)) - SCANS.get(name, set()))} == {}

@@ -48,6 +48,8 @@ def publish(topic: TopicSpec, events: Sequence[Event], now: int, *, strict: bool
 def append(topic: TopicSpec, appends: Sequence[Append], now: int, *, strict: bool = False) -> Program[list[Result]]:
     """For each, in their order: the key's new version, or why not. The same given id again: what the first time came to."""
     assert topic.versioned, f"{topic.name}: append is for topics with versions"
+    if len(appends) == 1 and (version := (yield from _append_simple(appends[0], topic, now, strict=strict))) is not None:
+        return [version]
     results: dict[int, Result] = {}
     for turn in _turns(appends):
         found = yield from _append([appends[at] for at in turn], topic, now, strict=strict)
@@ -65,6 +67,16 @@ def _turns(appends: Sequence[Append]) -> list[list[int]]:
             turns.append([])
         turns[turn].append(at)
     return turns
+
+
+def _append_simple(append: Append, topic: TopicSpec, now: int, *, strict: bool) -> Program[int | None]:
+    """One event whose id nobody chose, the common case, for a third of the work; None says nothing but to ask the long way."""
+    if append.given is not None or len(append.events) != 1:
+        return None
+    (e,) = append.events
+    values = {"topic": topic.name, "strict": strict, "now": now, "key": append.key, "expected": append.expected}
+    rows = yield Statement("append_event", {**values, "id": e.id, "type": e.type, "headers": e.headers, "body": e.body})
+    return int(rows[0][0]) if rows else None
 
 
 def _append(appends: Sequence[Append], topic: TopicSpec, now: int, *, strict: bool) -> Program[list[Result]]:

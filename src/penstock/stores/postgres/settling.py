@@ -31,12 +31,28 @@ def is_plain(settlements: Iterable[Settlement]) -> bool:
 def settle(owner: int, settlements: Sequence[Settlement], now: int) -> Program[Settled]:
     if not settlements or not is_plain(settlements):
         return (yield from settle_and_hear(owner, settlements, now, put))
-    values: list[object] = []
-    for each in settlements:
-        delivery, outcome = each.delivery, each.outcome
-        result, note = (outcome.result, outcome.unavailable) if isinstance(outcome, Done) else (None, None)
-        values += (owner, now, delivery.seq, delivery.queue, delivery.attempt, result, note)
-    rows = yield Statement("settle_done", values=values, width=_WIDTH)
+    rows = yield _statement(owner, settlements, now)
     heard = (yield from hear(settlements)) if rows and rows[0][1] else _NOBODY
     released = {row[0] for row in rows}
     return Settled([each.delivery.seq for each in settlements if each.delivery.seq not in released], heard)
+
+
+def _statement(owner: int, settlements: Sequence[Settlement], now: int) -> Statement:
+    first = _end_of(settlements[0])
+    if all(_end_of(each) == first for each in settlements):
+        queue, attempt, result, note = first
+        shared = {"owner": owner, "now": now, "queue": queue, "attempt": attempt, "result": result, "note": note}
+        shared["single"] = len(settlements) == 1
+        return Statement("settle_alike", shared, [each.delivery.seq for each in settlements], 1)
+    values: list[object] = []
+    for each in settlements:
+        queue, attempt, result, note = _end_of(each)
+        values += (owner, now, each.delivery.seq, queue, attempt, result, note)
+    return Statement("settle_done", values=values, width=_WIDTH)
+
+
+def _end_of(settlement: Settlement) -> tuple[str, int, bytes | None, str | None]:
+    """Its queue, attempt, result, and why there is none."""
+    delivery, outcome = settlement.delivery, settlement.outcome
+    result, note = (outcome.result, outcome.unavailable) if isinstance(outcome, Done) else (None, None)
+    return delivery.queue, delivery.attempt, result, note

@@ -93,3 +93,32 @@ select
     case when m.key is null and a.first is not null then penstock.version_at(a.topic, a.beyond) end as beyond
 from asked a
 left join moved m on m.key = a.key
+
+-- name: append_event
+-- One event, of an id that nobody chose. No row: it has to be asked for the long way, by append_events.
+with alone as materialized (
+    select penstock.stand_alone(:strict) as taken
+), held as materialized (
+    select penstock.own_floor() as floor
+    from alone
+), floor as materialized (
+    select penstock.hold_floor(h.floor) as taken
+    from held h
+), moved as (
+    insert into penstock.stream as s (topic, key, version)
+    select t.number, :key, 1
+    from floor
+    cross join penstock.topic t
+    where t.name = :topic
+        and t.versioned
+        and (coalesce(:expected::bigint, 0) = 0 or exists (select 1 from penstock.stream s where s.topic = t.number and s.key = :key))
+    on conflict (topic, key) do update set version = s.version + excluded.version
+    where s.version = coalesce(:expected, s.version)
+    returning s.topic, s.version
+), kept as (
+    insert into penstock.event (topic, at, version, given, id, type, key, headers, body)
+    select m.topic, :now, m.version, false, :id, :type, :key, :headers, :body
+    from moved m
+)
+select version
+from moved

@@ -34,3 +34,38 @@ with ended as materialized (
 )
 select r.seq, exists (select 1 from penstock.watch)
 from released r
+
+-- name: settle_alike
+-- The same for ends that differ in their message only. One message alone needs no order of locks, so not the worker's row: many
+-- transactions that share it would each make a new list of those who do.
+with ended as materialized (
+    select seq
+    from unnest(:rows(bigint)) as r (seq)
+), alive as materialized (
+    select 1
+    from penstock.worker w
+    where w.incarnation = :owner and not :single
+    for key share
+), released as (
+    delete from penstock.leased l
+    using ended e
+    where l.owner = :owner
+        and l.seq = e.seq
+        and (select count(*) from alive) >= 0
+    returning l.seq
+), stopped as (
+    delete from penstock.cancel c
+    using ended e
+    where c.owner = :owner and c.seq = e.seq
+), kept as (
+    insert into penstock.finished (seq, queue, outcome, ended, attempt, owner, result, note)
+    select seq, :queue, 'done', :now, :attempt, :owner, :result, :note
+    from released
+), counted as (
+    insert into penstock.delta (queue, running, done, kept)
+    select :queue, -count(*), count(*), count(*)
+    from released
+    having count(*) > 0
+)
+select r.seq, exists (select 1 from penstock.watch)
+from released r

@@ -47,6 +47,21 @@ with incoming as materialized (
 select id
 from chosen
 
+-- name: put_alike
+-- The same for messages that differ in id and body only, and are due at once: fewer parameters, and nothing to sort out.
+with kept as (
+    insert into penstock.message (id, queue, task, rank, expires, enqueued, headers, options, body)
+    select r.id, :queue, :task, :rank, :expires, :now, :headers, :options, r.body
+    from unnest(:rows(text, bytea)) as r (id, body)
+    returning seq
+), at_once as (
+    insert into penstock.ready (queue, rank, seq)
+    select :queue, :rank, seq
+    from kept
+)
+insert into penstock.delta (queue, waiting)
+values (:queue, :count)
+
 -- name: known_ids
 select id
 from penstock.message
