@@ -1,0 +1,37 @@
+"""The short form of the pinned reader: `python -m tests.faults.pinned` is the long one."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.faults.pinned import Period, judged
+
+
+@pytest.mark.usefixtures("postgres_url")  # skipped where there is no server
+@pytest.mark.timeout(420)
+def test_an_old_snapshot_does_not_slow_jobs_down() -> None:
+    words = ["--rate", "1000", "--period", "10", "--periods", "3", "--naptime", "5"]
+    command = [sys.executable, "-m", "tests.faults.pinned", *words]
+    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    verdict = json.loads(run.stdout)
+    assert verdict["offered"] > 40_000
+    assert all(period["claim"] > 0 and period["completed"] > 5_000 for period in verdict["periods"])
+
+
+@pytest.mark.parametrize(
+    ("last", "completed", "ok"),
+    [
+        (Period("2", 100, 0, 1, 9, 0.5, 600), 98, True),
+        (Period("2", 100, 0, 1, 9, 0.5, 600), 97, False),
+        (Period("2", 100, 0, 1, 11, 0.5, 600), 98, False),
+        (Period("2", 100, 0, 1, 9, 1.1, 600), 98, False),
+        (Period("2", 100, 0, 1, 9, 0.5, 1_000), 98, False),
+    ],
+)
+def test_the_verdict_sees_what_grows(last: Period, completed: int, ok: bool) -> None:
+    before, first = Period("0", 100, 0, 1, 5, 0.5, 100), Period("1", 100, 0, 1, 5, 0.5, 300)
+    assert judged(before, [first, last], {"seconds": 9, "normal": True}, 100, completed)["ok"] is ok
