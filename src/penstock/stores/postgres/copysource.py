@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from penstock.errors import StoreUnavailable
@@ -40,7 +41,8 @@ class PostgresSource:
     async def close(self) -> None:
         connection, self._found = self._found, None
         if connection is not None:
-            connection.terminate()
+            with suppress(*ERRORS):
+                await connection.close(timeout=1.0)
 
     async def living(self) -> Sequence[str]:
         """Workers of other machines are in the registry until somebody has waited for their lease."""

@@ -14,7 +14,7 @@ their notes with them; the last commit is flushed, and all before it.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -54,7 +54,8 @@ class PostgresTarget:
     async def close(self) -> None:
         connection, self._found = self._found, None
         if connection is not None:
-            connection.terminate()
+            with suppress(*ERRORS):
+                await connection.close(timeout=1.0)
 
     async def begin(self, origin: Origin, marks: Mapping[str, int]) -> tuple[Begun, Mapping[str, Done]]:
         async with self._within("begin the copy"):

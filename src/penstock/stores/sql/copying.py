@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from typing import TypeAlias
 
 import msgspec
@@ -118,11 +119,11 @@ class _Teller(Struct, frozen=True):
 
 async def _copy_table(source: Source, target: Target, table: Table, done: Done, teller: _Teller) -> None:
     places = [[column.name for column in table.columns].index(name) for name in table.key]
-    async for batch in _batches(table, source.rows(table, done.after)):
-        key = [batch[-1][place] for place in places]
-        was, done = done, Done(key, done.rows + len(batch))
-        await target.keep(table, batch, was, done)
-        teller.tell(done)
+    async with aclosing(source.rows(table, done.after)) as rows:
+        async for batch in _batches(table, rows):
+            was, done = done, Done([batch[-1][place] for place in places], done.rows + len(batch))
+            await target.keep(table, batch, was, done)
+            teller.tell(done)
     await target.keep(table, (), done, Done(done.after, done.rows, over=True))
 
 
