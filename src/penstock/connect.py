@@ -23,6 +23,8 @@ from penstock.config import masked
 from penstock.engine.nursery import Home, LogFormat, Nursery
 from penstock.engine.program import Program, WorkerOptions
 from penstock.errors import ConfigurationError
+from penstock.ports.copying import Source as CopySource
+from penstock.ports.copying import Target as CopyTarget
 from penstock.ports.signals import Signals
 from penstock.ports.store import Administration, Durability, Store
 from penstock.ports.transaction import Carrier
@@ -93,6 +95,32 @@ def rescue(url: str) -> int:
     from penstock.stores.sqlite.reaping import reap
 
     return reap(Folder(path))
+
+
+def copy_source(url: str) -> CopySource:
+    """The store of a URL, to be copied. Opens nothing."""
+    if is_postgres(url):
+        require("asyncpg", "postgres")
+        from penstock.stores.postgres.copysource import PostgresSource
+
+        return PostgresSource(_address(url))
+    path = str(sqlite_path(url))
+    from penstock.stores.sqlite.copysource import SqliteSource
+
+    return SqliteSource(path)
+
+
+def copy_target(url: str) -> CopyTarget:
+    """The store of a URL, to become a copy. Opens nothing. Raises ConfigurationError for a file."""
+    if is_postgres(url):
+        require("asyncpg", "postgres")
+        from penstock.stores.postgres.copytarget import PostgresTarget
+
+        return PostgresTarget(_address(url))
+    path = sqlite_path(url)
+    raise ConfigurationError(
+        f"{path}: a store is copied to PostgreSQL only; one file from another is made by SQLite's `vacuum into`, as a backup is"
+    )
 
 
 def is_postgres(url: str) -> bool:

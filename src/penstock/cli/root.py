@@ -24,7 +24,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "topics": ("penstock.cli.topics:topics", "List topics and show their events."),
     "subscriptions": ("penstock.cli.subscriptions:subscriptions", "List and seek subscriptions."),
     "schedules": ("penstock.cli.schedules:schedules", "List, show, run, pause and resume schedules."),
-    "store": ("penstock.cli.store:store", "Migrate the store; see how it is."),
+    "store": ("penstock.cli.store:store", "Migrate the store; see how it is; move it."),
     "health": ("penstock.cli.health:main", "Probes: does the store answer, can work be done?"),
     "bench": ("penstock.cli.bench:bench", "Measure this machine."),
 }

@@ -1,4 +1,4 @@
-"""`penstock store`: migrate, status."""
+"""`penstock store`: migrate, status, copy."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 from penstock import connect
+from penstock.cli.copying import copy
 from penstock.cli.finding import Place, check_schema, check_there, in_store
 from penstock.cli.groups import Commands
 from penstock.cli.tables import Column, note, show_json, show_table
@@ -21,7 +22,10 @@ _COUNTED = ("waiting", "delayed", "running", "dead", "done", "failed_attempts", 
 
 @click.group(cls=Commands)
 def store() -> None:
-    """Migrate the store; see how it is."""
+    """Migrate the store; see how it is; move it."""
+
+
+store.add_command(copy)
 
 
 @store.command("migrate")

@@ -25,6 +25,8 @@ class Schema(Struct, frozen=True):
     found: int
     compatible: int
     needed: int
+    half: bool = False
+    """A copy of another store that has not come to its end: nobody may use it."""
 
 
 class Store(Protocol):

@@ -138,7 +138,7 @@ def options_of(command: str) -> frozenset[str]:
 
 OPTIONS: Mapping[str, frozenset[str]] = {command: options_of(command) for command in COMMANDS}
 EVERYWHERE = frozenset({"--store", "--app", "--json"})
-OF_THEIR_OWN = ("worker", "enqueue", "demo", "bench", "health")
+OF_THEIR_OWN = ("worker", "enqueue", "demo", "bench", "health", "store copy")
 """Commands that do not look into a store as all others do."""
 
 

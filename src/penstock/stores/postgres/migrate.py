@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any, Protocol
 
-from penstock.errors import SchemaOutdated
+from penstock.errors import SchemaOutdated, StoreUnavailable
 from penstock.ports.store import Schema
 from penstock.stores.postgres.library import SCHEMA, in_schema, quoted
 
 NEEDED = 3
 COMPATIBLE = 1
+COPY = "copy"
+"""In `penstock.meta` while the schema is a half copy of another store (`copytarget`)."""
 _LOCK = 0x70656E73746F636B
 """For `pg_advisory_xact_lock`: who migrates."""
 _FIRST = """
@@ -43,7 +45,7 @@ async def read(connection: Connection, schema: str = SCHEMA) -> Schema:
     if not there:
         return Schema(0, 0, NEEDED)
     found = {row[0]: row[1] for row in await connection.fetch(in_schema("select name, value from penstock.meta", schema))}
-    return Schema(int(found.get("schema", 0)), int(found.get("compatible", 0)), NEEDED)
+    return Schema(int(found.get("schema", 0)), int(found.get("compatible", 0)), NEEDED, COPY in found)
 
 
 def check(schema: Schema, place: str) -> None:
@@ -52,6 +54,10 @@ def check(schema: Schema, place: str) -> None:
         raise SchemaOutdated(f"{place}: its schema is {schema.found}, this release knows {NEEDED}; upgrade Penstock here")
     if schema.found < NEEDED:
         raise SchemaOutdated(f"{place}: its schema is {schema.found}, this release needs {NEEDED}; run `penstock store migrate`")
+    if schema.half:
+        raise StoreUnavailable(
+            f"{place} is a half copy of another store: nothing runs there until `penstock store copy` has come to its end"
+        )
 
 
 async def migrate(connection: Connection, schema: str = SCHEMA) -> None:
