@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
+import psycopg
 import pytest
 
 pytest.register_assert_rewrite("penstock.testing.conformance")  # before anybody imports it: its assertions explain themselves
@@ -24,23 +26,40 @@ def postgres_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def pooled_url(postgres_url: str) -> Iterator[str]:
+    """A database of that server, through PgBouncer in transaction mode. It knows no startup parameter such as `options`: what is
+    not Penstock's is in `public`."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("create database pooled")
+    with started("pgbouncer", "--to", postgres_url) as (_, url):
+        yield urlunsplit(urlsplit(url)._replace(path="/pooled"))
+
+
 @contextmanager
 def server() -> Iterator[tuple[str, str]]:
-    """Its folder and its URL. Not in pytest's own folder: a server started by root cannot enter it."""
-    with tempfile.TemporaryDirectory(prefix="penstock-postgres-", ignore_cleanup_errors=True) as directory:
-        started = services("start", directory)
-        if started.returncode == UNAVAILABLE and os.environ.get("CI") != "true":
-            pytest.skip(started.stderr.strip())
-        if started.returncode:
-            pytest.fail(f"PostgreSQL did not start: {started.stderr}")
+    """A PostgreSQL server's folder and its URL."""
+    with started("postgres") as found:
+        yield found
+
+
+@contextmanager
+def started(service: str, *options: str) -> Iterator[tuple[str, str]]:
+    """Not in pytest's own folder: a server started by root cannot enter it."""
+    with tempfile.TemporaryDirectory(prefix=f"penstock-{service}-", ignore_cleanup_errors=True) as directory:
+        found = services("start", directory, service, *options)
+        if found.returncode == UNAVAILABLE and os.environ.get("CI") != "true":
+            pytest.skip(found.stderr.strip())
+        if found.returncode:
+            pytest.fail(f"{service} did not start: {found.stderr}")
         try:
-            yield directory, started.stdout.strip()
+            yield directory, found.stdout.strip()
         finally:
-            services("stop", directory)
+            services("stop", directory, service)
 
 
-def services(verb: str, directory: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SERVICES), verb, "postgres", "--dir", directory]
+def services(verb: str, directory: str, service: str = "postgres", *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SERVICES), verb, service, "--dir", directory, *options]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

@@ -16,7 +16,7 @@ from penstock.stores.postgres.clock import PostgresClock
 from penstock.stores.postgres.store import PostgresStore, Transactions
 from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance import Capabilities, Setup
-from penstock.testing.conformance.backend import Where
+from penstock.testing.conformance.backend import UserConnection, Where
 from tests.conformance.sqlite_backend import START
 
 
@@ -70,7 +70,7 @@ class PostgresBackend:
     def set_wall(self, seconds: float) -> None:
         """Nobody's time: the server's counts."""
 
-    def connect(self, where: Where) -> PostgresConnection:
+    def connect(self, where: Where) -> UserConnection:
         url = self._url
         if where == "elsewhere":
             url = urlunsplit(urlsplit(url)._replace(path="/template1"))

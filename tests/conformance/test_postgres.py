@@ -20,4 +20,4 @@ class TestPostgres(StoreConformance):
 
 
 def test_postgres_lost_no_capability() -> None:
-    assert PostgresBackend.capabilities == Capabilities(joins=True, checks_durability=True, follows_the_wall=False)
+    assert PostgresBackend.capabilities == Capabilities(joins=True, checks_durability=True, follows_the_wall=False, tells=True)

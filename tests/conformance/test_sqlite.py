@@ -18,4 +18,4 @@ class TestSqlite(StoreConformance):
 
 
 def test_sqlite_lost_no_capability() -> None:
-    assert SqliteBackend.capabilities == Capabilities(joins=True, checks_durability=True)
+    assert SqliteBackend.capabilities == Capabilities(joins=True, checks_durability=True, tells=True)

@@ -233,7 +233,9 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--disk", type=Path, default=Path.cwd(), help="a folder on a real disk")
-    parser.add_argument("--server", help="the URL of a PostgreSQL database; a schema is made there, and dropped")
+    parser.add_argument(
+        "--server", help="the URL of a PostgreSQL database; another one is made beside it, and dropped; a pooler may stand before it"
+    )
     options = parser.parse_args()
     conclude(run(options.kills, options.seed, options.disk, options.server))
 

@@ -1,4 +1,4 @@
-"""Where a fault test happens: a file, or a schema of a server. What is asked of the tables is written for SQLite, by name."""
+"""Where a fault test happens: a file, or a database of a server. What is asked of the tables is written for SQLite, by name."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 
@@ -20,38 +21,40 @@ _PLACES = ("ready", "later", "aside", "suspect", "leased", "finished", "dead")
 
 @dataclass(frozen=True)
 class Site:
-    """`database`: the file, or the URL of a server's database; then `schema` is there for Penstock's tables and the test's."""
+    """`database`: the file, or the URL of a database of `server`'s that was made for this; the test's tables are in `public`."""
 
     database: Path | str
-    schema: str = ""
+    server: str = ""
 
     @classmethod
     def on(cls, server: str) -> Site:
-        site = cls(server, f"faults_{secrets.token_hex(4)}")
+        """There may be a pooler before it."""
+        name = f"faults_{secrets.token_hex(4)}"
+        with psycopg.connect(server, autocommit=True, prepare_threshold=None) as connection:
+            connection.execute(f"create database {name}".encode())
+        site = cls(urlunsplit(urlsplit(server)._replace(path=f"/{name}")), server)
         administration(site.url).migrate()
         return site
 
     @property
     def url(self) -> str:
-        if not self.schema:
-            return f"sqlite:///{self.database}"
-        return f"{self.database}?schema={self.schema}&options=-csearch_path%3D{self.schema}"
+        return str(self.database) if self.server else f"sqlite:///{self.database}"
 
     @property
     def number(self) -> str:
         """The type of a column that counts by itself."""
-        return "integer generated always as identity primary key" if self.schema else "integer primary key"
+        return "integer generated always as identity primary key" if self.server else "integer primary key"
 
     def rows(self, sql: str) -> list[Sequence[Any]]:
         """By a connection of one's own: what is committed."""
-        if not self.schema:
+        if not self.server:
             with closing(sqlite3.connect(self.database, timeout=10)) as connection:
                 found = connection.execute(sql).fetchall()
                 connection.commit()
                 return found
-        text = re.sub(r"\bpenstock_counter\b", f"{self.schema}.count", sql)
-        text = re.sub(r"\bpenstock_", f"{self.schema}.", text)
-        with psycopg.connect(str(self.database), options=f"-csearch_path={self.schema}") as connection:
+        text = re.sub(r"\bpenstock_counter\b", "penstock.count", sql)
+        text = re.sub(r"\bpenstock_", "penstock.", text)
+        with psycopg.connect(self.url, prepare_threshold=None) as connection:
             cursor = connection.execute(text.encode())
             return list(cursor.fetchall()) if cursor.description else []
 
@@ -65,9 +68,9 @@ class Site:
         nowhere = self.value(f"select count(*) from penstock_message where seq not in (select seq from ({places}) p)")
         if twice or nowhere:
             return f"{twice} messages are in two places, {nowhere} in none"
-        return "ok" if self.schema else str(self.rows("pragma integrity_check")[0][0])
+        return "ok" if self.server else str(self.rows("pragma integrity_check")[0][0])
 
     def drop(self) -> None:
-        if self.schema:
-            with psycopg.connect(str(self.database), autocommit=True) as connection:
-                connection.execute(f"drop schema {self.schema} cascade".encode())
+        if self.server:
+            with psycopg.connect(self.server, autocommit=True, prepare_threshold=None) as connection:
+                connection.execute(f"drop database {urlsplit(self.url).path[1:]} with (force)".encode())

@@ -24,12 +24,17 @@ def test_on_postgresql_kills_lose_nothing_and_do_nothing_twice(tmp_path: Path, p
     check_kills("--disk", str(tmp_path), "--server", postgres_url)
 
 
-def check_kills(*options: str) -> None:
-    command = [sys.executable, "-m", "tests.faults.kills", "--kills", "24", "--seed", "7", *options]
+@pytest.mark.timeout(300)
+def test_behind_a_pooler_kills_lose_nothing_and_do_nothing_twice(tmp_path: Path, pooled_url: str) -> None:
+    check_kills("--disk", str(tmp_path), "--server", pooled_url, kills=8, seed=5)
+
+
+def check_kills(*options: str, kills: int = 24, seed: int = 7) -> None:
+    command = [sys.executable, "-m", "tests.faults.kills", "--kills", str(kills), "--seed", str(seed), *options]
     run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert run.returncode in (0, 1), run.stderr
     verdict = json.loads(run.stdout)
-    assert verdict["acknowledged"] > 5_000
+    assert verdict["acknowledged"] > 200 * kills
     broken = {name: verdict[name] for name in ("lost", "twice", "missing", "follow_ups", "disordered", "void") if verdict[name]}
     assert not broken, run.stderr
     assert verdict["corrupt"] == "ok"

@@ -79,10 +79,12 @@ class PostgresAdministration:
         return "no worker is alive: start one with `penstock worker module:app`"
 
     async def _on(self, work: Callable[[Any], Awaitable[T]], doing: str) -> T:
-        connection = await connect(self._address)
+        """In one transaction, and without preparing anything: there may be a pooler."""
+        connection = await connect(self._address, pooled=True)
         try:
             check(connection, self._address)
-            return await work(connection)
+            async with connection.transaction():
+                return await work(connection)
         except ERRORS as error:
             raise translated(error, f"{doing} of {self._address.masked}") from error
         finally:

@@ -23,12 +23,13 @@ class Identity(Struct, frozen=True):
 
 async def open_schema(connection: Any, address: Address, *, migrating: bool) -> Identity:
     """Raises StoreError."""
+    sql = in_schema("select value from penstock.meta where name = 'store_id'", address.schema)
     try:
         if migrating:
             await migrate.migrate(connection, address.schema)
-        migrate.check(await migrate.read(connection, address.schema), address.masked)
-        sql = in_schema("select value from penstock.meta where name = 'store_id'", address.schema)
-        store_id = await connection.fetchval(sql)
+        async with connection.transaction():
+            migrate.check(await migrate.read(connection, address.schema), address.masked)
+            store_id = await connection.fetchval(sql)
     except ERRORS as error:
         raise translated(error, f"open {address.masked}") from error
     if store_id is None:

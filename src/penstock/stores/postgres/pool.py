@@ -4,7 +4,8 @@ The least recently used one is taken last, so that a quiet process lets the othe
 next one is made when it is needed: that is all there is to reconnecting.
 
 Behind a transaction pooler a session is not one server process: nothing may be kept in it, neither prepared statements nor settings
-nor a LISTEN. The server process that a pooler names at the beginning is not the one that answers: so it is found out.
+nor a LISTEN. The server process that a pooler names at the beginning is not the one that answers: so it is found out, by a statement that
+leaves nothing itself.
 """
 
 from __future__ import annotations
@@ -79,8 +80,7 @@ class Pool:
         """One that the pool does not count."""
         connection = await connect(self._address, pooled=self.pooled)
         try:
-            if not self.pooled:
-                await connection.execute(f"set jit = off; set synchronous_commit = {'off' if self._relaxed else 'on'}")
+            await self._set(connection)
         except BaseException:
             connection.terminate()
             raise
@@ -88,14 +88,22 @@ class Pool:
 
     async def start(self) -> None:
         """Raises StoreError: what is wrong with the address is said now."""
-        connection = await self.take()
+        connection = await connect(self._address)
         try:
             check(connection, self._address)
             self.pooled = await _has_pooler(connection)
-        finally:
-            if self.pooled:
-                connection.terminate()  # it has prepared statements
-            self.give(connection)
+            await self._set(connection)
+        except ERRORS as error:
+            connection.terminate()
+            raise translated(error, f"connect to {self._address.masked}") from error
+        except BaseException:
+            connection.terminate()
+            raise
+        if self.pooled:
+            connection.terminate()  # it would prepare statements
+        else:
+            self._planned[connection] = time.monotonic()
+            self._free.append(connection)
 
     async def close(self) -> None:
         self._closed = True
@@ -103,6 +111,10 @@ class Pool:
         for connection in free:
             with suppress(*ERRORS):
                 await connection.close(timeout=1.0)
+
+    async def _set(self, connection: Any) -> None:
+        if not self.pooled:
+            await connection.execute(f"set jit = off; set synchronous_commit = {'off' if self._relaxed else 'on'}")
 
     async def _find(self) -> Any:
         if self._closed:
@@ -158,5 +170,6 @@ def check(connection: Any, address: Address) -> None:
 
 
 async def _has_pooler(connection: Any) -> bool:
-    async with connection.transaction():
-        return int(await connection.fetchval("select pg_backend_pid()")) != int(connection.get_server_pid())
+    """Asked by a statement that is not prepared; its answer is in how many rows it finds."""
+    found = await connection.execute(f"select 1 where pg_backend_pid() = {connection.get_server_pid()}")
+    return bool(found == "SELECT 0")

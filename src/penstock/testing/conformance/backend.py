@@ -22,6 +22,8 @@ class Capabilities(Struct, frozen=True):
     """Its time is that of its machine's wall clock, which may be set; else a server's."""
     checks_durability: bool = True
     """It knows how durable a joined connection is, and refuses a weaker one."""
+    tells: bool = True
+    """Who waits for the end of a job is told of it by another process; else only by looking."""
 
 
 class Setup(Struct, frozen=True):

@@ -18,6 +18,7 @@ class FollowConformance:
     @pytest.mark.parametrize("through", ["settle", "transaction"])
     async def test_who_waits_is_told_of_the_end(self, store: Ground, through: str) -> None:
         """By another process, in which nobody knows of it."""
+        _needs_telling(store)
         worker, waiting = await store.worker(), await store.open()
         await store.put("a")
         held = await worker.claim_one()
@@ -32,6 +33,7 @@ class FollowConformance:
         assert await store.status("a") == "done"
 
     async def test_a_dead_letter_is_an_end_and_a_retry_is_none(self, store: Ground) -> None:
+        _needs_telling(store)
         worker = await store.worker()
         await store.put("a")
         async with store.store.follow.watch("a") as told:
@@ -43,6 +45,7 @@ class FollowConformance:
             await asyncio.wait_for(told.wait(), 10)
 
     async def test_nobody_is_told_of_what_another_waits_for(self, store: Ground) -> None:
+        _needs_telling(store)
         worker = await store.worker()
         await store.put("a", "b")
         a, b = await worker.claim()
@@ -54,6 +57,7 @@ class FollowConformance:
             await asyncio.wait_for(first.wait(), 10)
 
     async def test_many_that_wait(self, store: Ground) -> None:
+        _needs_telling(store)
         worker = await store.worker()
         names = [f"a{n}" for n in range(300)]
         await store.put(*names)
@@ -81,6 +85,7 @@ class FollowConformance:
             assert told.is_set()
 
     async def test_who_gave_up_disturbs_nobody(self, store: Ground) -> None:
+        _needs_telling(store)
         worker, gone = await store.worker(), await store.open()
         await store.put("a", "b")
         async with gone.follow.watch("a"), store.store.follow.watch("b"):
@@ -126,6 +131,10 @@ class FollowConformance:
         assert (await store.job("a")).progress is not None
         await store.queue.replay(["a"])
         assert (await store.job("a")).progress is None
+
+
+def _needs_telling(store: Ground) -> None:
+    store.needs(store.backend.capabilities.tells, "telling another process of the end of a job")
 
 
 async def _all_told(store: Ground) -> None:
