@@ -256,6 +256,23 @@ def test_a_scan_is_found(crowd: Connection) -> None:
         assert scanned(found[0]["Plan"]) == {sql.split("penstock.")[1].split()[0]}
 
 
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+def test_a_lease_is_found_by_its_message(crowd: Connection, postgres_url: str, mode: str) -> None:
+    """By its worker alone, all that the worker ever had would be read, until it is vacuumed. The statistics know of nothing yet."""
+    database = f"leases_{mode}"
+    run(crowd, f"create database {database}")
+    with psycopg.connect(postgres_url, dbname=database, autocommit=True, prepare_threshold=None) as connection:
+        run(connection, migrate.missing())
+        run(connection, "alter table penstock.leased set (autovacuum_enabled = false)")
+        run(connection, "vacuum analyze penstock.leased")
+        run(connection, "insert into penstock.leased select 500, seq, 1 from generate_series(1, 8000) seq")
+        run(connection, "delete from penstock.leased where seq > 100")
+        for name in ("settle_alike", "settle_done", "release"):
+            nodes = [each for each in walk(plan(connection, name, mode)) if each.get("Index Name") == "leased_pkey"]
+            assert nodes, name
+            assert all("owner" in each["Index Cond"] and "seq" in each["Index Cond"] for each in nodes), name
+
+
 def test_plans_that_were_made_for_empty_tables_go_with_discard_plans(crowd: Connection, postgres_url: str) -> None:
     """A generic plan is kept while a table grows, until that is analyzed: a minute of full scans, unless the session forgets it."""
     run(crowd, "create database grown")

@@ -27,18 +27,20 @@ ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientE
 """What asyncpg raises; `InterfaceError` is the driver's own."""
 _CONNECTING = 10
 _PLANNED = 10.0
-"""Seconds that a statement keeps its plan."""
+"""Seconds that a statement keeps its plan. Within these a table of one page may have become one of thousands, all dead: so ours
+do without sequential scans where there is an index."""
 SIZE = 20
 _ASKING, _ASKED = "Connection._cancel", 1.0
 _OLDEST = 15
 
 
 class Pool:
-    def __init__(self, address: Address, size: int = SIZE, *, relaxed: bool = False) -> None:
+    def __init__(self, address: Address, size: int = SIZE, *, relaxed: bool = False, lent: bool = False) -> None:
         """`relaxed`: a crash of the server may undo what is committed last on these connections; on others it may not, whatever the
-        database sets by default. Behind a pooler each transaction says so itself."""
+        database sets by default. Behind a pooler each transaction says so itself. `lent`: statements of the user's run on them, too."""
         self._address = address
         self._relaxed = relaxed
+        self._lent = lent
         self._free: list[Any] = []
         self._planned: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
         self._room = asyncio.Semaphore(size)
@@ -113,8 +115,10 @@ class Pool:
                 await connection.close(timeout=1.0)
 
     async def _set(self, connection: Any) -> None:
-        if not self.pooled:
-            await connection.execute(f"set jit = off; set synchronous_commit = {'off' if self._relaxed else 'on'}")
+        if self.pooled:
+            return
+        settings = f"set jit = off; set synchronous_commit = {'off' if self._relaxed else 'on'}"
+        await connection.execute(settings if self._lent else f"{settings}; set enable_seqscan = off")
 
     async def _find(self) -> Any:
         if self._closed:

@@ -118,7 +118,7 @@ class PostgresStore:
         if self._parts is not None:
             return
         address = self._address
-        pools = Pool(address, _WORK), Pool(address, _WORK, relaxed=True), Pool(address, _TRANSACTIONS)
+        pools = Pool(address, _WORK), Pool(address, _WORK, relaxed=True), Pool(address, _TRANSACTIONS, lent=True)
         try:
             await pools[0].start()
             for pool in pools:

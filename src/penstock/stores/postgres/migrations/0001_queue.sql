@@ -1,5 +1,6 @@
 -- Where a message is, is its state: ready, later, aside, suspect, leased, finished or dead; each a small table of its own.
--- penstock.message holds what does not move. What moves is inserted and deleted, never updated, and vacuumed early and often.
+-- penstock.message holds what does not move. What moves is inserted and deleted, never updated, and vacuumed early and often; the
+-- files keep their size, since the planner takes a table of one page for one that is best read whole.
 --
 -- Names compare by their bytes: faster, in the same order as in Python and in every database, and no index breaks when the
 -- system's locales change. Whatever locks rows in the order of names counts on that.
@@ -38,7 +39,7 @@ create table penstock.ready (
     key text collate "C",
     came xid8 not null default pg_current_xact_id(),
     primary key (queue, rank, seq)
-) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
 
 create index ready_key on penstock.ready (queue, key, seq) where key is not null;
 
@@ -50,7 +51,7 @@ create table penstock.later (
     seq bigint not null,
     came xid8 not null default pg_current_xact_id(),
     primary key (queue, due, seq)
-) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
 
 create index later_came on penstock.later (came);
 
@@ -61,7 +62,7 @@ create table penstock.aside (
     key text collate "C",
     rank smallint not null,
     stray text collate "C"
-) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
 
 create index aside_key on penstock.aside (queue, key, seq) where key is not null;
 
@@ -81,7 +82,7 @@ create table penstock.busy (
     last bigint not null,
     owner bigint,
     primary key (queue, key)
-) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
 
 create index busy_last on penstock.busy (last);
 
@@ -90,7 +91,7 @@ create table penstock.leased (
     seq bigint not null,
     claimed bigint not null,
     primary key (owner, seq)
-) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
 
 create table penstock.cancel (
     owner bigint not null,
@@ -161,7 +162,7 @@ create table penstock.delta (
     cancelled integer not null default 0,
     expired integer not null default 0,
     kept integer not null default 0
-) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
 
 -- The counters as they are: whoever reads them reads this.
 create view penstock.count as
@@ -227,7 +228,7 @@ create table penstock.unique (
     taken bigint not null,
     ends bigint not null,                 -- of its window, if it has one; else as taken
     held boolean not null                 -- false: the job let it go, and only the window holds it
-) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
 
 create index unique_over on penstock.unique (ends) where not held;
 
@@ -243,7 +244,7 @@ create table penstock.watch (
     bell text collate "C" not null,       -- whom to tell when it has ended
     job text collate "C" not null,
     primary key (seq, bell)
-) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
 
 -- Limits of queues over all workers. What operators say is in penstock.setting, and how many run in penstock.count.
 

@@ -1,6 +1,7 @@
 -- The common end: a batch that is done, without keys and without anything that follows, in one statement.
 
 -- name: settle_done
+-- Leases are found one by one: a join could read all that the worker had, dead ones among them.
 with ended as materialized (
     select *
     from unnest(:rows(bigint, bigint, bigint, text, int, bytea, text)) as r (owner, now, seq, queue, attempt, result, note)
@@ -10,16 +11,14 @@ with ended as materialized (
     where w.incarnation = (select e.owner from ended e limit 1)
     for key share
 ), released as (
-    delete from penstock.leased l
-    using ended e
-    where l.owner = e.owner
-        and l.seq = e.seq
+    delete from penstock.leased
+    where owner = (select e.owner from ended e limit 1)
+        and seq = any (array(select e.seq from ended e))
         and (select count(*) from alive) >= 0
-    returning l.seq
+    returning seq
 ), stopped as (
-    delete from penstock.cancel c
-    using ended e
-    where c.owner = e.owner and c.seq = e.seq
+    delete from penstock.cancel
+    where owner = (select e.owner from ended e limit 1) and seq = any (array(select e.seq from ended e))
 ), kept as (
     insert into penstock.finished (seq, queue, outcome, ended, attempt, owner, result, note)
     select e.seq, e.queue, 'done', e.now, e.attempt, e.owner, e.result, e.note
@@ -38,25 +37,18 @@ from released r
 -- name: settle_alike
 -- The same for ends that differ in their message only. One message alone needs no order of locks, so not the worker's row: many
 -- transactions that share it would each make a new list of those who do.
-with ended as materialized (
-    select seq
-    from unnest(:rows(bigint)) as r (seq)
-), alive as materialized (
+with alive as materialized (
     select 1
     from penstock.worker w
     where w.incarnation = :owner and not :single
     for key share
 ), released as (
-    delete from penstock.leased l
-    using ended e
-    where l.owner = :owner
-        and l.seq = e.seq
-        and (select count(*) from alive) >= 0
-    returning l.seq
+    delete from penstock.leased
+    where owner = :owner and seq = any (:rows(bigint)) and (select count(*) from alive) >= 0
+    returning seq
 ), stopped as (
-    delete from penstock.cancel c
-    using ended e
-    where c.owner = :owner and c.seq = e.seq
+    delete from penstock.cancel
+    where owner = :owner and seq = any (:rows(bigint))
 ), kept as (
     insert into penstock.finished (seq, queue, outcome, ended, attempt, owner, result, note)
     select seq, :queue, 'done', :now, :attempt, :owner, :result, :note
