@@ -86,10 +86,11 @@ async def ride_out(shop: Shop, trouble: list[str], folder: str) -> Shop:
         for kind in trouble:
             before = len(shop.acknowledged)
             await until(lambda before=before: len(shop.acknowledged) > before + 200, "200 more jobs", PATIENCE)
-            if kind == "crash":
-                await asyncio.to_thread(services, "crash", folder)
-            else:
+            if kind == "backends":
                 await asyncio.to_thread(shop.query, KILL)
+            else:
+                done = await asyncio.to_thread(services, kind, folder)
+                assert done.returncode == 0, done.stderr
         before = len(shop.acknowledged)
         await until(lambda: len(shop.acknowledged) > before + 200, "200 jobs after it", PATIENCE)
         stop.set()
@@ -106,7 +107,9 @@ async def test_backends_that_are_killed(own_server: tuple[str, str]) -> None:
 
 
 @pytest.mark.timeout(180)
-async def test_a_server_that_crashes(own_server: tuple[str, str]) -> None:
-    shop = await ride_out(Shop(own_server[1]), ["crash"] * 3, own_server[0])
+@pytest.mark.parametrize("how", ["crash", "kill"])
+async def test_a_server_that_crashes(own_server: tuple[str, str], how: str) -> None:
+    """An immediate restart; or SIGKILL to its postmaster, whose children notice that it is gone."""
+    shop = await ride_out(Shop(own_server[1]), [how] * 3, own_server[0])
     assert set(shop.acknowledged) <= shop.done()
     assert shop.twice() == []

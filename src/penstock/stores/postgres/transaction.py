@@ -125,6 +125,8 @@ class Transaction:
     async def _explain(self, error: Exception) -> Exception:
         if self.carrier.broken:
             await self._give_up(f"the connection broke: {error}")
+            if isinstance(error, PublishUnknown):
+                return error
             return translate(error, _DOING) or StoreUnavailable(f"{_DOING}: the connection broke ({error})")
         if state_of(error) == _IN_FAILED:
             return TransactionClosed(FAILED)
