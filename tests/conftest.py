@@ -28,20 +28,30 @@ def postgres_url() -> Iterator[str]:
 def server() -> Iterator[tuple[str, str]]:
     """Its folder and its URL. Not in pytest's own folder: a server started by root cannot enter it."""
     with tempfile.TemporaryDirectory(prefix="penstock-postgres-", ignore_cleanup_errors=True) as directory:
-        started = services("start", directory)
-        if started.returncode == UNAVAILABLE and os.environ.get("CI") != "true":
-            pytest.skip(started.stderr.strip())
-        if started.returncode:
-            pytest.fail(f"PostgreSQL did not start: {started.stderr}")
+        url = answered(services("start", "postgres", "--dir", directory))
         try:
-            yield directory, started.stdout.strip()
+            yield directory, url
         finally:
-            services("stop", directory)
+            services("stop", "postgres", "--dir", directory)
 
 
-def services(verb: str, directory: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SERVICES), verb, "postgres", "--dir", directory]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+@pytest.fixture(scope="session")
+def libfaketime() -> Path:
+    """The library that fakes the wall clock of a process."""
+    return Path(answered(services("find", "faketime")))
+
+
+def services(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, str(SERVICES), *words], capture_output=True, text=True, check=False)
+
+
+def answered(asked: subprocess.CompletedProcess[str]) -> str:
+    """What it printed. Skips where something is not installed, but not on CI."""
+    if asked.returncode == UNAVAILABLE and os.environ.get("CI") != "true":
+        pytest.skip(asked.stderr.strip())
+    if asked.returncode:
+        pytest.fail(asked.stderr)
+    return asked.stdout.strip()
 
 
 @pytest.fixture
