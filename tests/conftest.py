@@ -28,20 +28,24 @@ def postgres_url() -> Iterator[str]:
 def server() -> Iterator[tuple[str, str]]:
     """Its folder and its URL. Not in pytest's own folder: a server started by root cannot enter it."""
     with tempfile.TemporaryDirectory(prefix="penstock-postgres-", ignore_cleanup_errors=True) as directory:
-        url = answered(services("start", "postgres", "--dir", directory))
+        url = answered(services("start", directory))
         try:
             yield directory, url
         finally:
-            services("stop", "postgres", "--dir", directory)
+            services("stop", directory)
 
 
 @pytest.fixture(scope="session")
 def libfaketime() -> Path:
     """The library that fakes the wall clock of a process."""
-    return Path(answered(services("find", "faketime")))
+    return Path(answered(ask("find", "faketime")))
 
 
-def services(*words: str) -> subprocess.CompletedProcess[str]:
+def services(verb: str, directory: str) -> subprocess.CompletedProcess[str]:
+    return ask(verb, "postgres", "--dir", directory)
+
+
+def ask(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, str(SERVICES), *words], capture_output=True, text=True, check=False)
 
 
