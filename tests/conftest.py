@@ -41,6 +41,15 @@ def libfaketime() -> Path:
     return Path(answered(ask("find", "faketime")))
 
 
+@pytest.fixture(scope="session")
+def networks() -> None:
+    """Networks of one's own can be made here."""
+    ip, name = answered(ask("find", "iproute2")), f"penstock-{os.getpid()}"
+    if subprocess.run([ip, "netns", "add", name], capture_output=True, check=False).returncode:
+        pytest.skip("only root can make networks of its own")
+    subprocess.run([ip, "netns", "delete", name], check=True)
+
+
 def services(verb: str, directory: str) -> subprocess.CompletedProcess[str]:
     return ask(verb, "postgres", "--dir", directory)
 

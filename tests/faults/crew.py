@@ -51,11 +51,13 @@ class Book:
     lines: Sequence[Line]
     killed: Mapping[int, int] = field(default_factory=dict)
     """When, by pid."""
+    stopped: frozenset[int] = frozenset()
+    """Those that stood still for longer than a lease: when they go on they may end what is another's by then."""
 
     @classmethod
-    def read(cls, path: Path, killed: Mapping[int, int]) -> Book:
+    def read(cls, path: Path, killed: Mapping[int, int], stopped: frozenset[int] = frozenset()) -> Book:
         lines = (line.split(" ") for line in path.read_text().splitlines())
-        return cls([Line(word, tuple(facts), int(pid), int(at)) for word, *facts, pid, at in lines], killed)
+        return cls([Line(word, tuple(facts), int(pid), int(at)) for word, *facts, pid, at in lines], killed, stopped)
 
     def of(self, word: str) -> Iterator[Line]:
         return (line for line in self.lines if line.word == word)
@@ -83,7 +85,8 @@ class Book:
         """Jobs of which a run began before another one was over."""
         broken: list[str] = []
         for job, runs in self.runs().items():
-            if any(first.end is None or first.end > second.begin for first, second in pairwise(runs)):
+            well = [run for run in runs if run.pid not in self.stopped]
+            if any(first.end is None or first.end > second.begin for first, second in pairwise(well)):
                 broken.append(job)
         return broken
 
@@ -100,6 +103,7 @@ class Crew:
     true: int = field(default_factory=lambda: (time.time_ns() - time.monotonic_ns()) // 1000)
     processes: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
     killed: dict[int, int] = field(default_factory=dict)
+    stopped: set[int] = field(default_factory=set)
     hired: int = 0
 
     @property
@@ -123,7 +127,7 @@ class Crew:
         self.killed[pid] = time.monotonic_ns() // 1000
 
     def book(self) -> Book:
-        return Book.read(self.ledger, self.killed)
+        return Book.read(self.ledger, self.killed, frozenset(self.stopped))
 
     def wait_for_workers(self, count: int) -> None:
         wait_for(lambda: len(list(self.book().of("WORKER"))) >= count, f"{count} workers to start")

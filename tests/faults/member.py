@@ -18,12 +18,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from penstock import App, Context, Retry, RetryAfter, Transaction, WorkerOptions
+from penstock import App, Context, Job, Retry, RetryAfter, Transaction, WorkerOptions
+from penstock.errors import PublishUnknown, StoreUnavailable
 from penstock.model.events import Event, Settled, Trouble, WorkerRescued, WorkerStarted
 
 PID = os.getpid()
 TRUE = int(os.environ.get("TRUE", "0"))
+BUSY = float(os.environ.get("BUSY", "0.02"))
+"""Seconds that most handlers take."""
 LEDGER = os.open(os.environ.get("LEDGER", os.devnull), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
 DELAY, AGAIN, SHORT, STALE, AHEAD = 1.0, 0.8, 20.0, 1.0, 1.2
@@ -78,7 +82,7 @@ def heard(event: Event) -> None:
 @app.task(queue="work")
 async def plain(ctx: Context) -> str:
     with told(ctx):
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(BUSY)
     return ctx.job_id
 
 
@@ -92,7 +96,7 @@ async def long(ctx: Context, seconds: float) -> None:
 async def effect(ctx: Context, tx: Transaction) -> None:
     with told(ctx):
         await tx.execute("insert into effects (job) values (:job)", job=ctx.job_id)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(BUSY)
 
 
 @app.task(queue="work", retry=Retry(attempts=5))
@@ -152,36 +156,48 @@ def kinds(n: int) -> list[str]:
 
 
 async def put(job: str, kind: str, waits: list[asyncio.Task[None]]) -> None:
-    """`due`: it must not begin before, by the monotonic clock."""
+    """`due`: it must not begin before, by the monotonic clock. Unknown is tried again, with the same id."""
     now = mono()
     due = now + round({"delay": DELAY, "at": AHEAD}.get(kind, 0.0) * 1e6)
     write("TRY", job, kind, due)
+    while True:
+        try:
+            made = await enqueue(job, kind, datetime.fromtimestamp((due + TRUE) / 1e6, UTC))
+        except (PublishUnknown, StoreUnavailable) as error:
+            write("UNKNOWN", job, type(error).__name__)
+            await asyncio.sleep(PERIOD)
+        else:
+            break
+    write("ACK", job)
+    if kind == "plain" and int(job.split("-")[1]) % 10 == 0:
+        waits.append(asyncio.create_task(result(job, made)))
+
+
+async def enqueue(job: str, kind: str, at: datetime) -> Job[Any]:
     match kind:
         case "delay":
-            await plain.using(id=job, delay=DELAY).enqueue()
+            return await plain.using(id=job, delay=DELAY).enqueue()
         case "at":
-            await plain.using(id=job, at=datetime.fromtimestamp((due + TRUE) / 1e6, UTC)).enqueue()
+            return await plain.using(id=job, at=at).enqueue()
         case "short":
-            await plain.using(id=job, expires=SHORT).enqueue()
+            return await plain.using(id=job, expires=SHORT).enqueue()
         case "stale":
-            await stale.using(id=job, expires=STALE).enqueue()
+            return await stale.using(id=job, expires=STALE).enqueue()
         case "long":
-            await long.using(id=job).enqueue(3.0)
-        case "effect":
-            await effect.using(id=job).enqueue()
-        case "again":
-            await again.using(id=job).enqueue()
-        case "limited":
-            await limited.using(id=job).enqueue()
+            return await long.using(id=job).enqueue(3.0)
         case _:
-            made = await plain.using(id=job).enqueue()
-            if int(job.split("-")[1]) % 10 == 0:
-                waits.append(asyncio.create_task(result(job, made)))
-    write("ACK", job)
+            task = {"effect": effect, "again": again, "limited": limited}.get(kind, plain)
+            return await task.using(id=job).enqueue()
 
 
-async def result(job: str, made: object) -> None:
-    assert await app.job(job).result(timeout=20) == job
+async def result(job: str, made: Job[Any]) -> None:
+    while True:
+        try:
+            await made.result(timeout=60)
+        except StoreUnavailable:
+            await asyncio.sleep(PERIOD)
+        else:
+            break
     write("RESULT", job)
 
 
