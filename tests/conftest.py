@@ -45,22 +45,45 @@ def server() -> Iterator[tuple[str, str]]:
 
 @contextmanager
 def started(service: str, *options: str) -> Iterator[tuple[str, str]]:
-    """Not in pytest's own folder: a server started by root cannot enter it."""
+    """Its folder and its URL. Not in pytest's own folder: a server started by root cannot enter it."""
     with tempfile.TemporaryDirectory(prefix=f"penstock-{service}-", ignore_cleanup_errors=True) as directory:
-        found = services("start", directory, service, *options)
-        if found.returncode == UNAVAILABLE and os.environ.get("CI") != "true":
-            pytest.skip(found.stderr.strip())
-        if found.returncode:
-            pytest.fail(f"{service} did not start: {found.stderr}")
+        url = answered(services("start", directory, service, *options))
         try:
-            yield directory, found.stdout.strip()
+            yield directory, url
         finally:
             services("stop", directory, service)
 
 
+@pytest.fixture(scope="session")
+def libfaketime() -> Path:
+    """The library that fakes the wall clock of a process."""
+    return Path(answered(ask("find", "faketime")))
+
+
+@pytest.fixture(scope="session")
+def networks() -> None:
+    """Networks of one's own can be made here."""
+    ip, name = answered(ask("find", "iproute2")), f"penstock-{os.getpid()}"
+    if subprocess.run([ip, "netns", "add", name], capture_output=True, check=False).returncode:
+        pytest.skip("only root can make networks of its own")
+    subprocess.run([ip, "netns", "delete", name], check=True)
+
+
 def services(verb: str, directory: str, service: str = "postgres", *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SERVICES), verb, service, "--dir", directory, *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return ask(verb, service, "--dir", directory, *options)
+
+
+def ask(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, str(SERVICES), *words], capture_output=True, text=True, check=False)
+
+
+def answered(asked: subprocess.CompletedProcess[str]) -> str:
+    """What it printed. Skips where something is not installed, but not on CI."""
+    if asked.returncode == UNAVAILABLE and os.environ.get("CI") != "true":
+        pytest.skip(asked.stderr.strip())
+    if asked.returncode:
+        pytest.fail(asked.stderr)
+    return asked.stdout.strip()
 
 
 @pytest.fixture

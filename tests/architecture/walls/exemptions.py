@@ -48,6 +48,7 @@ SLEEPS: dict[str, str] = {
     "tests/faults/crowds.py": "paces a load of its own; its slow handler is slow",
     "tests/faults/feed.py": "its writers think, as users do; its readers poll",
     "tests/faults/keeper.py": "a helper process that has to be caught at work",
+    "tests/faults/member.py": "paces a load of its own; its handlers take their time",
     "tests/faults/offered.py": "offers a load at a steady rate",
     "tests/faults/pinned.py": "lets periods pass, which are what it compares",
     "tests/faults/waiting.py": "waits by looking, for other processes",

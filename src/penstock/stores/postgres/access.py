@@ -21,6 +21,9 @@ from penstock.stores.sql.library import Library
 
 T = TypeVar("T")
 
+_NOT_FOR_LONG = {durable: f"set local idle_in_transaction_session_timeout = '{seconds}s'" for durable, seconds in ((True, 10), (False, 3))}
+"""Claims hold what others wait for. A process that stands still, or is cut off, in the middle of one must not keep it."""
+
 
 class Access(Struct, frozen=True):
     pool: Pool
@@ -53,7 +56,7 @@ class Access(Struct, frozen=True):
     async def within(self, connection: Any, doing: str, *, durable: bool) -> AsyncGenerator[None, None]:
         """A transaction on a connection; it begins in one round trip, and commits, or rolls back if something is raised."""
         try:
-            await connection.execute("; ".join(("begin", *self.settings(durable=durable))))
+            await connection.execute("; ".join(("begin", *self.settings(durable=durable), _NOT_FOR_LONG[durable])))
             yield
         except BaseException:
             await undo(connection)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from penstock.errors import ConfigurationError, TransactionClosed
 from penstock.model.statement import Rows
+from penstock.stores.postgres import wire
 from penstock.stores.postgres.access import undo
 from penstock.stores.postgres.pool import ERRORS, Pool
 
@@ -67,10 +68,11 @@ class AsyncpgCarrier:
 class Threads:
     """psycopg connections of one process, and threads of their own: those of handlers may all wait for one of these."""
 
-    def __init__(self, psycopg: Any, dsn: str, size: int) -> None:
+    def __init__(self, psycopg: Any, dsn: str, size: int, *, pooled: bool) -> None:
         """`psycopg`: the module, or None where it is not installed."""
         self.psycopg = psycopg
         self._dsn = dsn
+        self._pooled = pooled
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="penstock-psycopg")
         self._room = asyncio.Semaphore(size)
         self._free: list[Any] = []
@@ -104,7 +106,11 @@ class Threads:
             raise ConfigurationError(
                 'a def handler with tx gets a psycopg connection on PostgreSQL; install it with:  pip install "penstock[postgres]"'
             )
-        return self.psycopg.connect(self._dsn, prepare_threshold=None)
+        connection = self.psycopg.connect(self._dsn, prepare_threshold=None, **wire.PSYCOPG)
+        if not self._pooled:
+            connection.execute(wire.SERVER)
+            connection.commit()
+        return connection
 
 
 class PsycopgCarrier:

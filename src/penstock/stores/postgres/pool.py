@@ -20,6 +20,7 @@ from typing import Any
 import asyncpg
 
 from penstock.errors import StoreError, StoreUnavailable
+from penstock.stores.postgres import wire
 from penstock.stores.postgres.address import Address
 from penstock.stores.postgres.failures import translated
 
@@ -117,7 +118,7 @@ class Pool:
     async def _set(self, connection: Any) -> None:
         if self.pooled:
             return
-        settings = f"set jit = off; set synchronous_commit = {'off' if self._relaxed else 'on'}"
+        settings = f"set jit = off; set synchronous_commit = {'off' if self._relaxed else 'on'}; {wire.SERVER}"
         await connection.execute(settings if self._lent else f"{settings}; set enable_seqscan = off")
 
     async def _find(self) -> Any:
@@ -159,11 +160,13 @@ async def connect(address: Address, *, pooled: bool = False) -> Any:
     """Raises StoreError."""
     cached = 0 if pooled else 500
     try:
-        return await asyncpg.connect(address.dsn, timeout=_CONNECTING, statement_cache_size=cached, max_cached_statement_lifetime=0)
+        connection = await asyncpg.connect(address.dsn, timeout=_CONNECTING, statement_cache_size=cached, max_cached_statement_lifetime=0)
     except ERRORS as error:
         raise translated(error, f"connect to {address.masked}") from error
     except ValueError as error:
         raise StoreUnavailable(f"connect to {address.masked}: {error}") from error
+    wire.watch(connection)
+    return connection
 
 
 def check(connection: Any, address: Address) -> None:

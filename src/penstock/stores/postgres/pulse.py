@@ -13,6 +13,9 @@ from penstock.stores.postgres.access import Access, told
 
 T = TypeVar("T")
 
+_PATIENCE = 4.0
+"""Seconds, with connecting: the lease is running out."""
+
 
 class Pulse:
     def __init__(self, access: Access) -> None:
@@ -48,6 +51,18 @@ class Pulse:
             return self._loop
 
     async def _run(self, make: Callable[[int], Program[T]], doing: str) -> T:
+        """A connection that does not answer is left: the next beat goes by a new one."""
+        attempt = asyncio.ensure_future(self._attempt(make, doing))
+        await asyncio.wait((attempt,), timeout=_PATIENCE)
+        if attempt.done():
+            return attempt.result()
+        if self._connection is not None:
+            self._connection.terminate()
+        attempt.cancel()
+        await asyncio.wait((attempt,))
+        raise StoreUnavailable(f"{doing}: the server did not answer within {_PATIENCE:g} s")
+
+    async def _attempt(self, make: Callable[[int], Program[T]], doing: str) -> T:
         access = self._access
         if self._connection is None or self._connection.is_closed():
             self._connection = await access.pool.connect()

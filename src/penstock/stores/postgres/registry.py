@@ -26,8 +26,9 @@ from penstock.stores.sql.roads import Reading, Writing
 class Lives:
     """The lock files of this machine's workers on one store."""
 
-    def __init__(self, store_id: str) -> None:
-        digest = hashlib.sha256(store_id.encode()).hexdigest()[:16]
+    def __init__(self, store_id: str, boot: str) -> None:
+        """`boot`: of this machine. Others may share the folder, by a network that does not share its locks."""
+        digest = hashlib.sha256(f"{store_id} {boot}".encode()).hexdigest()[:16]
         self._folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"penstock-{os.getuid()}-{digest}"
 
     def take(self, incarnation: int) -> FileLock:

@@ -35,6 +35,7 @@ from penstock.stores.postgres.reader import PostgresReader
 from penstock.stores.postgres.registry import Lives, PostgresLeases
 from penstock.stores.postgres.transaction import Transaction
 from penstock.stores.postgres.writer import PostgresWriter
+from penstock.stores.sql.boot import boot_id
 from penstock.stores.sql.inspect import SqlInspect
 from penstock.stores.sql.log import SqlLog
 from penstock.stores.sql.operations import Run
@@ -188,12 +189,13 @@ class PostgresStore:
         host = Host(access, libraries, identity.mark, address.masked, self._durability, self._guess)
         self.queue = PostgresQueue((writer, reader), dialect, bounds, self._limits, self._patience)
         self.log = SqlLog(writer, reader, dialect)
-        self.leases = PostgresLeases((writer, reader), pulse, dialect.put, Lives(identity.store_id), self._lead)
+        self.leases = PostgresLeases((writer, reader), pulse, dialect.put, Lives(identity.store_id, boot_id()), self._lead)
         self.schedules = SqlSchedules(writer, reader, self.clock, dialect)
         self.inspect = SqlInspect(reader, self.clock, dialect)
         self.settings = SqlSettings(writer, reader)
         self.follow = PostgresFollow(writer, bells)
-        return Parts(pools, access, writer, reader, pulse, host, Threads(self._transactions.psycopg, address.dsn, _TRANSACTIONS))
+        threads = Threads(self._transactions.psycopg, address.dsn, _TRANSACTIONS, pooled=pools[0].pooled)
+        return Parts(pools, access, writer, reader, pulse, host, threads)
 
     def _opened(self) -> Parts:
         if self._parts is None:

@@ -9,26 +9,14 @@ right to the second is reckoned inside of them (`Message.delay`).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 from penstock.model.clock import WallClock
 from penstock.model.statement import Program, Statement
+from penstock.stores.sql.boot import boot_id, since_boot
 
 _TOLERATED = 50_000
 """µs that the wall clock may be off before the anchor moves: NTP slews more gently than that."""
-
-
-def since_boot() -> int:
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
-
-
-def boot_id() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    except OSError:
-        return "unknown"
 
 
 class StoreClock:

@@ -1,0 +1,75 @@
+"""The short form of the clocks' test: `python -m tests.faults.clocks` is the long one."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.clocks import rate_excess, timing, wrong
+from tests.faults.crew import Book, slots
+
+SECOND = 1_000_000
+
+
+@pytest.mark.timeout(120)
+def test_clocks_that_are_30_s_apart_decide_nothing(postgres_url: str, libfaketime: Path) -> None:
+    options = ["--server", postgres_url, "--seconds", "3", "--kills", "3"]
+    command = [sys.executable, "-m", "tests.faults.clocks", *options]
+    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert run.returncode in (0, 1), run.stderr
+    found = json.loads(run.stdout)
+    assert not wrong(found), found
+    assert not found["void"], found
+    assert found["ok"]
+
+
+def book(tmp_path: Path, *lines: str, killed: dict[int, int] | None = None) -> Book:
+    (tmp_path / "ledger").write_text("".join(f"{line}\n" for line in lines))
+    return Book.read(tmp_path / "ledger", killed or {})
+
+
+def test_runs_that_overlap_are_seen(tmp_path: Path) -> None:
+    apart = ("BEGIN a 1 10", "END a 1 20", "BEGIN a 2 30", "END a 2 40")
+    assert book(tmp_path, *apart).overlapping() == []
+    assert book(tmp_path, "BEGIN a 1 10", "BEGIN a 2 15", "END a 1 20", "END a 2 25").overlapping() == ["a"]
+    assert book(tmp_path, "BEGIN a 1 10", "BEGIN a 2 30", "END a 2 40").overlapping() == ["a"]
+    assert book(tmp_path, "BEGIN a 1 10", "BEGIN a 2 30", "END a 2 40", killed={1: 20}).overlapping() == []
+    assert book(tmp_path, "BEGIN a 1 10", "BEGIN a 2 30", "END a 2 40", killed={1: 35}).overlapping() == ["a"]
+
+
+def test_a_job_that_ran_again_is_seen_unless_its_worker_had_died(tmp_path: Path) -> None:
+    twice = book(tmp_path, "BEGIN a 1 10", "END a 1 20", "BEGIN a 2 30", "END a 2 40")
+    assert (twice.repeated({}), twice.repeated({"a": 1})) == (["a"], [])
+
+
+def test_slots_that_are_missing_or_twice_are_seen(tmp_path: Path) -> None:
+    def seen(*starts: int) -> tuple[Any, Any]:
+        lines = [f"SLOT job{n} {start * SECOND} 1 {start * SECOND + 5}" for n, start in enumerate(starts)]
+        found = slots(book(tmp_path, *lines))
+        return found["slots_twice"], found["slots_missing"]
+
+    assert seen(1, 2, 3) == (0, [])
+    assert seen(1, 2, 2, 3) == (1, [0.0])
+    assert seen(1, 2, 4) == (0, [2.0])
+
+
+def test_what_comes_early_is_seen(tmp_path: Path) -> None:
+    found = timing(book(tmp_path, f"TRY a-delay delay {31 * SECOND} 9 1", f"BEGIN a-delay 1 {SECOND}", f"END a-delay 1 {SECOND}"))
+    assert found["delayed_earliest_s"] == -30
+    assert "delayed_earliest_s" in wrong({**NOTHING, **found})
+    assert wrong(NOTHING) == []
+
+
+def test_a_rate_that_was_exceeded_is_seen() -> None:
+    assert rate_excess(range(0, 3 * SECOND, SECOND // 20)) <= 0
+    assert rate_excess([0] * 40) == 38
+
+
+NOTHING: dict[str, object] = {
+    **dict.fromkeys(("lost", "effects_missing", "at_once", "ran_again", "slots_missing", "expired_wrongly", "results_missing"), ()),
+    **dict.fromkeys(("effects_twice", "dead", "slots_twice", "rate_excess"), 0),
+    "corrupt": "ok",
+}

@@ -1,0 +1,47 @@
+"""The short form of the test of cut cables: `python -m tests.faults.cuts` is the long one."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.faults.crew import Book, Line
+from tests.faults.cuts import after, left_running, stopped_after, wrong
+
+SECOND = 1_000_000
+
+
+@pytest.mark.timeout(200)
+def test_a_machine_that_is_cut_off_beyond_its_lease(networks: None) -> None:
+    command = [sys.executable, "-m", "tests.faults.cuts", "--seconds", "9", "--cuts", "1"]
+    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert run.returncode in (0, 1), run.stderr
+    found = json.loads(run.stdout)
+    assert not wrong(found), found
+    assert not found["void"], found
+    assert found["ok"]
+
+
+def line(word: str, job: str, pid: int, at: float) -> Line:
+    return Line(word, (job,), pid, round(at * SECOND))
+
+
+def test_a_handler_that_goes_on_beyond_the_lease_is_seen() -> None:
+    begun = line("BEGIN", "a", 1, 1)
+    on, told = Book([begun, line("END", "a", 1, 8)]), Book([begun, line("STOPPED", "a", 1, 4)])
+    cut, mended = 2 * SECOND, 20 * SECOND
+    assert (left_running(on, 1, cut), left_running(told, 1, cut)) == (["a"], [])
+    assert (stopped_after(told, 1, cut, mended), stopped_after(on, 1, cut, mended)) == (2.0, 1000.0)
+
+
+def test_who_comes_too_late_is_seen() -> None:
+    book = Book([line("RESCUED", "x", 1, 3), line("RESCUED", "x", 2, 5)])
+    assert (after(book, "RESCUED", 2 * SECOND, not_by=1), after(book, "RESCUED", 2 * SECOND, by=1)) == (3.0, 1.0)
+    fine: dict[str, object] = {"rescued_after_s": [4.0], "stopped_after_s": [2.1], "back_after_s": [3.0], "left_running": [[]]}
+    sums = dict.fromkeys(("lost", "effects_missing", "at_once", "ran_again", "slots_missing"), ())
+    counts = dict.fromkeys(("effects_twice", "dead", "slots_twice"), 0)
+    assert wrong({**fine, **sums, **counts, "corrupt": "ok"}) == []
+    worse = {"rescued_after_s": [12.0], "back_after_s": [3.0, 1000.0], "left_running": [[], ["a"]], "corrupt": "no", "effects_twice": 1}
+    assert set(wrong({**fine, **sums, **counts, **worse})) == set(worse)

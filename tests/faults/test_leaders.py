@@ -1,0 +1,27 @@
+"""The short form of the leaders' test: `python -m tests.faults.leaders` is the long one."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.faults.crew import Book, Line
+from tests.faults.leaders import wrong
+
+
+@pytest.mark.timeout(200)
+def test_another_one_leads_when_the_leader_dies_or_stands_still(postgres_url: str) -> None:
+    command = [sys.executable, "-m", "tests.faults.leaders", "--server", postgres_url, "--changes", "2"]
+    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert run.returncode in (0, 1), run.stderr
+    found = json.loads(run.stdout)
+    assert not wrong(found), found
+    assert not found["void"], found
+    assert found["ok"], found
+
+
+def test_only_who_stood_still_may_overlap_with_others() -> None:
+    lines = [Line("BEGIN", ("a",), 1, 1), Line("BEGIN", ("a",), 2, 5), Line("END", ("a",), 2, 6), Line("STOPPED", ("a",), 1, 9)]
+    assert (Book(lines).overlapping(), Book(lines, stopped=frozenset({1})).overlapping()) == (["a"], [])
