@@ -137,17 +137,29 @@ class Joining:
     async def named_async(self, sql: str, params: Any) -> Answer:
         return _named(await self._execute_async(sql, params))
 
+    def wire(self) -> object:
+        return self._connection().connection.driver_connection
+
+    async def wire_async(self) -> object:
+        connection = (await self._connection_async()).sync_connection
+        assert connection is not None
+        return connection.connection.driver_connection
+
     def _execute(self, sql: str, params: Any) -> CursorResult[Any]:
-        target = self._target
-        assert isinstance(target, Session | Connection)
-        connection = target.connection() if isinstance(target, Session) else target
-        return connection.exec_driver_sql(sql, _driver(params))
+        return self._connection().exec_driver_sql(sql, _driver(params))
 
     async def _execute_async(self, sql: str, params: Any) -> CursorResult[Any]:
+        return await (await self._connection_async()).exec_driver_sql(sql, _driver(params))
+
+    def _connection(self) -> Connection:
+        target = self._target
+        assert isinstance(target, Session | Connection)
+        return target.connection() if isinstance(target, Session) else target
+
+    async def _connection_async(self) -> AsyncConnection:
         target = self._target
         assert isinstance(target, AsyncSession | AsyncConnection)
-        connection = await target.connection() if isinstance(target, AsyncSession) else target
-        return await connection.exec_driver_sql(sql, _driver(params))
+        return await target.connection() if isinstance(target, AsyncSession) else target
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Sessions tell; of bare connections the commit is found by looking."""

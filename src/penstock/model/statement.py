@@ -22,7 +22,8 @@ Rows: TypeAlias = Sequence[Row]
 
 
 class Statement(Struct, frozen=True, gc=False):
-    """A named SQL statement and its parameters, or the rows of its values list: flat, `width` values a row. Never both."""
+    """A named SQL statement and its parameters, or the rows of its values list: flat, `width` values a row. Both only
+    on PostgreSQL."""
 
     name: str
     params: Mapping[str, Any] | None = None

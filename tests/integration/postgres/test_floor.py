@@ -15,6 +15,7 @@ from penstock.errors import ConfigurationError
 from penstock.model.log import TopicSpec
 from penstock.model.statement import Statement
 from penstock.stores.postgres import floor
+from penstock.stores.postgres.guard import OURS
 from tests.integration.postgres.client import Client, Connect, appended, create
 
 Names = list[str]
@@ -168,7 +169,7 @@ APPENDED = ("accounts", False, 1, "k", None, 1, 1, None, None, False, "x", "e", 
 )
 async def test_the_plan_draws_from_what_has_the_lock(client: Client, name: str, row: tuple[object, ...], way: Names) -> None:
     """The functions have become part of the statement."""
-    nodes = [*walk(await client.plan(Statement(name, values=row, width=len(row))))]
+    nodes = [*walk(await client.plan(Statement(name, OURS, row, len(row))))]
     (drawing,) = [node for node in nodes if any("nextval" in each for each in node.get("Output", ()))]
     for cte in way:
         assert cte in scans(drawing)

@@ -44,12 +44,11 @@ class PostgresLibrary(Library):
 
     def calls(self, statement: Statement) -> Sequence[tuple[str, Any]]:
         """One text and its parameters: a sequence for asyncpg, else a mapping."""
-        assert statement.params is None or statement.values is None, f"{statement.name}: parameters and a list of rows do not mix"
         text = self._marked[statement.name]
         values = statement.params or {}
         if statement.values is not None:
             width = statement.width
-            values = {_column(n): list(statement.values[n::width]) for n in range(width)}
+            values = {**values, **{_column(n): list(statement.values[n::width]) for n in range(width)}}
         if self._driver == "asyncpg":
             return ((text.sql, [values[name] for name in text.names]),)
         return ((text.sql, {name: values[name] for name in text.names}),)
