@@ -5,9 +5,10 @@
         session.add(user)
         send_welcome.using(tx=session).sync.enqueue(user.id)      # commits or rolls back with the user
 
-On PostgreSQL handlers' transactions can run on an engine, and then a session on them:
+A session on a handler's transaction, of an app that knows the engine:
 
     app = App("postgresql://localhost/shop", transactions=create_async_engine("postgresql+asyncpg://localhost/shop"))
+    app = App("sqlite:///shop.db", transactions=create_async_engine("sqlite+aiosqlite:///shop.db"))
 
     @app.task()
     async def ship(tx: Transaction, order_id: int) -> None:
@@ -35,9 +36,10 @@ from sqlalchemy.pool import QueuePool
 from penstock.api.transaction import SyncTransaction, Transaction
 from penstock.errors import ConfigurationError
 from penstock.integrations.engines import async_session, carriers, sync_session
+from penstock.integrations.guests import guests
 from penstock.ports.transaction import Answer
 
-__all__ = ["carriers", "foreign", "prepare", "session"]
+__all__ = ["carriers", "foreign", "guests", "prepare", "session"]
 
 E = TypeVar("E", bound=Engine | AsyncEngine)
 

@@ -12,6 +12,7 @@ from penstock.stores.sql.library import Library
 TEXTS = {
     "look": "select seq from penstock.message where queue = :queue and id = :id::text and note like 'a%' and queue = :queue",
     "keep": "insert into penstock.message (id, seq) select * from unnest(:rows(text, bigint))",
+    "kept": "select :note::text, * from unnest(:rows(text))",
     "all": "select 1",
 }
 
@@ -44,9 +45,10 @@ def test_a_statement_without_parameters_takes_none() -> None:
     assert PostgresLibrary(TEXTS).calls(Statement("all")) == (("select 1", []),)
 
 
-def test_parameters_and_rows_do_not_mix() -> None:
-    with pytest.raises(AssertionError, match="do not mix"):
-        PostgresLibrary(TEXTS).calls(Statement("keep", {"a": 1}, values=[], width=2))
+def test_parameters_go_beside_rows() -> None:
+    ((sql, params),) = PostgresLibrary(TEXTS).calls(Statement("kept", {"note": "x"}, values=["a", "b"], width=1))
+    assert sql == "select $1::text, * from unnest($2::text[])"
+    assert params == ["x", ["a", "b"]]
 
 
 def test_a_statement_that_is_not_there_is_an_error() -> None:
