@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from penstock.errors import ConfigurationError, TransactionClosed
+from penstock.errors import TransactionClosed
 from penstock.model.statement import Rows
 from penstock.stores.postgres.access import undo
 from penstock.stores.postgres.pool import ERRORS, Pool
@@ -68,7 +68,7 @@ class Threads:
     """psycopg connections of one process, and threads of their own: those of handlers may all wait for one of these."""
 
     def __init__(self, psycopg: Any, dsn: str, size: int) -> None:
-        """`psycopg`: the module, or None where it is not installed."""
+        """`psycopg`: the module; None where it is not installed, and nothing is taken."""
         self.psycopg = psycopg
         self._dsn = dsn
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="penstock-psycopg")
@@ -79,7 +79,7 @@ class Threads:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def take(self) -> Any:
-        """Raises ConfigurationError without psycopg, and what it raises."""
+        """Raises what psycopg raises."""
         await self._room.acquire()
         try:
             return self._free.pop() if self._free else await self.run(self._connect)
@@ -100,10 +100,6 @@ class Threads:
         self._threads.shutdown(wait=False)
 
     def _connect(self) -> Any:
-        if self.psycopg is None:
-            raise ConfigurationError(
-                'a def handler with tx gets a psycopg connection on PostgreSQL; install it with:  pip install "penstock[postgres]"'
-            )
         return self.psycopg.connect(self._dsn, prepare_threshold=None)
 
 

@@ -172,6 +172,8 @@ class PostgresStore:
             if carrier.driver not in parts.host.libraries:
                 raise ConfigurationError(f"App(transactions=engine): an engine on asyncpg or psycopg, not on {carrier.driver}")
             return carrier
+        if blocking and self._transactions.psycopg is None:
+            raise ConfigurationError('on PostgreSQL a def handler\'s tx is on psycopg; install it with:  pip install "penstock[postgres]"')
         return PsycopgCarrier(parts.threads) if blocking else AsyncpgCarrier(parts.pools[2])
 
     # -- opening
