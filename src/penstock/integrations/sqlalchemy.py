@@ -37,9 +37,10 @@ from penstock.api.transaction import SyncTransaction, Transaction
 from penstock.errors import ConfigurationError
 from penstock.integrations.engines import async_session, carriers, sync_session
 from penstock.integrations.guests import guests
+from penstock.integrations.tables import metadata
 from penstock.ports.transaction import Answer
 
-__all__ = ["carriers", "foreign", "guests", "prepare", "session"]
+__all__ = ["carriers", "foreign", "guests", "metadata", "prepare", "session"]
 
 E = TypeVar("E", bound=Engine | AsyncEngine)
 
