@@ -55,15 +55,16 @@ def ls(place: Place) -> None:
 def show(place: Place, topic: str, key: str | None, after: int | None, limit: int) -> None:
     """Events of TOPIC, the oldest first."""
 
-    async def look(store: Store) -> tuple[list[Recorded], int]:
+    async def look(store: Store) -> tuple[Sequence[Recorded], int]:
         views = {view.name: view for view in await store.inspect.topics()}
         if topic not in views:
             raise NotFound(not_called("topic", topic, views))
         if key is not None:
             newest = await store.log.read_key(topic, key, Span(backward=True, limit=limit))
             return newest[::-1], store.clock.now()
-        start = max(0, views[topic].head - limit) if after is None else after
-        return await store.log.read(topic, start, limit), store.clock.now()
+        if after is None:
+            return await store.inspect.newest(topic, limit), store.clock.now()
+        return await store.log.read(topic, after, limit), store.clock.now()
 
     found, now = place.run(look)
     if place.as_json:

@@ -83,6 +83,7 @@ INDEXES = {
     "publish_events": {"event_id"},
     "append_events": {"stream_pkey"},
     "events_upto": {"event_pkey"},
+    "newest_events": {"event_pkey"},
     "events_of_key": {"event_version"},
     "events_of_key_backward": {"event_version"},
     "position_at": {"event_pkey"},
