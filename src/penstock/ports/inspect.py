@@ -8,7 +8,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from penstock.model.job import DeadLetterView, JobFilter, JobList, JobView, QueueView, WorkerView
-from penstock.model.log import Recorded, SubscriptionView, TopicView
+from penstock.model.log import Holder, Recorded, SubscriptionView, TopicView
 
 DEPTH = 100_000
 """Jobs that a look for some of them goes through."""
@@ -49,6 +49,10 @@ class Inspect(Protocol):
         ...
 
     async def subscriptions(self) -> Sequence[SubscriptionView]: ...
+
+    async def held_back(self) -> Holder | None:
+        """Who holds the feeds back the most now. None: nobody does."""
+        ...
 
     async def position_at(self, topic: str, moment: int) -> int:
         """The position behind which the events published at `moment` (µs) or later lie. Raises NotFound."""

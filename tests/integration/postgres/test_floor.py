@@ -217,7 +217,7 @@ async def test_who_holds_the_feed_back_is_named(client: Client, connect: Connect
     await other.publish("c")
     oldest = await watcher.run(floor.who_holds())
     assert oldest is not None
-    assert (oldest.pid, oldest.floor, oldest.prepared) == (client.pid, 1, None)
+    assert (oldest.pid, oldest.floor, oldest.prepared, oldest.state) == (client.pid, 1, None, "idle in transaction")
     assert 0 <= (oldest.seconds or 0) < 60
     await client.execute("commit")
     second = await watcher.run(floor.who_holds())

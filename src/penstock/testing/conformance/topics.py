@@ -42,6 +42,10 @@ class TopicConformance:
         assert len(await store.store.inspect.newest("orders", 10)) == 4
         assert await store.store.inspect.newest("no such topic", 3) == []
 
+    async def test_nobody_holds_the_feeds_back(self, store: Ground) -> None:
+        await publish(store, "one")
+        assert await store.store.inspect.held_back() is None
+
     async def test_a_given_id_is_published_once(self, store: Ground) -> None:
         first = await log(store).publish(ORDERS, [event("one", given=True), event("one", given=True)])
         again = await log(store).publish(ORDERS, [event("one", given=True), event("two", given=True)])
