@@ -62,8 +62,8 @@ class App(Router):
     a function without parameters that returns an async context manager, entered once per worker; what it yields is `ctx.state`.
     `durability`: `power` (what was accepted survives power loss), `process` (crashes only), `inherit` (whatever a connection that is joined
     has set). `payload_limit`: bytes of a job's encoded arguments, or result. `migrate`: bring an older schema up to date at opening; unless
-    given, a file's is, and a database's is left to `penstock store migrate`. `transactions`: on PostgreSQL, a SQLAlchemy Engine or
-    AsyncEngine on which handlers' transactions run (see `penstock.integrations.sqlalchemy.session`). Raises ConfigurationError.
+    given, a file's is, and a database's is left to `penstock store migrate`. `transactions`: a SQLAlchemy Engine or
+    AsyncEngine on it, for sessions on handlers' transactions (`penstock.integrations.sqlalchemy.session`). Raises ConfigurationError.
 
         app = App("sqlite:///shop.db", name="shop")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.machinery import SourceFileLoader
@@ -27,7 +27,6 @@ from penstock.ports.copying import Source as CopySource
 from penstock.ports.copying import Target as CopyTarget
 from penstock.ports.signals import Signals
 from penstock.ports.store import Administration, Durability, Store
-from penstock.ports.transaction import Carrier
 
 if TYPE_CHECKING:
     from penstock.engine.worker import Worker
@@ -46,20 +45,20 @@ class MakeStore(Protocol):
 def make_store(url: str, *, durability: Durability, signals: Signals, limits: Mapping[str, int], transactions: object = None) -> Store:
     """The store of a URL, not opened; its transactions on the user's engine `transactions`, if there is one. Raises ConfigurationError
     saying what is accepted."""
-    carriers = None if transactions is None else _carriers(transactions)
+    theirs = None if transactions is None else _engine(transactions)
     if is_postgres(url):
         require("asyncpg", "postgres")
         from penstock.stores.postgres.store import PostgresStore, Transactions
 
         psycopg = importlib.import_module("psycopg") if find_spec("psycopg") is not None else None
-        how = Transactions(psycopg=psycopg, carriers=carriers)
+        how = Transactions(psycopg=psycopg, carriers=None if theirs is None else theirs.carriers(transactions))
         return PostgresStore(_address(url), durability=durability, signals=signals, limits=limits, transactions=how)
     path = str(sqlite_path(url))
-    if carriers is not None:
-        raise ConfigurationError("App(transactions=…): on SQLite handlers' transactions run on Penstock's own connection; leave it out")
     from penstock.stores.sqlite.store import SqliteStore
+    from penstock.stores.sqlite.transaction import Transactions as OnFile
 
-    return SqliteStore(path, durability=durability, signals=signals, limits=limits)
+    lent = OnFile(guests=None if theirs is None else theirs.guests(transactions, path))
+    return SqliteStore(path, durability=durability, signals=signals, limits=limits, transactions=lent)
 
 
 def make_worker(store: Store, program: Program, options: WorkerOptions, signals: Signals) -> Worker:
@@ -192,10 +191,11 @@ def foreign(connection: object) -> object:
     return connection
 
 
-def _carriers(engine: object) -> Callable[[], Carrier]:
+def _engine(engine: object) -> ModuleType:
+    """The integration that knows it."""
     for kind in type(engine).__mro__:
         if kind.__module__.partition(".")[0] == "sqlalchemy":
-            return importlib.import_module(_INTEGRATIONS["sqlalchemy"]).carriers(engine)  # type: ignore[no-any-return]
+            return importlib.import_module(_INTEGRATIONS["sqlalchemy"])
     raise ConfigurationError(f"App(transactions={type(engine).__name__}): a SQLAlchemy Engine or AsyncEngine")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from penstock.model.clock import SECOND
 from penstock.observe.signals import Signals
 from penstock.stores.sqlite.store import SqliteStore
+from penstock.stores.sqlite.transaction import Transactions
 from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance import Capabilities, Setup
 from penstock.testing.conformance.backend import Where
@@ -52,7 +53,7 @@ class SqliteBackend:
             limits=setup.limits,
             patience=setup.patience,
             clock=self.clock.store_clock(),
-            tx_limit=setup.tx_limit,
+            transactions=Transactions(setup.tx_limit),
         )
 
     def advance(self, seconds: float) -> None:

@@ -14,20 +14,24 @@ from pathlib import Path
 from penstock import config, connect
 from penstock.cli import exits
 from penstock.errors import ConfigurationError, PenstockError
+from penstock.model.log import Holder
 
 
 def main(arguments: Sequence[str]) -> int:
     """The exit code: 0, 69 (not so now) or 78 (no store is named)."""
     asked = _parser().parse_args(arguments)
     found: config.Found | None = None
+    holder: Holder | None = None
     try:
         found = config.find_store(asked.store, Path.cwd())
         if found is None:
             raise ConfigurationError("no store is named: give --store URL, set PENSTOCK_STORE, or write it under [tool.penstock]")
         problem, code = _probe(asked.probe, found.url), exits.UNAVAILABLE
+        if problem is None and asked.probe == "ready":
+            holder = connect.administration(found.url).held_back()
     except PenstockError as error:
         problem, code = str(error), exits.code_of(error)
-    _tell(asked, found, problem)
+    _tell(asked, found, problem, holder)
     return exits.OK if problem is None else code
 
 
@@ -41,12 +45,13 @@ def _probe(probe: str, url: str) -> str | None:
     return None if administration.live() else "the store does not answer"
 
 
-def _tell(asked: argparse.Namespace, found: config.Found | None, problem: str | None) -> None:
+def _tell(asked: argparse.Namespace, found: config.Found | None, problem: str | None, holder: Holder | None) -> None:
     if asked.as_json:
         store = None if found is None else found.masked
-        print(json.dumps({"probe": asked.probe, "ok": problem is None, "problem": problem, "store": store}))
+        warning = None if holder is None or not holder.matters else holder.words
+        print(json.dumps({"probe": asked.probe, "ok": problem is None, "problem": problem, "warning": warning, "store": store}))
     elif problem is None:
-        print(f"{asked.probe}: ok")
+        print(f"{asked.probe}: ok" + (f"; {holder.words}" if holder is not None and holder.matters else ""))
     else:
         print(f"not {asked.probe}: {problem}", file=sys.stderr)
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import click
 
+from penstock.cli import held
 from penstock.cli.finding import Place, in_store
 from penstock.cli.groups import Commands
 from penstock.cli.tables import Column, note, show_json, show_table
@@ -14,7 +15,7 @@ from penstock.cli.words import counted, iso, length, not_called
 from penstock.errors import ConfigurationError, NotFound
 from penstock.model.clock import SECOND, from_datetime
 from penstock.model.job import QueueView
-from penstock.model.log import SubscriptionView
+from penstock.model.log import Holder, SubscriptionView
 from penstock.ports.store import Store
 
 _NONE = QueueView("", False, 0, 0, 0, 0, 0, 0, 0, 0)
@@ -30,15 +31,17 @@ def subscriptions() -> None:
 def ls(place: Place) -> None:
     """Each subscription with its lag: events not fed yet, and what waits in its queue."""
 
-    async def look(store: Store) -> tuple[Sequence[SubscriptionView], dict[str, QueueView], int]:
+    async def look(store: Store) -> tuple[Sequence[SubscriptionView], dict[str, QueueView], Holder | None, int]:
         queues = {queue.name: queue for queue in await store.inspect.queues()}
-        return await store.inspect.subscriptions(), queues, store.clock.now()
+        return await store.inspect.subscriptions(), queues, await store.inspect.held_back(), store.clock.now()
 
-    found, queues, now = place.run(look)
+    found, queues, holder, now = place.run(look)
     if place.as_json:
-        show_json({"subscriptions": [_facts(each, queues.get(each.name, _NONE), now) for each in found]})
+        each_one = [_facts(each, queues.get(each.name, _NONE), now) for each in found]
+        show_json({"subscriptions": each_one, "held_back": held.facts(holder)})
     elif found:
         _table(found, [queues.get(each.name, _NONE) for each in found], now)
+        held.tell(holder)
     else:
         note("no subscriptions yet: the first worker that knows one registers it")
 

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import click
 
+from penstock.cli import held
 from penstock.cli.finding import Place, in_store
 from penstock.cli.groups import Commands
 from penstock.cli.tables import Column, note, show_json, show_table
 from penstock.cli.words import counted, iso, length, not_called, relative, value
 from penstock.errors import NotFound
 from penstock.model.clock import SECOND
-from penstock.model.log import Recorded, Span, TopicView
+from penstock.model.log import Holder, Recorded, Span, TopicView
 from penstock.ports.store import Store
 
 
@@ -26,12 +27,12 @@ def topics() -> None:
 def ls(place: Place) -> None:
     """Each topic with its events and how long it keeps them."""
 
-    async def look(store: Store) -> tuple[Sequence[TopicView], int]:
-        return await store.inspect.topics(), store.clock.now()
+    async def look(store: Store) -> tuple[Sequence[TopicView], Holder | None, int]:
+        return await store.inspect.topics(), await store.inspect.held_back(), store.clock.now()
 
-    found, now = place.run(look)
+    found, holder, now = place.run(look)
     if place.as_json:
-        show_json({"topics": [_facts(topic) for topic in found]})
+        show_json({"topics": [_facts(topic) for topic in found], "held_back": held.facts(holder)})
     elif found:
         show_table(
             [
@@ -42,6 +43,7 @@ def ls(place: Place) -> None:
                 Column("KEPT", [_kept(topic) for topic in found], drop=1),
             ]
         )
+        held.tell(holder)
     else:
         note("no topics yet: the first event makes one, or a worker that knows it")
 
@@ -55,15 +57,16 @@ def ls(place: Place) -> None:
 def show(place: Place, topic: str, key: str | None, after: int | None, limit: int) -> None:
     """Events of TOPIC, the oldest first."""
 
-    async def look(store: Store) -> tuple[list[Recorded], int]:
+    async def look(store: Store) -> tuple[Sequence[Recorded], int]:
         views = {view.name: view for view in await store.inspect.topics()}
         if topic not in views:
             raise NotFound(not_called("topic", topic, views))
         if key is not None:
             newest = await store.log.read_key(topic, key, Span(backward=True, limit=limit))
             return newest[::-1], store.clock.now()
-        start = max(0, views[topic].head - limit) if after is None else after
-        return await store.log.read(topic, start, limit), store.clock.now()
+        if after is None:
+            return await store.inspect.newest(topic, limit), store.clock.now()
+        return await store.log.read(topic, after, limit), store.clock.now()
 
     found, now = place.run(look)
     if place.as_json:

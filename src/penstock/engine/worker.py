@@ -16,6 +16,7 @@ from penstock.engine.incarnation import Incarnation
 from penstock.engine.program import Program, WorkerOptions
 from penstock.engine.service import Service
 from penstock.engine.ties import Ties
+from penstock.errors import ConfigurationError
 from penstock.model.events import WorkerStarted, WorkerStopped
 from penstock.ports.signals import Signals
 from penstock.ports.store import Store
@@ -42,10 +43,12 @@ class Worker:
         return self._current.number if self._current else None
 
     async def start(self) -> None:
-        """Returns when it is enrolled and claims. Raises StoreError. Again: no effect."""
+        """Returns when it is enrolled and claims. Raises StoreError, and ConfigurationError for a handler that could not get its `tx`.
+        Again: no effect."""
         async with self._changing:
             if self._current is None:
                 self._hurry.clear()
+                self._check_transactions()
                 await self._begin()
                 self._renewal.start()
 
@@ -101,6 +104,15 @@ class Worker:
         await incarnation.start()
         self._current = incarnation
         self._signals.emit(WorkerStarted(number, tuple(queue for queue, _ in duty.queues)))
+
+    def _check_transactions(self) -> None:
+        """None of these begins."""
+        for route in self._program.routes.values():
+            if route.transactional:
+                try:
+                    self._store.transaction(shared=True, blocking=route.isolation == "thread")
+                except ConfigurationError as error:
+                    raise ConfigurationError(f"{route.name}: {error}") from error
 
     def _lose(self, number: int) -> None:
         if self._current is not None and self._current.number == number:

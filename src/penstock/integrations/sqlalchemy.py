@@ -5,9 +5,10 @@
         session.add(user)
         send_welcome.using(tx=session).sync.enqueue(user.id)      # commits or rolls back with the user
 
-On PostgreSQL handlers' transactions can run on an engine, and then a session on them:
+A session on a handler's transaction, of an app that knows the engine:
 
     app = App("postgresql://localhost/shop", transactions=create_async_engine("postgresql+asyncpg://localhost/shop"))
+    app = App("sqlite:///shop.db", transactions=create_async_engine("sqlite+aiosqlite:///shop.db"))
 
     @app.task()
     async def ship(tx: Transaction, order_id: int) -> None:
@@ -35,9 +36,11 @@ from sqlalchemy.pool import QueuePool
 from penstock.api.transaction import SyncTransaction, Transaction
 from penstock.errors import ConfigurationError
 from penstock.integrations.engines import async_session, carriers, sync_session
+from penstock.integrations.guests import guests
+from penstock.integrations.tables import metadata
 from penstock.ports.transaction import Answer
 
-__all__ = ["carriers", "foreign", "prepare", "session"]
+__all__ = ["carriers", "foreign", "guests", "metadata", "prepare", "session"]
 
 E = TypeVar("E", bound=Engine | AsyncEngine)
 
@@ -137,17 +140,29 @@ class Joining:
     async def named_async(self, sql: str, params: Any) -> Answer:
         return _named(await self._execute_async(sql, params))
 
+    def wire(self) -> object:
+        return self._connection().connection.driver_connection
+
+    async def wire_async(self) -> object:
+        connection = (await self._connection_async()).sync_connection
+        assert connection is not None
+        return connection.connection.driver_connection
+
     def _execute(self, sql: str, params: Any) -> CursorResult[Any]:
-        target = self._target
-        assert isinstance(target, Session | Connection)
-        connection = target.connection() if isinstance(target, Session) else target
-        return connection.exec_driver_sql(sql, _driver(params))
+        return self._connection().exec_driver_sql(sql, _driver(params))
 
     async def _execute_async(self, sql: str, params: Any) -> CursorResult[Any]:
+        return await (await self._connection_async()).exec_driver_sql(sql, _driver(params))
+
+    def _connection(self) -> Connection:
+        target = self._target
+        assert isinstance(target, Session | Connection)
+        return target.connection() if isinstance(target, Session) else target
+
+    async def _connection_async(self) -> AsyncConnection:
         target = self._target
         assert isinstance(target, AsyncSession | AsyncConnection)
-        connection = await target.connection() if isinstance(target, AsyncSession) else target
-        return await connection.exec_driver_sql(sql, _driver(params))
+        return await target.connection() if isinstance(target, AsyncSession) else target
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Sessions tell; of bare connections the commit is found by looking."""

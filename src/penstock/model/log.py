@@ -119,6 +119,35 @@ class Fed(Struct, frozen=True):
     """So many messages could run that no more are fed until some have."""
 
 
+class Holder(Struct, frozen=True):
+    """The transaction that holds all feeds back the most: it has appended, and is open. Only where transactions append side by side."""
+
+    floor: int
+    """No feed passes this position."""
+    pid: int | None
+    """Its server process. None: a prepared transaction."""
+    seconds: float | None
+    """How old it is. None: this role may not see it (`pg_read_all_stats`); nor then `state`."""
+    prepared: str | None = None
+    """The name of the prepared transaction."""
+    application: str | None = None
+    """What its client calls itself."""
+    state: str | None = None
+    """`idle in transaction`, `active`, …"""
+
+    @property
+    def matters(self) -> bool:
+        """It stands longer than appending takes."""
+        return self.seconds is None or self.seconds >= 1
+
+    @property
+    def words(self) -> str:
+        who = f"the prepared transaction {self.prepared!r}" if self.pid is None else f"pid {self.pid}"
+        facts = ", ".join(filter(None, (self.application, self.state)))
+        age = "" if self.seconds is None else f" for {self.seconds:.0f} s"
+        return f"feeds are held back at position {self.floor}{age} by {who}{f' ({facts})' if facts else ''}, which has appended and is open"
+
+
 class TopicView(Struct, frozen=True):
     name: str
     versioned: bool

@@ -8,7 +8,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from penstock.model.job import DeadLetterView, JobFilter, JobList, JobView, QueueView, WorkerView
-from penstock.model.log import SubscriptionView, TopicView
+from penstock.model.log import Holder, Recorded, SubscriptionView, TopicView
 
 DEPTH = 100_000
 """Jobs that a look for some of them goes through."""
@@ -44,7 +44,15 @@ class Inspect(Protocol):
 
     async def topics(self) -> Sequence[TopicView]: ...
 
+    async def newest(self, topic: str, limit: int) -> Sequence[Recorded]:
+        """The last events of it, in their order. Also those that a feed may not read yet, since others may commit before them."""
+        ...
+
     async def subscriptions(self) -> Sequence[SubscriptionView]: ...
+
+    async def held_back(self) -> Holder | None:
+        """Who holds the feeds back the most now. None: nobody does."""
+        ...
 
     async def position_at(self, topic: str, moment: int) -> int:
         """The position behind which the events published at `moment` (µs) or later lie. Raises NotFound."""

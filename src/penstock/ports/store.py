@@ -8,6 +8,7 @@ from typing import Literal, Protocol, TypeAlias
 from msgspec import Struct
 
 from penstock.model.clock import Clock
+from penstock.model.log import Holder
 from penstock.ports.follow import Follow
 from penstock.ports.inspect import Inspect, Settings
 from penstock.ports.leases import Leases
@@ -121,6 +122,10 @@ class Administration(Protocol):
 
     def live(self) -> bool:
         """The store answers. Raises StoreError: why it does not."""
+        ...
+
+    def held_back(self) -> Holder | None:
+        """Who holds the feeds back the most now. None: nobody does."""
         ...
 
     def ready(self) -> str | None:

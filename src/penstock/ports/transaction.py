@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from msgspec import Struct
 
 from penstock.model.delivery import Settlement
 from penstock.model.log import Append, Event, TopicSpec
 from penstock.model.message import Message, Placed
+
+T = TypeVar("T")
 
 
 @runtime_checkable
@@ -32,6 +34,12 @@ class ForeignConnection(Protocol):
         ...
 
     async def run_async(self, sql: str, params: Any) -> Sequence[Sequence[Any]]: ...
+
+    def wire(self) -> object:
+        """The driver's connection: one object, for as long as it is connected."""
+        ...
+
+    async def wire_async(self) -> object: ...
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call it once when the user's transaction has committed, if the connection can tell."""
@@ -95,6 +103,31 @@ class Carrier(Protocol):
 
     async def rollback(self) -> None:
         """Gives the connection back. Never raises."""
+        ...
+
+
+class Loan(Protocol):
+    """The connection of a transaction that a store has begun, for a library that speaks on it in its own words."""
+
+    async def use(self, work: Callable[[Any], T]) -> T:
+        """Run it with the driver's connection, where that lives."""
+        ...
+
+    def use_now(self, work: Callable[[Any], T]) -> T:
+        """The same, blocking the calling thread (never the loop's)."""
+        ...
+
+
+class Guest(Protocol):
+    """That library, in one transaction."""
+
+    @property
+    def connection(self) -> Any:
+        """What it calls a connection: `tx.connection`."""
+        ...
+
+    def leave(self) -> None:
+        """The transaction has ended."""
         ...
 
 

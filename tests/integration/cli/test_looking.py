@@ -267,7 +267,13 @@ def test_health(console: Console) -> None:
     idle = console.run("health", "ready", "--json")
     assert (idle.code, idle.data["ok"], "no worker" in idle.data["problem"]) == (69, False, True)
     with console.worker() as worker:
-        assert console.json("health", "ready") == {"probe": "ready", "ok": True, "problem": None, "store": "sqlite:///shop.db"}
+        assert console.json("health", "ready") == {
+            "probe": "ready",
+            "ok": True,
+            "problem": None,
+            "warning": None,
+            "store": "sqlite:///shop.db",
+        }
         assert worker.stop() == 0
     assert console.run("health", "ready").code == 69
     assert console.run("health", "lively").code == 2

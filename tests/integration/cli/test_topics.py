@@ -34,7 +34,7 @@ def test_nothing_yet_says_what_makes_one(console: Console) -> None:
     for what in ("topics", "subscriptions"):
         answer = console.ok(what, "ls")
         assert answer.out == "" and f"no {what} yet" in answer.err
-        assert console.json(what, "ls") == {what: []}
+        assert console.json(what, "ls") == {what: [], "held_back": None}
 
 
 def test_topics_and_their_events(console: Console, shop: App) -> None:

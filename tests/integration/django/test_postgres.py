@@ -15,6 +15,7 @@ from penstock.errors import ConfigurationError, NotFound, TransactionClosed
 from penstock.integrations.django import foreign, store_url, tables
 from penstock.ports.transaction import ForeignConnection, LentConnection
 from tests.integration.cli.console import PATIENCE
+from tests.integration.postgres.wire import Wire
 
 DEFAULTS = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {}, "ATOMIC_REQUESTS": False, "AUTOCOMMIT": True, "CONN_MAX_AGE": 0}
 DEFAULTS |= {"CONN_HEALTH_CHECKS": False, "TIME_ZONE": None, "TEST": {}}
@@ -151,3 +152,33 @@ async def test_a_database_on_another_server_is_refused(shop: App, database: Any)
         await asyncio.to_thread(order, "default")
     with pytest.raises(ConfigurationError, match=r"has no tables of|open on another store"):
         await asyncio.to_thread(order, "server")
+
+
+def blocks(pay: Task[[str], str], wire: Wire) -> list[int]:
+    """The round trips of blocks with a job and without, in turn; on one connection."""
+    connection = connections["counted"]
+    trips = []
+    try:
+        for n in range(8):
+            start = wire.trips
+            with transaction.atomic(using="counted"):
+                connection.cursor().execute("select 1")
+                if n % 2 == 0:
+                    pay.using(tx=connection).sync.enqueue("mug")
+            trips.append(wire.trips - start)
+        return trips
+    finally:
+        connection.close()
+
+
+async def test_a_job_costs_one_round_trip(shop: App, postgres_url: str) -> None:
+    """On a connection that Penstock knows."""
+    pay = task_of(shop)
+    await pay.enqueue("mug")
+    async with Wire.to(postgres_url) as wire:
+        connections.settings["counted"] = {**connections.settings["postgres"], "PORT": str(urlsplit(wire.url).port)}
+        try:
+            trips = await asyncio.to_thread(blocks, pay, wire)
+        finally:
+            del connections.settings["counted"]
+    assert [with_a_job - without for with_a_job, without in zip(trips[2::2], trips[3::2], strict=True)] == [1, 1, 1]

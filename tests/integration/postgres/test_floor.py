@@ -15,6 +15,7 @@ from penstock.errors import ConfigurationError
 from penstock.model.log import TopicSpec
 from penstock.model.statement import Statement
 from penstock.stores.postgres import floor
+from penstock.stores.postgres.guard import OURS
 from tests.integration.postgres.client import Client, Connect, appended, create
 
 Names = list[str]
@@ -160,6 +161,7 @@ async def floor_key(client: Client, last: int) -> int:
 
 PUBLISHED = ("facts", False, False, 1, False, "x", "e", None, None, b"")
 APPENDED_ONE = {
+    **OURS,
     "topic": "accounts",
     "strict": False,
     "now": 1,
@@ -176,8 +178,8 @@ APPENDED = ("accounts", False, 1, "k", None, 1, 1, None, None, False, "x", "e", 
 @pytest.mark.parametrize(
     ("statement", "way"),
     [
-        (Statement("publish_events", values=PUBLISHED, width=len(PUBLISHED)), ["floor"]),
-        (Statement("append_events", values=APPENDED, width=len(APPENDED)), ["moved", "asked", "floor"]),
+        (Statement("publish_events", OURS, PUBLISHED, len(PUBLISHED)), ["floor"]),
+        (Statement("append_events", OURS, APPENDED, len(APPENDED)), ["moved", "asked", "floor"]),
         (Statement("append_event", APPENDED_ONE), ["moved", "floor"]),
     ],
     ids=lambda each: each.name if isinstance(each, Statement) else "",
@@ -232,7 +234,7 @@ async def test_who_holds_the_feed_back_is_named(client: Client, connect: Connect
     await other.publish("c")
     oldest = await watcher.run(floor.who_holds())
     assert oldest is not None
-    assert (oldest.pid, oldest.floor, oldest.prepared) == (client.pid, 1, None)
+    assert (oldest.pid, oldest.floor, oldest.prepared, oldest.state) == (client.pid, 1, None, "idle in transaction")
     assert 0 <= (oldest.seconds or 0) < 60
     await client.execute("commit")
     second = await watcher.run(floor.who_holds())

@@ -104,6 +104,7 @@ INDEXES = {
     "settle_done": {"leased_pkey", "cancel_pkey"},
     "settle_alike": {"leased_pkey", "cancel_pkey"},
     "events_upto": {"event_pkey"},
+    "newest_events": {"event_pkey"},
     "events_of_key": {"event_version"},
     "events_of_key_backward": {"event_version"},
     "position_at": {"event_pkey"},

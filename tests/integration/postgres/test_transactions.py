@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -174,6 +176,36 @@ async def test_a_def_handler_gets_a_connection_for_its_thread(shop: Shop) -> Non
     await run(app, await sign_up.enqueue())
     assert seen == ["psycopg"]
     assert shop.rows("select name from users") == [("by its own connection",)]
+
+
+async def test_without_psycopg_a_def_handler_with_tx_is_refused_at_the_start(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    app = shop.app()
+
+    @app.task()
+    async def fine(tx: Transaction) -> None: ...
+
+    async with app.worker():
+        await (await fine.enqueue()).result(timeout=20)
+
+    @app.task()
+    def sign_up(tx: Transaction) -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"sign_up: .*psycopg.*penstock\[postgres\]"):
+        async with app.worker():
+            pass
+    monkeypatch.undo()
+
+
+async def test_an_engine_of_another_driver_is_refused_at_the_start(shop: Shop, tmp_path: Path) -> None:
+    app = shop.app(transactions=create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/shop.db"))
+
+    @app.task()
+    async def sign_up(tx: Transaction) -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"sign_up: .* not on aiosqlite"):
+        async with app.worker():
+            pass
 
 
 async def test_a_statement_that_failed_spoils_the_job_whatever_becomes_of_the_error(shop: Shop) -> None:

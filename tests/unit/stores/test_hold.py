@@ -13,6 +13,7 @@ from penstock.observe.signals import Signals
 from penstock.stores.sqlite import hold
 from penstock.stores.sqlite.handle import Handle
 from penstock.stores.sqlite.store import SqliteStore
+from penstock.stores.sqlite.transaction import Transactions
 
 
 class Points:
@@ -31,7 +32,7 @@ def points() -> Points:
 @pytest.fixture
 async def store(tmp_path: Path, points: Points, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SqliteStore]:
     monkeypatch.setattr(hold, "HOLD", 60.0)
-    store = SqliteStore(str(tmp_path / "store.db"), signals=Signals(points), tx_limit=60)
+    store = SqliteStore(str(tmp_path / "store.db"), signals=Signals(points), transactions=Transactions(60))
     await store.open()
     tx = store.transaction()
     await tx.execute("create table rows (n integer primary key)", {})
@@ -99,7 +100,7 @@ async def test_after_a_slow_one_nobody_shares_for_a_while(store: SqliteStore, po
 
 async def test_one_past_its_time_is_undone_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hold, "HOLD", 60.0)
-    store = SqliteStore(str(tmp_path / "short.db"), signals=Signals(), tx_limit=0.3)
+    store = SqliteStore(str(tmp_path / "short.db"), signals=Signals(), transactions=Transactions(0.3))
     await store.open()
     setup = store.transaction()
     await setup.execute("create table rows (n integer primary key)", {})

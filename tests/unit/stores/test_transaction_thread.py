@@ -13,11 +13,12 @@ from penstock.model.job import JobFilter
 from penstock.model.message import Message
 from penstock.observe.signals import Signals
 from penstock.stores.sqlite.store import SqliteStore
+from penstock.stores.sqlite.transaction import Transactions
 
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(str(tmp_path / "store.db"), signals=Signals(), tx_limit=60)
+    store = SqliteStore(str(tmp_path / "store.db"), signals=Signals(), transactions=Transactions(60))
     await store.open()
     yield store
     await store.close()

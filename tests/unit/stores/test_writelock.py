@@ -18,6 +18,7 @@ from penstock.model.message import Message
 from penstock.observe.signals import Signals
 from penstock.stores.sqlite.files import Folder
 from penstock.stores.sqlite.store import SqliteStore
+from penstock.stores.sqlite.transaction import Transactions
 from penstock.stores.sqlite.writelock import WriteLock, holder
 
 HOLDER = """
@@ -49,7 +50,7 @@ def held_and_given_up(path: Path) -> tuple[WriteLock, WriteLock]:
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(str(tmp_path / "store.db"), signals=Signals(), tx_limit=0.1)
+    store = SqliteStore(str(tmp_path / "store.db"), signals=Signals(), transactions=Transactions(0.1))
     await store.open()
     yield store
     await store.close()

@@ -68,6 +68,12 @@ class Joining:
     async def named_async(self, sql: str, params: Any) -> Answer:
         return self.named(sql, params)
 
+    def wire(self) -> object:
+        return self._wrapper.connection
+
+    async def wire_async(self) -> object:
+        return self._wrapper.connection
+
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Once a transaction: one that is there stays, unless the savepoint that it stands in is rolled back before ours."""
         wrapper = self._wrapper

@@ -8,12 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from penstock.errors import StoreError
+from penstock.model.log import Holder
+from penstock.model.statement import Rows
 from penstock.ports.store import Facts, Schema
 from penstock.stores.postgres import migrate
 from penstock.stores.postgres.address import Address
 from penstock.stores.postgres.failures import translated
-from penstock.stores.postgres.library import in_schema
+from penstock.stores.postgres.floor import who_holds
+from penstock.stores.postgres.library import in_schema, load
 from penstock.stores.postgres.pool import ERRORS, check, connect
+from penstock.stores.sql.executors import drive_async
 
 T = TypeVar("T")
 
@@ -50,6 +54,9 @@ class PostgresAdministration:
         self.schema()
         return True
 
+    def held_back(self) -> Holder | None:
+        return _now(self._on(self._held_back, "look for open transactions"))
+
     def ready(self) -> str | None:
         try:
             migrate.check(self.schema(), self._address.masked)
@@ -67,6 +74,12 @@ class PostgresAdministration:
         )
         warnings = () if fsync == "on" else ("the server runs with fsync = off: a power failure may lose or damage everything",)
         return Facts(f"PostgreSQL {version}", self._address.masked, {f"schema {schema}": size, "database": database}, warnings)
+
+    async def _held_back(self, connection: Any) -> Holder | None:
+        async def fetch(sql: str, params: Any) -> Rows:
+            return await connection.fetch(sql, *params)  # type: ignore[no-any-return]
+
+        return await drive_async(who_holds(), load(schema=self._address.schema), fetch)
 
     async def _schema(self, connection: Any) -> Schema:
         return await migrate.read(connection, self._address.schema)

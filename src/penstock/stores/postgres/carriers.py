@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from penstock.errors import ConfigurationError, TransactionClosed
+from penstock.errors import TransactionClosed
 from penstock.model.statement import Rows
 from penstock.stores.postgres import wire
 from penstock.stores.postgres.access import undo
@@ -69,7 +69,7 @@ class Threads:
     """psycopg connections of one process, and threads of their own: those of handlers may all wait for one of these."""
 
     def __init__(self, psycopg: Any, dsn: str, size: int, *, pooled: bool) -> None:
-        """`psycopg`: the module, or None where it is not installed."""
+        """`psycopg`: the module; None where it is not installed, and nothing is taken."""
         self.psycopg = psycopg
         self._dsn = dsn
         self._pooled = pooled
@@ -81,7 +81,7 @@ class Threads:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def take(self) -> Any:
-        """Raises ConfigurationError without psycopg, and what it raises."""
+        """Raises what psycopg raises."""
         await self._room.acquire()
         try:
             return self._free.pop() if self._free else await self.run(self._connect)
@@ -102,10 +102,6 @@ class Threads:
         self._threads.shutdown(wait=False)
 
     def _connect(self) -> Any:
-        if self.psycopg is None:
-            raise ConfigurationError(
-                'a def handler with tx gets a psycopg connection on PostgreSQL; install it with:  pip install "penstock[postgres]"'
-            )
         connection = self.psycopg.connect(self._dsn, prepare_threshold=None, **wire.PSYCOPG)
         if not self._pooled:
             connection.execute(wire.SERVER)

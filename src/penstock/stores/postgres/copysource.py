@@ -14,7 +14,8 @@ from penstock.stores.postgres.failures import translated
 from penstock.stores.postgres.library import in_schema
 from penstock.stores.postgres.opening import open_schema
 from penstock.stores.postgres.pool import ERRORS, check, connect
-from penstock.stores.postgres.registry import Lives, boot_id
+from penstock.stores.postgres.registry import Lives
+from penstock.stores.sql.boot import boot_id
 
 _AHEAD = 1_000
 """Rows that are fetched at once."""

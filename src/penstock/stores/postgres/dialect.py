@@ -6,7 +6,7 @@ from functools import partial
 
 from penstock.stores.postgres.claim import claim
 from penstock.stores.postgres.feeding import feed
-from penstock.stores.postgres.floor import read
+from penstock.stores.postgres.floor import read, who_holds
 from penstock.stores.postgres.locks import alone
 from penstock.stores.postgres.moments import position_at
 from penstock.stores.postgres.publishing import append, publish
@@ -28,5 +28,6 @@ def make_dialect(*, strict: bool) -> Dialect:
         feed=partial(feed, strict=strict),
         trim=partial(trim, strict=strict),
         position_at=position_at,
+        who_holds=who_holds,
         alone=alone,
     )

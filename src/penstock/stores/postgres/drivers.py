@@ -10,9 +10,11 @@ from penstock.errors import ConfigurationError
 from penstock.model.statement import Rows
 from penstock.ports.transaction import ForeignConnection
 
+_ASYNC = "using(tx=…).sync: this connection is async; await the verb without .sync"
+
 
 class AsyncpgConnection:
-    """An `asyncpg.Connection`, or one of a pool's."""
+    """An `asyncpg.Connection`."""
 
     awaits = True
     driver = "asyncpg"
@@ -25,13 +27,26 @@ class AsyncpgConnection:
             )
 
     def run(self, sql: str, params: Any) -> Rows:
-        raise ConfigurationError("using(tx=…).sync: asyncpg connections are async; await the verb without .sync")
+        raise ConfigurationError(_ASYNC)
 
     async def run_async(self, sql: str, params: Any) -> Rows:
         return await self._connection.fetch(sql, *params)  # type: ignore[no-any-return]
 
+    def wire(self) -> object:
+        raise ConfigurationError(_ASYNC)
+
+    async def wire_async(self) -> object:
+        return self._connection
+
     def after_commit(self, callback: Callable[[], None]) -> None:
         """asyncpg has no hook."""
+
+
+class PooledAsyncpgConnection(AsyncpgConnection):
+    """What a pool lends: another one each time, around a connection that stays."""
+
+    async def wire_async(self) -> object:
+        return self._connection._con
 
 
 class PsycopgConnection:
@@ -52,6 +67,12 @@ class PsycopgConnection:
     async def run_async(self, sql: str, params: Any) -> Rows:
         return self.run(sql, params)
 
+    def wire(self) -> object:
+        return self._connection
+
+    async def wire_async(self) -> object:
+        return self._connection
+
     def after_commit(self, callback: Callable[[], None]) -> None:
         """psycopg has no hook."""
 
@@ -67,12 +88,18 @@ class AsyncPsycopgConnection:
         _check_open(connection)
 
     def run(self, sql: str, params: Any) -> Rows:
-        raise ConfigurationError("using(tx=…).sync: this connection is async; await the verb without .sync")
+        raise ConfigurationError(_ASYNC)
 
     async def run_async(self, sql: str, params: Any) -> Rows:
         async with self._connection.cursor(row_factory=_tuples()) as cursor:
             await cursor.execute(sql, params)
             return await cursor.fetchall() if cursor.description else ()
+
+    def wire(self) -> object:
+        return self._connection
+
+    async def wire_async(self) -> object:
+        return self._connection
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """psycopg has no hook."""
@@ -83,8 +110,8 @@ class _Wrap(Protocol):
 
 
 _KINDS: tuple[tuple[str, str, _Wrap], ...] = (
+    ("asyncpg.pool", "PoolConnectionProxy", PooledAsyncpgConnection),
     ("asyncpg", "Connection", AsyncpgConnection),
-    ("asyncpg.pool", "PoolConnectionProxy", AsyncpgConnection),
     ("psycopg", "Connection", PsycopgConnection),
     ("psycopg", "AsyncConnection", AsyncPsycopgConnection),
 )

@@ -65,7 +65,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from penstock.errors import ConfigurationError
-from penstock.model.log import Recorded
+from penstock.model.log import Holder, Recorded
 from penstock.model.statement import Program, Statement
 
 _NO_BOUND = (1 << 63) - 1
@@ -80,19 +80,6 @@ class Look(Struct, frozen=True):
     floor: int | None
     standby: bool
     isolation: str
-
-
-class Holder(Struct, frozen=True):
-    """The appender that holds the feed back the most: the oldest by its floor."""
-
-    floor: int
-    """No reader passes this position."""
-    pid: int | None
-    """Its server process. None: a prepared transaction."""
-    seconds: float | None
-    """How old its transaction is. None: this role may not see it (`pg_read_all_stats`)."""
-    prepared: str | None = None
-    """The name of the prepared transaction."""
 
 
 def settled(*, strict: bool = False) -> Program[int]:

@@ -8,12 +8,12 @@ from typing import TypeVar
 from msgspec import Struct
 
 from penstock.errors import ConfigurationError
-from penstock.model.statement import Program, Statement
-from penstock.ports.store import Durability
+from penstock.model.statement import Program
 from penstock.ports.transaction import ForeignConnection
 from penstock.stores.postgres.access import Access
 from penstock.stores.postgres.drivers import as_foreign
 from penstock.stores.postgres.failures import state_of, translate
+from penstock.stores.postgres.guard import Guard
 from penstock.stores.sql.executors import drive, drive_async
 from penstock.stores.sql.library import Library
 from penstock.stores.sql.verbs import JoinedVerbs
@@ -27,11 +27,7 @@ class Host(Struct, frozen=True):
     access: Access
     libraries: Mapping[str, Library]
     """By the driver whose marks they have."""
-    mark: str
-    """A type that only this store has."""
-    place: str
-    """Fit to be printed."""
-    durability: Durability
+    guard: Guard
     suspect: Callable[[], None]
     """A transaction may commit soon, and nobody will say so."""
 
@@ -44,7 +40,7 @@ class Joined(JoinedVerbs):
         library = host.libraries.get(foreign.driver)
         if library is None:
             raise ConfigurationError(
-                f"using(tx=…): this connection speaks {foreign.driver}, the app's store is {host.place}; "
+                f"using(tx=…): this connection speaks {foreign.driver}, the app's store is {host.guard.place}; "
                 "one transaction cannot span two databases"
             )
         super().__init__(host.access.dialect)
@@ -55,8 +51,9 @@ class Joined(JoinedVerbs):
     async def _write(self, make: Callable[[int], Program[T]], doing: str) -> T:
         try:
             if self._foreign.awaits:
-                return await drive_async(self._program(make), self._library, self._foreign.run_async)
-            return drive(self._program(make), self._library, self._foreign.run)
+                program = self._program(make, await self._foreign.wire_async())
+                return await drive_async(program, self._library, self._foreign.run_async)
+            return drive(self._program(make, self._foreign.wire()), self._library, self._foreign.run)
         except Exception as error:
             raise self._explained(error, doing) from error
 
@@ -64,34 +61,19 @@ class Joined(JoinedVerbs):
         if self._foreign.awaits:
             raise ConfigurationError("using(tx=…).sync: this connection is async; await the verb without .sync")
         try:
-            return drive(self._program(make), self._library, self._foreign.run)
+            return drive(self._program(make, self._foreign.wire()), self._library, self._foreign.run)
         except Exception as error:
             raise self._explained(error, doing) from error
 
     def _explained(self, error: Exception, doing: str) -> Exception:
         if state_of(error) == "42P01":
             return ConfigurationError(
-                f"using(tx=…): this connection's database has no tables of {self._host.place}: is it another? ({error})"
+                f"using(tx=…): this connection's database has no tables of {self._host.guard.place}: is it another? ({error})"
             )
         return translate(error, doing) or error
 
-    def _program(self, make: Callable[[int], Program[T]]) -> Program[T]:
-        yield from check(self._host)
-        result = yield from make(self._host.access.clock.now())
+    def _program(self, make: Callable[[int], Program[T]], wire: object) -> Program[T]:
+        result = yield from self._host.guard.over(make(self._host.access.clock.now()), wire)
         self._foreign.after_commit(self._host.access.bells.ring)
         self._host.suspect()
         return result
-
-
-def check(host: Host) -> Program[None]:
-    """This very store, in a transaction, and as durable as the app promises."""
-    here, durable = (yield Statement("who_are_you", {"mark": host.mark}))[0]
-    if not here:
-        raise ConfigurationError(
-            f"using(tx=…): this connection is open on another store than the app's, {host.place}; one transaction cannot span two stores"
-        )
-    if host.durability == "power" and durable == "off":
-        raise ConfigurationError(
-            "using(tx=…): this connection has synchronous_commit = off, so its commits may be lost on power failure; "
-            "set it to on, or accept it: App(durability='inherit')"
-        )

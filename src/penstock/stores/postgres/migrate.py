@@ -6,6 +6,7 @@ only expands, and contracts one release later.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterator
 from importlib.resources import files
@@ -21,6 +22,8 @@ COPY = "copy"
 """In `penstock.meta` while the schema is a half copy of another store (`copytarget`)."""
 _LOCK = 0x70656E73746F636B
 """For `pg_advisory_xact_lock`: who migrates."""
+_COMMENT = re.compile(r"--.*")
+_STATEMENT = re.compile(r"(?:'[^']*'|[^';])+;")
 _FIRST = """
 create table if not exists penstock.meta (
     name text primary key,
@@ -69,11 +72,22 @@ async def migrate(connection: Connection, schema: str = SCHEMA) -> None:
             await connection.execute(missing(found, schema))
 
 
-def missing(found: int = 0, schema: str = SCHEMA) -> str:
-    """The SQL that brings a schema from version `found` to this release's, to be run in one transaction."""
+def statements(number: int, schema: str = SCHEMA) -> list[str]:
+    """Of one migration, for a tool that runs them itself, in one transaction, one migration after the other. The first one makes the
+    schema, and gives the store its identity: two calls give two.
+
+        for statement in statements(1):
+            op.execute(statement)
+    """
+    return [found.strip() for found in _STATEMENT.findall(_COMMENT.sub("", missing(number - 1, schema, number)))]
+
+
+def missing(found: int = 0, schema: str = SCHEMA, last: int | None = None) -> str:
+    """The SQL that brings a schema from version `found` to `last`, else to this release's; to be run in one transaction."""
+    last = NEEDED if last is None else last
     parts = [f"create schema if not exists {quoted(schema)};", _FIRST] if found == 0 else []
-    parts += [script for number, script in scripts() if number > found]
-    facts = {"schema": str(NEEDED), "compatible": str(COMPATIBLE)}
+    parts += [script for number, script in scripts() if found < number <= last]
+    facts = {"schema": str(last), "compatible": str(min(last, COMPATIBLE))}
     if found == 0:
         facts["store_id"] = secrets.token_hex(16)
         parts.append(f"create domain penstock.{mark(facts['store_id'])} as text;\n")

@@ -28,6 +28,7 @@ from collections.abc import Sequence
 from penstock.model.log import Append, Conflict, Event, Reused, TopicSpec
 from penstock.model.message import Placed
 from penstock.model.statement import Program, Row, Statement
+from penstock.stores.postgres.guard import OURS
 from penstock.stores.sql.appending import Result
 from penstock.stores.sql.topics import declare_topic
 
@@ -39,7 +40,7 @@ def publish(topic: TopicSpec, events: Sequence[Event], now: int, *, strict: bool
     values: list[object] = []
     for e in events:
         values += (topic.name, topic.versioned, strict, now, e.given, e.id, e.type, e.key, e.headers, e.body)
-    rows = (yield from _declared(topic, Statement("publish_events", values=values, width=_PUBLISHED))) if events else ()
+    rows = (yield from _declared(topic, Statement("publish_events", OURS, values, _PUBLISHED))) if events else ()
     created = {row[0] for row in rows}
     first = {event.id: n for n, event in reversed(list(enumerate(events)))}
     return [Placed(event.id, event.id in created and first[event.id] == n) for n, event in enumerate(events)]
@@ -75,7 +76,7 @@ def _append_simple(append: Append, topic: TopicSpec, now: int, *, strict: bool) 
         return None
     (e,) = append.events
     values = {"topic": topic.name, "strict": strict, "now": now, "key": append.key, "expected": append.expected}
-    rows = yield Statement("append_event", {**values, "id": e.id, "type": e.type, "headers": e.headers, "body": e.body})
+    rows = yield Statement("append_event", {**OURS, **values, "id": e.id, "type": e.type, "headers": e.headers, "body": e.body})
     return int(rows[0][0]) if rows else None
 
 
@@ -87,7 +88,7 @@ def _append(appends: Sequence[Append], topic: TopicSpec, now: int, *, strict: bo
         for n, e in enumerate(each.events, 1):
             values += (topic.name, strict, now, each.key, each.expected, size, n, *ends)
             values += (each.given is not None, e.id, e.type, e.headers, e.body)
-    rows = yield from _declared(topic, Statement("append_events", values=values, width=_APPENDED))
+    rows = yield from _declared(topic, Statement("append_events", OURS, values, _APPENDED))
     found = {row[0]: row for row in rows}
     return [_result(each, found[each.key]) for each in appends]
 
@@ -102,7 +103,7 @@ def _declared(topic: TopicSpec, statement: Statement) -> Program[Sequence[Row]]:
 
 
 def _result(append: Append, row: Row) -> Result:
-    _, version, actual, first, last, beyond = row
+    _, version, actual, first, last, beyond, _ = row
     if version is not None:
         return int(version)
     if first is not None:

@@ -17,6 +17,7 @@ import msgspec
 
 from penstock.model.message import Message, Placed, decode_options
 from penstock.model.statement import Program, Statement
+from penstock.stores.postgres.guard import OURS
 from penstock.stores.sql.placing import WIDTH, asked, in_turns, place, rows
 from penstock.stores.sql.uniques import take
 
@@ -54,7 +55,7 @@ def _insert(messages: Sequence[Message], now: int) -> Program[set[str]]:
         yield _put_alike(messages, now)
         return set()
     values, _ = rows(messages, now)
-    new = {row[0] for row in (yield Statement("put_messages", values=values, width=WIDTH))}
+    new = {row[0] for row in (yield Statement("put_messages", OURS, values, WIDTH))}
     return {message.id for message in messages if message.given} - new
 
 
@@ -74,6 +75,7 @@ def are_alike(messages: Sequence[Message]) -> bool:
 def _put_alike(messages: Sequence[Message], now: int) -> Statement:
     first = messages[0]
     shared = {
+        **OURS,
         "queue": first.queue,
         "task": first.task,
         "rank": 9 - first.priority,

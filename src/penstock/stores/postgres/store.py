@@ -23,6 +23,7 @@ from penstock.stores.postgres.carriers import AsyncpgCarrier, PsycopgCarrier, Th
 from penstock.stores.postgres.clock import MEASURE_EVERY, PostgresClock
 from penstock.stores.postgres.dialect import make_dialect
 from penstock.stores.postgres.follow import PostgresFollow
+from penstock.stores.postgres.guard import Guard
 from penstock.stores.postgres.handle import Handle
 from penstock.stores.postgres.joined import Host, Joined
 from penstock.stores.postgres.library import load
@@ -172,6 +173,8 @@ class PostgresStore:
             if carrier.driver not in parts.host.libraries:
                 raise ConfigurationError(f"App(transactions=engine): an engine on asyncpg or psycopg, not on {carrier.driver}")
             return carrier
+        if blocking and self._transactions.psycopg is None:
+            raise ConfigurationError('on PostgreSQL a def handler\'s tx is on psycopg; install it with:  pip install "penstock[postgres]"')
         return PsycopgCarrier(parts.threads) if blocking else AsyncpgCarrier(parts.pools[2])
 
     # -- opening
@@ -186,7 +189,8 @@ class PostgresStore:
         access = Access(pools[0], pools[1], library, dialect, self.clock, self._signals, power, bells)
         writer, reader, pulse = PostgresWriter(access), PostgresReader(access), Pulse(access)
         libraries = {"asyncpg": library, "psycopg": load("psycopg", address.schema)}
-        host = Host(access, libraries, identity.mark, address.masked, self._durability, self._guess)
+        guard = Guard(identity.mark, address.masked, self._durability == "power", weakref.WeakSet())
+        host = Host(access, libraries, guard, self._guess)
         self.queue = PostgresQueue((writer, reader), dialect, bounds, self._limits, self._patience)
         self.log = SqlLog(writer, reader, dialect)
         self.leases = PostgresLeases((writer, reader), pulse, dialect.put, Lives(identity.store_id, boot_id()), self._lead)

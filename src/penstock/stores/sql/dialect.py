@@ -8,7 +8,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from penstock.model.delivery import Settlement
-from penstock.model.log import Append, Event, Fed, Recorded, TopicSpec
+from penstock.model.log import Append, Event, Fed, Holder, Recorded, TopicSpec
 from penstock.model.message import Message, Placed
 from penstock.model.statement import Program, Rows
 from penstock.ports.queue import Claim, Claimed
@@ -38,6 +38,8 @@ class Dialect(Struct, frozen=True):
     feed: Callable[[str, int, int], Program[Fed]]
     trim: Callable[[int, int], Program[int]]
     position_at: Callable[[str, int], Program[int]]
+    who_holds: Callable[[], Program[Holder | None]]
+    """Who holds the feeds back now."""
     alone: Callable[[str], Program[None]]
     """From here to its end nobody else's transaction does what is called so."""
 

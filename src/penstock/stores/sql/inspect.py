@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from penstock.model.clock import Clock
 from penstock.model.job import Attempt, DeadLetterView, JobFilter, JobList, JobView, QueueView, UniqueView, WorkerView
-from penstock.model.log import SubscriptionView, TopicView
+from penstock.model.log import Holder, Recorded, SubscriptionView, TopicView
 from penstock.model.message import decode_options
 from penstock.model.unique import Hold
 from penstock.ports.inspect import DEPTH
@@ -70,6 +70,12 @@ class SqlInspect:
 
     async def topics(self) -> Sequence[TopicView]:
         return [topic_of(row) for row in await self._reader.rows("topics", {})]
+
+    async def newest(self, topic: str, limit: int) -> Sequence[Recorded]:
+        return [Recorded(*row) for row in await self._reader.rows("newest_events", {"topic": topic, "limit": limit})][::-1]
+
+    async def held_back(self) -> Holder | None:
+        return await self._reader.drive(self._dialect.who_holds())
 
     async def position_at(self, topic: str, moment: int) -> int:
         return await self._reader.drive(self._dialect.position_at(topic, moment))

@@ -58,6 +58,9 @@ class SqliteAdministration:
         self.schema()
         return True
 
+    def held_back(self) -> None:
+        """Nobody: transactions append one after the other."""
+
     def ready(self) -> str | None:
         try:
             migrate.check(self.schema(), self._folder.database)

@@ -20,9 +20,14 @@ def settle(owner: int, settlements: Sequence[Settlement], now: int) -> Program[S
     return (yield from settle_and_hear(owner, settlements, now, put))
 
 
+def who_holds() -> Program[None]:
+    """Nobody: transactions append one after the other."""
+    yield from ()
+
+
 def alone(what: str) -> Program[None]:
     """There is one writer."""
     yield from ()
 
 
-SQLITE = Dialect(put, settle, claim, publish, append, read, feed, trim, position_at, alone)
+SQLITE = Dialect(put, settle, claim, publish, append, read, feed, trim, position_at, who_holds, alone)

@@ -17,6 +17,7 @@ from penstock.stores.sql.reply import Reply
 from penstock.stores.sql.turns import Turns
 from penstock.stores.sql.verbs import KeptVerbs, refuse_lost
 from penstock.stores.sqlite.access import Access
+from penstock.stores.sqlite.loan import Loan
 from penstock.stores.sqlite.transaction import Request, Transaction, TransactionThread
 
 Work = Callable[[sqlite3.Connection], Any]
@@ -30,15 +31,20 @@ class Handle(KeptVerbs):
         self._access = access
         self._thread = thread
         self._inner = inner
+        self._loan = Loan(thread, inner, thread.guests) if thread.guests is not None else None
+        """To a library whose connection is shown as this one's."""
         self._turns: Turns | None = None
         self._depth = 0
         self._ended = False
         self._asked = False
 
     @property
-    def connection(self) -> sqlite3.Connection:
-        """Belongs to the transaction thread: use it only inside `tx.execute`-like calls of your own thread's making."""
-        return self._thread._connection
+    def connection(self) -> Any:
+        """sqlite3's belongs to the transaction thread: use it only inside `tx.execute`-like calls of your own thread's making."""
+        if self._loan is None:
+            return self._thread._connection
+        self._check()
+        return self._loan.connection
 
     @property
     def started(self) -> bool:
@@ -76,6 +82,7 @@ class Handle(KeptVerbs):
 
     async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None) -> None:
         self._close()
+        self._end_loan()
         if not self._inner.started and not self._kept and settle is None:
             return
         await self._ask(lambda connection: self._finish(connection, settle), ends="commit")
@@ -84,6 +91,7 @@ class Handle(KeptVerbs):
         if self._ended:
             return
         self._close()
+        self._end_loan()
         self._kept.clear()
         self._inner.abandoned = True
         if self._asked and self._inner.over is None:
@@ -96,6 +104,10 @@ class Handle(KeptVerbs):
         if self._ended:
             raise TransactionClosed("the transaction has ended; nothing more can join it")
         self._ended = True
+
+    def _end_loan(self) -> None:
+        if self._loan is not None:
+            self._loan.end()
 
     def _check(self, sql: str = "") -> None:
         """A transaction that has ended is not begun again, and does not end by a statement."""
@@ -169,6 +181,7 @@ class Savepoint(Handle):
 
     def __init__(self, outer: Handle, turns: Turns) -> None:
         super().__init__(outer._access, outer._thread, outer._inner)
+        self._loan = outer._loan
         self._outer = outer
         self._siblings = turns
         self._depth = outer._depth + 1

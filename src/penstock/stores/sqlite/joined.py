@@ -72,6 +72,12 @@ class Sqlite3Connection:
     async def named_async(self, sql: str, params: Any) -> Answer:
         return self.named(sql, params)
 
+    def wire(self) -> object:
+        return self._connection
+
+    async def wire_async(self) -> object:
+        return self._connection
+
     def after_commit(self, callback: Any) -> None:
         """sqlite3 has no hook: other processes find the commit by data_version."""
 

@@ -26,12 +26,11 @@ from penstock.stores.sqlite.joined import Joined
 from penstock.stores.sqlite.opening import open_file
 from penstock.stores.sqlite.registry import SqliteLeases
 from penstock.stores.sqlite.threads import Threads
+from penstock.stores.sqlite.transaction import Transactions
 from penstock.stores.sqlite.writelock import WriteLock
 
-TX_LIMIT = 5.0
-"""Seconds that a transaction may hold the file's write lock."""
 _GRACE = 1.0
-"""Seconds beyond that, after which whoever waits for the lock gives up."""
+"""Seconds beyond a transaction's limit, after which whoever waits for the lock gives up."""
 
 
 class SqliteStore:
@@ -56,7 +55,7 @@ class SqliteStore:
         limits: Mapping[str, int] | None = None,
         patience: float = PATIENCE,
         clock: StoreClock | None = None,
-        tx_limit: float = TX_LIMIT,
+        transactions: Transactions | None = None,
     ) -> None:
         self.clock = clock or StoreClock()
         self._folder = Folder(path)
@@ -64,7 +63,7 @@ class SqliteStore:
         self._durability: Durability = durability
         self._limits = limits if limits is not None else {}
         self._patience = patience
-        self._tx_limit = tx_limit
+        self._transactions = transactions or Transactions()
         self._threads: Threads | None = None
 
     @property
@@ -106,10 +105,10 @@ class SqliteStore:
 
         def access(bells: Bells) -> Access:
             power = self._durability != "process"
-            lock = WriteLock(self._folder.path / "write.lock", self._tx_limit + _GRACE)
+            lock = WriteLock(self._folder.path / "write.lock", self._transactions.limit + _GRACE)
             return Access(self._folder.database, library, SQLITE, self.clock, self._signals, lock, power, checkpointer, bells)
 
-        self._threads = threads = Threads(self._folder, access, self._tx_limit)
+        self._threads = threads = Threads(self._folder, access, self._transactions)
         self.queue = self._make_queue(threads)
         self.log = self._make_log(threads)
         self.leases = SqliteLeases(threads.writer, threads.reader, self.clock, self._folder, checkpointer.remind)

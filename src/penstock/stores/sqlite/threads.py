@@ -12,18 +12,18 @@ from penstock.stores.sqlite.files import Folder
 from penstock.stores.sqlite.handle import Handle
 from penstock.stores.sqlite.joined import Joined, Joiner
 from penstock.stores.sqlite.reader import Reader
-from penstock.stores.sqlite.transaction import Transaction, TransactionThread
+from penstock.stores.sqlite.transaction import Transaction, Transactions, TransactionThread
 from penstock.stores.sqlite.writer import Writer
 
 
 class Threads:
     """Writer and reader start at once, the transaction thread at the first transaction."""
 
-    def __init__(self, folder: Folder, make_access: Callable[[Bells], Access], tx_limit: float) -> None:
+    def __init__(self, folder: Folder, make_access: Callable[[Bells], Access], transactions: Transactions) -> None:
         self._folder = folder
         self._ringer = Ringer(folder.bells)
         self._make_access = make_access
-        self._tx_limit = tx_limit
+        self._how = transactions
         self.access = make_access(self._ringer)
         self.writer = Writer(self.access)
         self.joiner = Joiner(self.access, self.writer)
@@ -40,7 +40,7 @@ class Threads:
     def _start_transactions(self) -> TransactionThread:
         access = self._make_access(self._ringer)
         try:
-            self._transactions = TransactionThread(access, self._tx_limit)
+            self._transactions = TransactionThread(access, self._how)
         except BaseException:
             access.lock.close()
             raise

@@ -26,6 +26,7 @@ from msgspec import Struct
 
 from penstock.errors import StoreUnavailable, TransactionClosed
 from penstock.model.statement import Rows
+from penstock.ports.transaction import Guest, Loan
 from penstock.stores.sql.reply import Reply, send
 from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite.access import Access
@@ -37,6 +38,18 @@ _STEPS = 20_000
 """Instructions of SQLite's machine between looks at the clock: well under a millisecond."""
 
 log = logging.getLogger("penstock.store")
+
+
+TX_LIMIT = 5.0
+"""Seconds that a transaction may hold the file's write lock."""
+
+
+class Transactions(Struct, frozen=True):
+    """How they are made."""
+
+    limit: float = TX_LIMIT
+    guests: Callable[[Loan], Guest] | None = None
+    """What makes a library's connection in one."""
 
 
 class Request(Struct, eq=False):
@@ -66,9 +79,10 @@ class Transaction:
 
 
 class TransactionThread:
-    def __init__(self, access: Access, limit: float) -> None:
+    def __init__(self, access: Access, how: Transactions) -> None:
         self._access = access
-        self.limit = limit
+        self.guests = how.guests
+        self.limit = how.limit
         """Seconds that one may stay open."""
         self._inbox: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._waiting: deque[Request] = deque()

@@ -33,6 +33,19 @@ class TopicConformance:
         assert [each.id for each in await log(store).read("orders", 0, 10)] == ["one", "two"]
         assert [each.id for each in await log(store).read("invoices", 0, 10)] == ["other"]
 
+    async def test_the_newest_are_found_whatever_lies_between_them(self, store: Ground) -> None:
+        for n in range(4):
+            await publish(store, f"order {n}")
+            await publish(store, *(f"invoice {n}/{m}" for m in range(10)), topic=TopicSpec("invoices"))
+        assert [each.id for each in await store.store.inspect.newest("orders", 3)] == ["order 1", "order 2", "order 3"]
+        assert [each.id for each in await store.store.inspect.newest("invoices", 1)] == ["invoice 3/9"]
+        assert len(await store.store.inspect.newest("orders", 10)) == 4
+        assert await store.store.inspect.newest("no such topic", 3) == []
+
+    async def test_nobody_holds_the_feeds_back(self, store: Ground) -> None:
+        await publish(store, "one")
+        assert await store.store.inspect.held_back() is None
+
     async def test_a_given_id_is_published_once(self, store: Ground) -> None:
         first = await log(store).publish(ORDERS, [event("one", given=True), event("one", given=True)])
         again = await log(store).publish(ORDERS, [event("one", given=True), event("two", given=True)])

@@ -4,10 +4,16 @@
 -- name: publish_events
 -- Positions are drawn in the order of the events. Chosen ids are inserted in their own order: who waits for another's, and
 -- holds some, cannot be waited for by that one.
-with incoming as materialized (
+with host as materialized (
+    select case
+        when to_regtype(:mark::text) is null and :mark::text is not null then 'foreign'
+        when :flushed::boolean and current_setting('synchronous_commit') = 'off' then 'lax'
+    end as refuses
+), incoming as materialized (
     select *
     from unnest(:rows(text, boolean, boolean, bigint, boolean, text, text, text, bytea, bytea))
         with ordinality as r (topic, versioned, strict, at, given, id, type, key, headers, body, n)
+    where (select h.refuses from host h) is null
 ), alone as materialized (
     select penstock.stand_alone(r.strict) as taken
     from incoming r
@@ -35,18 +41,28 @@ with incoming as materialized (
     on conflict (topic, id) do nothing
     returning topic, id
 )
-select k.id
+select k.id, null as refuses
 from incoming r
 join penstock.topic t on t.name = r.topic and t.versioned = r.versioned
 left join kept k on k.topic = t.number
 where r.n = 1
+union all
+select null, refuses
+from host
+where refuses is not null
 
 -- name: append_events
 -- What is asked of a key is looked up by the key, once the row of the key is locked.
-with incoming as materialized (
+with host as materialized (
+    select case
+        when to_regtype(:mark::text) is null and :mark::text is not null then 'foreign'
+        when :flushed::boolean and current_setting('synchronous_commit') = 'off' then 'lax'
+    end as refuses
+), incoming as materialized (
     select *
     from unnest(:rows(text, boolean, bigint, text, bigint, int, int, text, text, boolean, text, text, bytea, bytea))
         with ordinality as r (topic, strict, at, key, expected, size, number, last, beyond, given, id, type, headers, body, n)
+    where (select h.refuses from host h) is null
 ), alone as materialized (
     select penstock.stand_alone(r.strict) as taken
     from incoming r
@@ -90,14 +106,26 @@ select
     case when m.key is null then penstock.version_of(a.topic, a.key) end as actual,
     case when m.key is null and a.first is not null then penstock.version_at(a.topic, a.first) end as first,
     case when m.key is null and a.first is not null then penstock.version_at(a.topic, a.last) end as last,
-    case when m.key is null and a.first is not null then penstock.version_at(a.topic, a.beyond) end as beyond
+    case when m.key is null and a.first is not null then penstock.version_at(a.topic, a.beyond) end as beyond,
+    null as refuses
 from asked a
 left join moved m on m.key = a.key
+union all
+select null, null, null, null, null, null, refuses
+from host
+where refuses is not null
 
 -- name: append_event
 -- One event, of an id that nobody chose. No row: it has to be asked for the long way, by append_events.
-with alone as materialized (
+with host as materialized (
+    select case
+        when to_regtype(:mark::text) is null and :mark::text is not null then 'foreign'
+        when :flushed::boolean and current_setting('synchronous_commit') = 'off' then 'lax'
+    end as refuses
+), alone as materialized (
     select penstock.stand_alone(:strict) as taken
+    from host
+    where refuses is null
 ), held as materialized (
     select penstock.own_floor() as floor
     from alone
@@ -120,5 +148,9 @@ with alone as materialized (
     select m.topic, :now, m.version, false, :id, :type, :key, :headers, :body
     from moved m
 )
-select version
+select version, null as refuses
 from moved
+union all
+select null, refuses
+from host
+where refuses is not null

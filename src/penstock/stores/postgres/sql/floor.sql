@@ -17,7 +17,9 @@ select
     h.floor,
     h.pid,
     extract(epoch from me.query_start - coalesce(a.xact_start, p.prepared))::double precision,
-    p.gid
+    p.gid,
+    nullif(a.application_name, ''),
+    a.state
 from penstock.held_floor h
 join pg_stat_activity me on me.pid = pg_backend_pid()
 left join pg_stat_activity a on a.pid = h.pid

@@ -32,6 +32,13 @@ where t.name = :topic
 order by e.version desc
 limit nullif(:limit::bigint, -1)
 
+-- name: newest_events
+select e.pos, e.id, e.type, e.body, e.at, e.key, e.version, e.headers
+from penstock.event e
+where e.topic = (select t.number from penstock.topic t where t.name = :topic)
+order by e.pos desc
+limit :limit
+
 -- name: topics
 -- Positions have gaps, so events are counted, up to 100,000.
 select t.name, t.versioned, coalesce(o.pos, penstock.head_of(t.number) + 1) as first, penstock.head_of(t.number), t.retention, t.retention_max,

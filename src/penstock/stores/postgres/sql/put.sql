@@ -3,10 +3,16 @@
 -- name: put_messages
 -- Places are drawn first, in the order given: what comes after may wait for another transaction. Ids that callers chose go in by
 -- their own order, and only of those it is said which are new.
-with incoming as materialized (
+with host as materialized (
+    select case
+        when to_regtype(:mark::text) is null and :mark::text is not null then 'foreign'
+        when :flushed::boolean and current_setting('synchronous_commit') = 'off' then 'lax'
+    end as refuses
+), incoming as materialized (
     select nextval('penstock.message_seq_seq') as seq, r.*
     from unnest(:rows(text, text, text, smallint, text, bigint, bigint, bigint, boolean, bytea, bytea, bytea))
         with ordinality as r (id, queue, task, rank, key, due, expires, enqueued, given, headers, options, body, n)
+    where (select h.refuses from host h) is null
     order by r.n
 ), plain as (
     insert into penstock.message (seq, id, queue, task, rank, key, due, expires, enqueued, given, headers, options, body)
@@ -44,23 +50,39 @@ with incoming as materialized (
     from kept
     group by queue
 )
-select id
+select id, null as refuses
 from chosen
+union all
+select null, refuses
+from host
+where refuses is not null
 
 -- name: put_alike
 -- The same for messages that differ in id and body only, and are due at once: fewer parameters, and nothing to sort out.
-with kept as (
+with host as materialized (
+    select case
+        when to_regtype(:mark::text) is null and :mark::text is not null then 'foreign'
+        when :flushed::boolean and current_setting('synchronous_commit') = 'off' then 'lax'
+    end as refuses
+), kept as (
     insert into penstock.message (id, queue, task, rank, expires, enqueued, headers, options, body)
     select r.id, :queue, :task, :rank, :expires, :now, :headers, :options, r.body
     from unnest(:rows(text, bytea)) as r (id, body)
+    where (select h.refuses from host h) is null
     returning seq
 ), at_once as (
     insert into penstock.ready (queue, rank, seq)
     select :queue, :rank, seq
     from kept
+), counted as (
+    insert into penstock.delta (queue, waiting)
+    select :queue, :count
+    from host
+    where refuses is null
 )
-insert into penstock.delta (queue, waiting)
-values (:queue, :count)
+select refuses
+from host
+where refuses is not null
 
 -- name: known_ids
 select id

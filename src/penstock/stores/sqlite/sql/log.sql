@@ -33,6 +33,14 @@ where t.name = :topic
 order by e.version desc
 limit :limit
 
+-- name: newest_events
+select e.place & 1099511627775, e.id, e.type, e.body, e.at, e.key, e.version, e.headers
+from penstock_topic t
+cross join penstock_event e
+where t.name = :topic and e.place > t.number << 40 and e.place < t.number + 1 << 40
+order by e.place desc
+limit :limit
+
 -- name: topics
 select t.name, t.versioned, t.first, t.next - 1, t.retention, t.retention_max, t.next - t.first, (
     select e.at
