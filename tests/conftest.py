@@ -13,7 +13,8 @@ import pytest
 
 pytest.register_assert_rewrite("penstock.testing.conformance")  # before anybody imports it: its assertions explain themselves
 
-SERVICES = Path(__file__).resolve().parent.parent / "scripts" / "services"
+ROOT = Path(__file__).resolve().parent.parent
+SERVICES = ROOT / "scripts" / "services"
 UNAVAILABLE = 69
 
 
@@ -42,6 +43,15 @@ def server() -> Iterator[tuple[str, str]]:
 def services(verb: str, directory: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(SERVICES), verb, "postgres", "--dir", directory]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def peers_python() -> str:
+    """Of the environment that `make bench` has for the peers: too much to be made for one test."""
+    python = ROOT / ".venv-peers" / "bin" / "python"
+    if not python.exists():
+        pytest.skip("no .venv-peers here: scripts/environment peers")
+    return str(python)
 
 
 @pytest.fixture
