@@ -13,7 +13,7 @@ from benchmarks.peers.program import TEXT, Peer, main
 
 QUEUE = "bench"
 WORKERS, CLAIMERS, SIZE = 512, 2, 512
-"""Much faster than its defaults, 50 workers and one claimer; more of them are not."""
+"""About twice as fast as its defaults, 50 workers and one claimer."""
 POOL = 24
 """Four for each queue and twenty, as its notes on benchmarks have it."""
 
