@@ -10,14 +10,14 @@ QUICK   = $(wildcard tests/architecture tests/unit)
 # No look for a newer pyright.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help demo test check quick static format bench lock clean demo-environment dev-environment
+.PHONY: help demo test check quick static format bench lock clean demo-environment dev-environment peers-environment
 
 help:
 	@echo 'make demo     signups, orders, e-mails and killed workers, live; ends with a reconciliation (ARGS="--for 30 --kills 3")'
 	@echo '              (on a PostgreSQL server: STORE=postgresql://user@host/database; it makes a schema there, and drops it)'
 	@echo 'make test     everything: static checks, all tests, wheel and sdist in clean environments, most tests again with other Pythons that are here (ARGS="-k word" for some tests)'
 	@echo 'make check    the fast loop: format, lint, types, import contracts, architecture and unit tests'
-	@echo 'make bench    the benchmarks (ARGS=--help)'
+	@echo 'make bench    the benchmarks on a file (ARGS=--help); on a PostgreSQL server of its own, beside others (ARGS="server", ARGS="server --help")'
 	@echo 'make format   write the format and the fixes that are safe'
 	@echo 'make lock     make requirements/*.txt again (ARGS=--upgrade for newer releases)'
 	@echo 'make clean    remove .venv and everything built'
@@ -48,7 +48,7 @@ format: dev-environment
 	$(BIN)/ruff check --fix-only --quiet $(CHECKED)
 	$(BIN)/ruff format $(CHECKED)
 
-bench: dev-environment
+bench: dev-environment $(if $(filter server,$(ARGS)),$(if $(filter --no-peers --help --python,$(ARGS)),,peers-environment))
 	$(BIN)/python -m benchmarks $(ARGS)
 
 lock:
@@ -63,3 +63,6 @@ demo-environment:
 
 dev-environment:
 	@$(PYTHON) scripts/environment dev
+
+peers-environment:
+	@$(PYTHON) scripts/environment peers

@@ -15,7 +15,8 @@ import pytest
 
 pytest.register_assert_rewrite("penstock.testing.conformance")  # before anybody imports it: its assertions explain themselves
 
-SERVICES = Path(__file__).resolve().parent.parent / "scripts" / "services"
+ROOT = Path(__file__).resolve().parent.parent
+SERVICES = ROOT / "scripts" / "services"
 UNAVAILABLE = 69
 
 
@@ -84,6 +85,15 @@ def answered(asked: subprocess.CompletedProcess[str]) -> str:
     if asked.returncode:
         pytest.fail(asked.stderr)
     return asked.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def peers_python() -> str:
+    """Of the environment that `make bench` has for the peers: too much to be made for one test."""
+    python = ROOT / ".venv-peers" / "bin" / "python"
+    if not python.exists():
+        pytest.skip("no .venv-peers here: scripts/environment peers")
+    return str(python)
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ SLEEPS: dict[str, str] = {
     "tests/faults/waiting.py": "waits by looking, for other processes",
 }
 SKIPS = {
-    "tests/conftest.py": "a server, or a disk of its own, that cannot be had away from CI",
+    "tests/conftest.py": "a server, or a disk of its own, that cannot be had away from CI; other libraries, to be measured beside Penstock",
 }
 
 

@@ -142,3 +142,22 @@ def test_a_line_stands_beside_the_best_peer(line: Line, own: float, beaten: bool
     row = Report({}, REFERENCE, 3, [Sample("line", own, raw=4_000), *peers], {"line": line}).rows["line"]
     assert row.beside == {"slow": 500, "fast": 1_000}
     assert row.ok is beaten
+
+
+@pytest.mark.parametrize(
+    ("line", "target"),
+    [
+        (Line("many", "/s", "rate", 2_000, peers=1), "≥ 2,000 /s"),
+        (Line("many", "/s", "rate", 900, peers=1), "≥ 1,000 /s"),
+        (Line("drain", "/s", "ratio", 0.3, peers=2), "≥ 0.3 × raw, 2,000 /s"),
+        (Line("cpu", "s", "cpu", 0.03, peers=1), "≤ 0.03 s"),
+        (Line("cpu", "s", "cpu", 9_000, peers=1), "≤ 1e+03 s"),
+    ],
+)
+def test_the_target_that_is_shown_is_the_one_that_counts(line: Line, target: str, capsys: pytest.CaptureFixture[str]) -> None:
+    samples = [Sample("line", 500, raw=4_000), Sample("line", 1_000, peer="peer")]
+    facts: dict[str, object] = dict.fromkeys(
+        ("penstock", "commit", "python", "database", "system", "cores", "load", "filesystem", "raw"), "-"
+    )
+    Report(facts, REFERENCE, 1, samples, {"line": line}).show()
+    assert target in capsys.readouterr().out

@@ -158,19 +158,18 @@ class Report:
 
 
 def _target(row: Row) -> str:
-    wanted = row.line.scaled(row.here)
+    """The harder one of the line's own and what the peers set; both where they are of different kinds."""
+    line, wanted = row.line, row.line.scaled(row.here)
     if wanted is None:
         return ""
-    if row.line.peers and row.best is not None:
-        wanted_of_peers = row.line.peers * row.best
-        return f"≤ {_small(wanted_of_peers)}" if row.line.best([1, 2]) == 1 else f"≥ {_number(round(wanted_of_peers))} {row.line.unit}"
-    match row.line.kind:
+    peers = [line.peers * row.best] if line.peers and row.best is not None else []
+    match line.kind:
         case "ratio":
-            return f"≥ {wanted:g} × raw"
+            return ", ".join([f"≥ {wanted:g} × raw", *(f"{_number(round(rate))} {line.unit}" for rate in peers)])
         case "rate":
-            return f"≥ {_number(wanted)} {row.line.unit}"
+            return f"≥ {_number(max([wanted, *map(round, peers)]))} {line.unit}"
         case _:
-            return f"≤ {_small(wanted)} {row.line.unit}"
+            return f"≤ {_small(min([wanted, *peers]))} {line.unit}"
 
 
 def _number(value: float | None) -> str:

@@ -1,0 +1,52 @@
+"""A queue of one table, as a peer of the benchmarks: a job is claimed, done and settled in one statement."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+
+from benchmarks.peers.program import TEXT, Peer, main
+
+PUT = "insert into job (data) select $1 from generate_series(1, $2::int)"
+TAKE = """
+update job set done = true
+where id in (select id from job where not done order by id limit 100 for update skip locked)
+"""
+
+
+class Queue(Peer):
+    settings = "batches of 100"
+
+    def version(self) -> str:
+        return "1.0"
+
+    async def make(self) -> None:
+        connection = await asyncpg.connect(self.url)
+        await connection.execute("create table job (id serial primary key, data text not null, done boolean not null default false)")
+        await connection.close()
+
+    async def open(self) -> None:
+        self.pool = await asyncpg.create_pool(self.url, min_size=4, max_size=4)
+
+    async def put(self) -> None:
+        await self.put_many(1)
+
+    async def put_many(self, count: int) -> None:
+        await self.pool.execute(PUT, TEXT, count)
+
+    async def close(self) -> None:
+        await self.pool.close()
+
+    async def start(self) -> Callable[[], Awaitable[None]]:
+        await self.open()
+
+        async def begin() -> None:
+            while await self.pool.execute(TAKE) != "UPDATE 0":
+                pass
+            await asyncio.Event().wait()
+
+        return begin
+
+
+if __name__ == "__main__":
+    main(Queue)
