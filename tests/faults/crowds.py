@@ -25,6 +25,7 @@ from typing import TypedDict
 from penstock import App, Reject, Retry, Topic
 from penstock.cli.bench.plan import percentiles
 from penstock.model.job import QueueView
+from tests.faults.site import Site
 from tests.faults.waiting import conclude
 
 BATCH = 1_000
@@ -59,8 +60,8 @@ Round = dict[str, Measured]
 class Town:
     """One store with its subscription. `crowd`: how many messages wait behind a dead one, this included."""
 
-    def __init__(self, folder: Path, name: str, retry: float) -> None:
-        self.app = App(f"sqlite:///{folder / name}.db", name="town")
+    def __init__(self, site: Site, retry: float) -> None:
+        self.app = App(site.url, name="town")
         self.topic: Topic[Happened] = self.app.topic("facts", Happened, key=lambda event: event.key)
         self.crowd = 0
         self.bad = False
@@ -163,7 +164,9 @@ async def good_keys(town: Town, keys: Sequence[str], rate: float) -> None:
 
 
 async def run(arguments: argparse.Namespace, folder: Path) -> list[Round]:
-    towns = {kind: Town(folder, name, arguments.retry) for kind, name in ((ALONE, "alone"), (COMPANY, "company"), (CROWD, "crowd"))}
+    names = {ALONE: "alone", COMPANY: "company", CROWD: "crowd"}
+    sites = {kind: Site.on(arguments.server) if arguments.server else Site(folder / f"{name}.db") for kind, name in names.items()}
+    towns = {kind: Town(site, arguments.retry) for kind, site in sites.items()}
     rounds: list[Round] = []
     try:
         await gather_crowd(towns[CROWD], arguments.crowd)
@@ -174,6 +177,8 @@ async def run(arguments: argparse.Namespace, folder: Path) -> list[Round]:
     finally:
         for town in towns.values():
             await town.app.close()
+        for site in sites.values():
+            site.drop()
     return rounds[1:]
 
 
@@ -189,6 +194,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=500, help="good events a second")
     parser.add_argument("--crowd", type=int, default=1_000_000)
     parser.add_argument("--retry", type=float, default=0.05, help="seconds until a poison event runs again")
+    parser.add_argument("--server", help="URL of a PostgreSQL database, instead of files")
     parser.add_argument("--folder", type=Path, default=Path())
     arguments = parser.parse_args()
     if min(arguments.rounds, arguments.keys, arguments.crowd) < 1 or arguments.retry <= 0:

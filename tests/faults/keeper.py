@@ -19,6 +19,9 @@ from typing import Any
 from penstock import App, Context, Transaction, WorkerOptions
 from penstock.connect import MakeStore
 from penstock.ports.store import Store
+from penstock.stores.postgres.address import parse
+from penstock.stores.postgres.clock import PostgresClock
+from penstock.stores.postgres.store import PostgresStore
 from penstock.stores.sqlite.clock import StoreClock
 from penstock.stores.sqlite.store import SqliteStore
 from tests.faults.plan import Planned, plan
@@ -51,6 +54,11 @@ class Keeper(App):
     """Its store's time comes from the file."""
 
     async def open_store(self, make: MakeStore) -> Store:
+        if self.found.url.startswith("postgresql:"):
+            server = PostgresClock(lambda: read(0), lambda: read(0))
+            there = PostgresStore(parse(self.found.url, "the test's"), signals=self.signals, clock=server)
+            await there.open(migrate=False)
+            return there
         clock = StoreClock(lambda: read(0), lambda: read(1), "the test's boot")
         store = SqliteStore(self.found.url.removeprefix("sqlite:///"), signals=self.signals, clock=clock)
         await store.open()

@@ -17,7 +17,7 @@ from tests.faults.crew import Crew, deaths, gathered, slots, sums, unfinished
 from tests.faults.member import PERIOD
 from tests.faults.waiting import conclude, wait_for
 
-LEASE = 2.0
+LEASE = 3.0
 BIT = 3.0
 """Seconds that whoever takes over may be late: it asks every third of a lease, and a machine may be busy."""
 WORKERS = 3
@@ -32,11 +32,11 @@ def run(server: str, changes: int) -> dict[str, object]:
         producer = crew.start("producer", "p0", round(changes * (LEASE + 1) / PERIOD), machine="desk")
         waits: dict[str, list[float]] = {"killed": [], "stopped": []}
         for n in range(changes):
-            wait_for(lambda: leader(crew) in workers, "somebody to lead")
+            pid = somebody_leads(crew, workers)
             if n % 2 == 0:
-                waits["killed"].append(kill(crew, workers))
+                waits["killed"].append(kill(crew, workers, pid))
             else:
-                waits["stopped"].append(stop(crew))
+                waits["stopped"].append(stop(crew, pid))
         crew.finish([producer], 120)
         wait_for(lambda: unfinished(crew.site) == 0, "all work to be done", 60)
         wait_for(lambda: crew.site.value("select count(*) from penstock_delta") == 0, "the counters to be folded", 20)
@@ -55,18 +55,27 @@ def leader(crew: Crew) -> int:
     return next((owners.get(f"{owner:016x}", 0) for (owner,) in crew.site.rows(LED)), 0)
 
 
-def kill(crew: Crew, workers: list[int]) -> float:
+def somebody_leads(crew: Crew, workers: list[int]) -> int:
+    found: list[int] = []
+
+    def one_of_them() -> bool:
+        found.append(leader(crew))
+        return found[-1] in workers
+
+    wait_for(one_of_them, "somebody to lead")
+    return found[-1]
+
+
+def kill(crew: Crew, workers: list[int], pid: int) -> float:
     """Seconds until another one leads."""
-    pid = leader(crew)
     workers.remove(pid)
     crew.kill(pid)
     workers.append(hire(crew))
     return until_another_leads(crew, pid)
 
 
-def stop(crew: Crew) -> float:
+def stop(crew: Crew, pid: int) -> float:
     """It goes on when another one leads and it has been declared dead, with jobs in its hands that it does not own any more."""
-    pid = leader(crew)
     crew.stopped.add(pid)
     lives = [line.facts[0] for line in crew.book().of("WORKER") if line.pid == pid]
     os.kill(pid, signal.SIGSTOP)

@@ -13,20 +13,19 @@ import os
 import random
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.faults.plan import MINUTE, POLICIES, Planned, jobs, plan
-from tests.faults.waiting import conclude, kill_all, value, wait_for
+from tests.faults.site import Site
+from tests.faults.waiting import conclude, kill_all, wait_for
 
 ROOT = Path(__file__).parents[2]
 POINTS = ("schedule.before_commit", "schedule.after_commit", "everybody")
@@ -46,15 +45,12 @@ class Stage:
 
     folder: Path
     plan: str
+    site: Site
     wall: int = round(BEGIN.timestamp() * 1e6)
     boot: int = HOUR
     steps: list[int] = field(default_factory=list)
     workers: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
     kills: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def database(self) -> Path:
-        return self.folder / "schedules.db"
 
     @property
     def now(self) -> int:
@@ -68,7 +64,7 @@ class Stage:
 
     def start(self) -> None:
         places = {name.upper(): str(self.folder / name) for name in ("clock", "ledger", "stand")}
-        environment = {**os.environ, **places, "PENSTOCK_STORE": f"sqlite:///{self.database}", "PLAN": self.plan}
+        environment = {**os.environ, **places, "PENSTOCK_STORE": self.site.url, "PLAN": self.plan}
         process = subprocess.Popen([sys.executable, "-m", "tests.faults.keeper"], env=environment, cwd=ROOT)
         self.workers[process.pid] = process
 
@@ -77,9 +73,6 @@ class Stage:
         process.send_signal(signal.SIGKILL)
         process.wait()
 
-    def value(self, sql: str, *params: object) -> int:
-        return value(self.database, sql, *params)
-
 
 def replace(path: Path, text: str) -> None:
     new = path.with_suffix(".new")
@@ -87,9 +80,10 @@ def replace(path: Path, text: str) -> None:
     new.rename(path)
 
 
-def run(count: int, kills: int, seed: int, disk: Path) -> dict[str, object]:
+def run(count: int, kills: int, seed: int, disk: Path, server: str | None = None) -> dict[str, object]:
     chance = random.Random(seed)
-    stage = Stage(Path(tempfile.mkdtemp(prefix="penstock-schedules-", dir=disk)), f"{count} {seed}")
+    folder = Path(tempfile.mkdtemp(prefix="penstock-schedules-", dir=disk))
+    stage = Stage(folder, f"{count} {seed}", Site(folder / "schedules.db") if server is None else Site.on(server))
     began = time.monotonic()
     try:
         prepare(stage, count)
@@ -99,6 +93,7 @@ def run(count: int, kills: int, seed: int, disk: Path) -> dict[str, object]:
         return {"seconds": round(time.monotonic() - began), **report(stage, plan(count, seed))}
     finally:
         kill_all(stage.workers.values())
+        stage.site.drop()
         shutil.rmtree(stage.folder)
 
 
@@ -108,8 +103,7 @@ def prepare(stage: Stage, count: int) -> None:
     stage.set_clock(stage.wall, stage.boot)
     stage.start()
     wait_for(lambda: "WORKER" in (stage.folder / "ledger").read_text(), "the first worker to start")
-    with closing(sqlite3.connect(stage.database, timeout=10)) as connection:
-        connection.execute("create table fired (job text)")
+    stage.site.rows("create table fired (job text)")
     for _ in range(WORKERS - 1):
         stage.start()
     settle(stage, count)
@@ -167,19 +161,22 @@ def ledger(stage: Stage) -> str:
 
 
 def nothing_is_due(stage: Stage) -> bool:
-    return in_time(stage) and not stage.value("select count(*) from penstock_schedule where next <= ?", stage.now)
+    return in_time(stage) and not stage.site.value(f"select count(*) from penstock_schedule where next <= {stage.now}")
 
 
 def in_time(stage: Stage) -> bool:
-    """The leader has followed the wall clock, also where the store's time stands still."""
-    return stage.value("select shift + ? = ? and max(floor, ?) = ? from penstock_clock", stage.boot, stage.wall, stage.wall, stage.now) == 1
+    """The leader has followed the wall clock, also where the store's time stands still. A server's clock is followed by everybody."""
+    if stage.site.schema:
+        return True
+    found = f"shift + {stage.boot} = {stage.wall} and max(floor, {stage.wall}) = {stage.now}"
+    return stage.site.value(f"select {found} from penstock_clock") == 1
 
 
 def settle(stage: Stage, count: int) -> None:
     done = "select coalesce(sum(waiting + delayed + running), 0) from penstock_counter"
-    ahead = "select count(*) from penstock_schedule where live = 1 and next > ?"
+    ahead = f"select count(*) from penstock_schedule where live and next > {stage.now}"
     wait_for(
-        lambda: in_time(stage) and stage.value(ahead, stage.now) == count and stage.value(done) == 0,
+        lambda: in_time(stage) and stage.site.value(ahead) == count and stage.site.value(done) == 0,
         "all that is due to have run",
         60,
     )
@@ -187,10 +184,8 @@ def settle(stage: Stage, count: int) -> None:
 
 def report(stage: Stage, planned: list[Planned]) -> dict[str, object]:
     expected = {each.name: set(jobs(each, stage.steps)) for each in planned}
-    with closing(sqlite3.connect(stage.database)) as connection:
-        fired = Counter(row[0] for row in connection.execute("select job from fired"))
-        dead = connection.execute("select count(*) from penstock_dead").fetchone()[0]
-        corrupt = connection.execute("pragma integrity_check").fetchone()[0]
+    fired = Counter(row[0] for row in stage.site.rows("select job from fired"))
+    dead, corrupt = stage.site.value("select count(*) from penstock_dead"), stage.site.soundness()
     verdict = judge(set().union(*expected.values()), fired)
     policies = by_policy(planned, fired)
     slots = sum(len(each.slots(stage.steps[0], stage.now, stage.steps[0])) for each in planned)
@@ -231,8 +226,9 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=24)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--disk", type=Path, default=Path("/dev/shm") if Path("/dev/shm").is_dir() else Path.cwd(), help="a folder")
+    parser.add_argument("--server", help="URL of a PostgreSQL database, instead of a file")
     options = parser.parse_args()
-    conclude(run(options.schedules, options.kills, options.seed, options.disk))
+    conclude(run(options.schedules, options.kills, options.seed, options.disk, options.server))
 
 
 if __name__ == "__main__":

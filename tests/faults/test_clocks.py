@@ -19,7 +19,7 @@ def test_clocks_that_are_30_s_apart_decide_nothing(postgres_url: str, libfaketim
     options = ["--server", postgres_url, "--seconds", "3", "--kills", "3"]
     command = [sys.executable, "-m", "tests.faults.clocks", *options]
     run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
-    assert run.returncode in (0, 1), run.stderr
+    assert run.stdout, run.stderr
     found = json.loads(run.stdout)
     assert not wrong(found), found
     assert not found["void"], found

@@ -17,7 +17,7 @@ SECOND = 1_000_000
 def test_a_machine_that_is_cut_off_beyond_its_lease(networks: None) -> None:
     command = [sys.executable, "-m", "tests.faults.cuts", "--seconds", "9", "--cuts", "1"]
     run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
-    assert run.returncode in (0, 1), run.stderr
+    assert run.stdout, run.stderr
     found = json.loads(run.stdout)
     assert not wrong(found), found
     assert not found["void"], found

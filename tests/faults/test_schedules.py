@@ -15,7 +15,16 @@ from tests.faults.schedules import by_policy, judge
 
 @pytest.mark.timeout(300)
 def test_each_slot_fires_as_it_is_said_whoever_dies() -> None:
-    command = [sys.executable, "-m", "tests.faults.schedules", "--schedules", "90", "--kills", "6", "--seed", "7"]
+    check_schedules()
+
+
+@pytest.mark.timeout(300)
+def test_on_postgresql_each_slot_fires_as_it_is_said_whoever_dies(postgres_url: str) -> None:
+    check_schedules("--server", postgres_url)
+
+
+def check_schedules(*options: str) -> None:
+    command = [sys.executable, "-m", "tests.faults.schedules", "--schedules", "90", "--kills", "6", "--seed", "7", *options]
     run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert run.returncode in (0, 1), run.stderr
     verdict = json.loads(run.stdout)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
-from pathlib import Path
 from typing import NoReturn
 
 
@@ -19,12 +16,6 @@ def wait_for(condition: Callable[[], bool], what: str, patience: float = 30) -> 
         if time.monotonic() > deadline:
             raise SystemExit(f"waited {patience:g} s for {what}")
         time.sleep(0.01)
-
-
-def value(database: Path, sql: str, *params: object) -> int:
-    """By a connection of one's own: what is committed."""
-    with closing(sqlite3.connect(database, timeout=10)) as connection:
-        return int(connection.execute(sql, params).fetchone()[0])
 
 
 def kill_all(processes: Iterable[subprocess.Popen[bytes]]) -> None:

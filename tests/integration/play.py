@@ -22,12 +22,13 @@ PROGRAMS = Path(__file__).parent / "programs"
 
 
 @contextmanager
-def program(name: str, *arguments: str, store: Path, prefix: Sequence[str] = ()) -> Iterator[Running]:
-    """One of `programs/`: a file, or with `-m` a module. It finds its store by PENSTOCK_STORE, and is killed at the end of the block
-    if it still runs."""
+def program(name: str, *arguments: str, store: Path | str, prefix: Sequence[str] = ()) -> Iterator[Running]:
+    """One of `programs/`: a file, or with `-m` a module. It finds its store, a file or a URL, by PENSTOCK_STORE, and is killed at the
+    end of the block if it still runs."""
     source = str(Path(penstock.__file__).parents[1])
     path = os.pathsep.join((source, str(PROGRAMS)))
-    environment = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PENSTOCK_STORE": f"sqlite:///{store}"}
+    url = store if isinstance(store, str) else f"sqlite:///{store}"
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PENSTOCK_STORE": url}
     process = subprocess.Popen(
         [*prefix, sys.executable, name if name == "-m" else str(PROGRAMS / name), *arguments],
         env=environment,

@@ -7,12 +7,14 @@ import os
 import re
 import signal
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from penstock import App, WorkerOptions
 from penstock.model.events import Event, WorkerRescued
+from tests.faults.site import Site
 from tests.integration.cli.console import PATIENCE
 from tests.integration.play import heard, program, rows, tell
 from tests.integration.programs.preload import CHILDREN, EACH, ROUNDS
@@ -21,6 +23,23 @@ from tests.integration.programs.preload import CHILDREN, EACH, ROUNDS
 def kept(store: Path) -> list[tuple[int, int]]:
     """(of the parent, of the children)"""
     return rows(store, "select sum(body ->> 'who' = 0), sum(body ->> 'who' > 0) from penstock_message where task = 'web.count'")
+
+
+@pytest.fixture
+def served(postgres_url: str) -> Iterator[Site]:
+    site = Site.on(postgres_url)
+    yield site
+    site.drop()
+
+
+def kept_there(site: Site) -> tuple[int, int]:
+    """(of the parent, of the children)"""
+    body = "convert_from(body, 'UTF8')::jsonb ->> 'who'"
+    sql = (
+        f"select count(*) filter (where {body} = '0'), count(*) filter (where {body} <> '0') from penstock_message where task = 'web.count'"
+    )
+    ((parent, children),) = site.rows(sql)
+    return parent, children
 
 
 def test_children_and_parent_enqueue_under_load(fast: Path) -> None:
@@ -32,6 +51,36 @@ def test_children_and_parent_enqueue_under_load(fast: Path) -> None:
     assert rows(store, "select count(*), count(distinct body) from penstock_message where body ->> 'who' > 0")[0][0] > 0
     assert rows(store, "select count(*) - count(distinct body) from penstock_message") == [(0,)]
     assert rows(store, "pragma integrity_check") == [("ok",)]
+
+
+def test_on_postgresql_children_and_parent_enqueue_under_load(served: Site) -> None:
+    """Ids sort by process and are never shared; neither are connections: two that write to one socket break each other's protocol."""
+    with program("preload.py", "load", store=served.url) as server:
+        said = server.until(r"parent kept (\d+), children well")
+        assert server.code() == 0
+    assert kept_there(served) == (int(said[1]), ROUNDS * CHILDREN * (2 * EACH + 1))
+    assert served.value("select count(*) - count(distinct body) from penstock_message") == 0
+    assert served.soundness() == "ok"
+
+
+def test_on_postgresql_a_child_outlives_what_its_parent_had_open(served: Site) -> None:
+    """What the child does at its end, or when it collects what it inherited, must not say goodbye on its parent's connections."""
+    with program("preload.py", "outlived", store=served.url) as server:
+        server.until("children well")
+        assert server.code() == 0
+    assert kept_there(served) == (2, 2)
+
+
+def test_on_postgresql_a_worker_goes_on_beside_its_children(served: Site) -> None:
+    """Parent and children both go on: the worker works, what all of them enqueue is done, once."""
+    with program("preload.py", "working", store=served.url) as server:
+        said = server.until(r"parent kept (\d+), children well")
+        assert server.code() == 0
+    asked, children = kept_there(served)
+    assert (asked, children) == (int(said[1]), CHILDREN * (2 * EACH + 1))
+    assert served.value("select count(*) from penstock_finished where outcome = 'done'") == asked + children
+    assert served.value("select count(*) from penstock_attempt") == 0
+    assert served.soundness() == "ok"
 
 
 @pytest.mark.parametrize("what", ["outlived", "engine"])

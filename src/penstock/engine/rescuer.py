@@ -5,6 +5,7 @@
   are never compared, and a beat is a number, not a time.
 - A rescuer that did not look for half a lease (it was stopped, its loop was blocked) has seen nothing meanwhile: it counts anew.
 - Rescue is a compare-and-set on the beat: a worker that beats in the last instant lives, and of two rescuers one does it.
+- A rescue that fails (another rescuer was stopped in the middle of it, and keeps its locks) does not hold up those of others.
 - Crash of the rescuer: any other worker's does the same.
 """
 
@@ -15,6 +16,7 @@ from collections.abc import Callable
 
 from penstock.engine.service import Service
 from penstock.engine.ties import Ties
+from penstock.errors import StoreError
 from penstock.model.clock import SECOND
 from penstock.model.events import WorkerRescued
 from penstock.ports.leases import Leases, Seen
@@ -38,9 +40,8 @@ class Rescuer(Service):
         others = await self._leases.others(self._incarnation)
         now = self._monotonic()
         self._remember(others, now)
-        for other in others:
-            if other.gone or now - self._seen[other.incarnation][1] >= other.lease / SECOND:
-                await self._rescue(other)
+        dead = [each for each in others if each.gone or now - self._seen[each.incarnation][1] >= each.lease / SECOND]
+        await self._rescue_all(dead)
         return REST
 
     def _remember(self, others: list[Seen], now: float) -> None:
@@ -51,9 +52,17 @@ class Rescuer(Service):
             beat, since = known.get(other.incarnation, (None, now))
             self._seen[other.incarnation] = (other.beat, since if beat == other.beat else now)
 
+    async def _rescue_all(self, dead: list[Seen]) -> None:
+        """One that cannot be rescued now is tried again at the next tick, and keeps nobody from the others, nor from being looked at."""
+        for other in dead:
+            try:
+                await self._rescue(other)
+            except StoreError as error:
+                self.ties.trouble(self.name, error)
+
     async def _rescue(self, other: Seen) -> None:
-        self._seen.pop(other.incarnation, None)
         rescued = await self._leases.rescue(other.incarnation, other.beat)
+        self._seen.pop(other.incarnation, None)
         if rescued is not None:
             self.ties.emit(WorkerRescued(rescued.incarnation, rescued.released, rescued.dead))
             self.rescued()

@@ -16,8 +16,10 @@ from penstock.errors import StoreUnavailable
 from penstock.ports.leases import Enrolment
 from penstock.stores.postgres.access import told
 from penstock.stores.postgres.carriers import Threads
+from penstock.stores.postgres.put import put
 from penstock.stores.postgres.registry import Lives
 from penstock.stores.postgres.store import PostgresStore
+from penstock.stores.sql import leases
 from penstock.testing.conformance import Ground
 from tests.conformance.postgres_backend import PostgresBackend
 
@@ -81,6 +83,16 @@ async def test_a_beat_does_not_wait_for_a_server_that_does_not_answer(store: Pos
         assert await asyncio.to_thread(store.leases.beat_now, 7)  # by another connection
     finally:
         os.kill(stopped, signal.SIGCONT)
+
+
+async def test_a_rescue_does_not_wait_for_one_that_stands_still(store: PostgresStore) -> None:
+    await store.leases.enrol(Enrolment(7, "app", "w", 1, "here", ("mail",), ("send",)))
+    access = store._opened().access
+    async with access.relaxed.lend() as still, access.within(still, "rescue", durable=True):
+        assert await access.drive(still, leases.rescue(7, 0, 1, put))
+        async with asyncio.timeout(5):
+            with pytest.raises(StoreUnavailable, match="others were in the way"):
+                await store.leases.rescue(7, 0)
 
 
 def test_a_lock_file_of_another_machine_proves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

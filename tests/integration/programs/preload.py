@@ -1,6 +1,6 @@
 """A server that imports the app, uses it, and forks, as gunicorn does with `--preload`.
 
-    preload.py load|outlived|engine|transaction|worker
+    preload.py load|outlived|engine|transaction|worker|working
 
 It says what it did on its standard output and goes on when it is given a line.
 """
@@ -160,5 +160,57 @@ async def work() -> None:
         await asyncio.Event().wait()
 
 
+# -- a worker that works while its process forks
+
+
+def working() -> None:
+    asyncio.run(work_on())
+
+
+async def work_on() -> None:
+    kept = 0
+    async with app.worker(WorkerOptions(concurrency=10)) as worker:
+        pids: list[int] = []
+        for _ in range(CHILDREN):
+            await asyncio.gather(*(count.enqueue(0, kept + n) for n in range(EACH)))
+            kept += EACH
+            pids.append(fork(lambda: in_a_thread(request)))
+        while pids:
+            job = await count.enqueue(0, kept)
+            kept += 1
+            await job.result(timeout=30)
+            pids = [pid for pid in pids if not ended(pid)]
+        await worker.idle()
+    await app.close()
+    say(f"parent kept {kept}, children {'ill' if ill else 'well'}")
+
+
+ill: list[int] = []
+
+
+def ended(pid: int) -> bool:
+    found, status = os.waitpid(pid, os.WNOHANG)
+    if status:
+        ill.append(pid)
+    return bool(found)
+
+
+def in_a_thread(work: Callable[[], None]) -> None:
+    """The child's main thread is inside of a loop that does not run any more."""
+    failed: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=guarded)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+
+
 if __name__ == "__main__":
-    {"load": load, "outlived": outlived, "engine": engine, "transaction": transaction, "worker": worker}[sys.argv[1]]()
+    {"load": load, "outlived": outlived, "engine": engine, "transaction": transaction, "worker": worker, "working": working}[sys.argv[1]]()

@@ -6,7 +6,7 @@ from penstock.engine.leader import Leader
 from penstock.engine.pruner import Pruner
 from penstock.engine.rescuer import Rescuer
 from penstock.errors import StoreUnavailable
-from penstock.model.events import WorkerRescued
+from penstock.model.events import Trouble, WorkerRescued
 from penstock.ports.leases import Rescued, Seen
 from tests.unit.engine.scripted import Recorder, ScriptedStore, ties
 
@@ -79,6 +79,23 @@ async def test_one_that_beat_in_the_last_instant_lives() -> None:
     ward.leases.rescue_gives = lambda incarnation: Rescued(incarnation, 0, 0)
     await ward.watch_for(LEASE, Seen(7, 4, gone=False))
     assert ward.leases.rescued == [(7, 3)]
+
+
+async def test_one_that_cannot_be_rescued_keeps_nobody_from_others() -> None:
+    ward = Ward()
+
+    def rescue(incarnation: int) -> Rescued | None:
+        if incarnation == 7:
+            raise StoreUnavailable("another rescuer stands still with its locks")
+        return Rescued(incarnation, 0, 0)
+
+    ward.leases.rescue_gives = rescue
+    await ward.look(Seen(7, 3, gone=True), Seen(8, 1, gone=True))
+    assert ward.leases.rescued == [(7, 3), (8, 1)]
+    assert ward.signals.of(WorkerRescued) == [WorkerRescued(8, 0, 0)]
+    assert [type(each.error) for each in ward.signals.of(Trouble)] == [StoreUnavailable]
+    await ward.look(Seen(7, 3, gone=True))
+    assert ward.leases.rescued == [(7, 3), (8, 1), (7, 3)]
 
 
 async def test_one_that_left_is_forgotten() -> None:

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from penstock.errors import ConfigurationError
-from penstock.model.statement import Program
-from penstock.ports.leases import MAINTENANCE
+from penstock.model.statement import Program, Statement
+from penstock.ports.leases import MAINTENANCE, Rescued
 from penstock.stores.postgres.pulse import Pulse
 from penstock.stores.sql import leases
 from penstock.stores.sql.dialect import Put
@@ -67,6 +67,11 @@ class PostgresLeases(SqlLeases):
         if won and role == MAINTENANCE:
             self._lead(lease)
         return won
+
+    def _rescuing(self, incarnation: int, beat: int, now: int) -> Program[Rescued | None]:
+        """Another rescuer that is stopped in the middle of this keeps what it has locked: who comes after it must look after others."""
+        yield Statement("wait_for_locks", {"most": "100ms"})
+        return (yield from super()._rescuing(incarnation, beat, now))
 
     def _beat(self, make: Callable[[int], Program[bool]]) -> bool:
         return self._pulse.run(make, "beat")

@@ -72,7 +72,7 @@ class SqlLeases:
         return [Seen(other, beat, self._lives.died(other), lease) for other, beat, lease in rows]
 
     async def rescue(self, incarnation: int, beat: int) -> Rescued | None:
-        work = Run(lambda now: leases.rescue(incarnation, beat, now, self._put), "rescue a worker's messages", durable=True, rings=True)
+        work = Run(lambda now: self._rescuing(incarnation, beat, now), "rescue a worker's messages", durable=True, rings=True)
         rescued: Rescued | None = await self._writer.submit(work)
         if rescued is not None:
             self._lives.forget(incarnation)
@@ -87,6 +87,9 @@ class SqlLeases:
     async def elsewhere(self, incarnation: int) -> list[str]:
         search = self._searches.get(incarnation)
         return [] if search is None else await self._reader.drive(search.look())
+
+    def _rescuing(self, incarnation: int, beat: int, now: int) -> Program[Rescued | None]:
+        return leases.rescue(incarnation, beat, now, self._put)
 
     def close(self) -> None:
         for lock in self._locks.values():

@@ -43,3 +43,7 @@ for update
 select seq
 from penstock.leased
 where owner = :owner
+
+-- name: wait_for_locks
+-- In this transaction, so long for each at the most.
+select set_config('lock_timeout', :most, true)
