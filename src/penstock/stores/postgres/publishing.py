@@ -48,7 +48,6 @@ def publish(topic: TopicSpec, events: Sequence[Event], now: int, *, strict: bool
 
 def append(topic: TopicSpec, appends: Sequence[Append], now: int, *, strict: bool = False) -> Program[list[Result]]:
     """For each, in their order: the key's new version, or why not. The same given id again: what the first time came to."""
-    assert topic.versioned, f"{topic.name}: append is for topics with versions"
     if len(appends) == 1 and (version := (yield from _append_simple(appends[0], topic, now, strict=strict))) is not None:
         return [version]
     results: dict[int, Result] = {}

@@ -12,7 +12,7 @@ from penstock.stores.sql.appending import agreed
 from penstock.stores.sql.dialect import Dialect
 from penstock.stores.sql.operations import Append, Publish, Run
 from penstock.stores.sql.roads import Reading, Writing
-from penstock.stores.sql.topics import declare
+from penstock.stores.sql.topics import declare, plain, versioned
 
 _LAST = (1 << 40) - 1
 _FOREVER = (1 << 63) - 1
@@ -28,10 +28,10 @@ class SqlLog:
         await self._writer.submit(Run(lambda now: declare(subscriptions, topics, now, self._dialect), "declare topics and subscriptions"))
 
     async def publish(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
-        return await self._writer.submit(Publish(topic, events))  # type: ignore[no-any-return]
+        return await self._writer.submit(Publish(plain(topic), events))  # type: ignore[no-any-return]
 
     async def append(self, append: Appended) -> int:
-        return agreed(append, await self._writer.submit(Append(append)))
+        return agreed(append, await self._writer.submit(Append(versioned(append))))
 
     async def read_key(self, topic: str, key: str, span: Span) -> list[Recorded]:
         ends = {"first": span.first, "last": _LAST if span.last is None else span.last}

@@ -7,9 +7,23 @@ from collections.abc import Iterable
 import msgspec
 
 from penstock.errors import ConfigurationError
-from penstock.model.log import SubscriptionSpec, TopicSpec
+from penstock.model.log import Append, SubscriptionSpec, TopicSpec
 from penstock.model.statement import Program, Statement
 from penstock.stores.sql.dialect import Dialect
+
+
+def plain(topic: TopicSpec) -> TopicSpec:
+    """Raises ConfigurationError for one whose events have versions: one without would be in no key's history."""
+    if topic.versioned:
+        raise ConfigurationError(f"topic {topic.name!r} is versioned: append to it, which says what version is expected")
+    return topic
+
+
+def versioned(append: Append) -> Append:
+    """Raises ConfigurationError for one to a topic whose events have no versions."""
+    if not append.topic.versioned:
+        raise ConfigurationError(f"topic {append.topic.name!r} is not versioned: publish to it, or declare it with versioned=True")
+    return append
 
 
 def declare(subscriptions: Iterable[SubscriptionSpec], topics: Iterable[TopicSpec], now: int, dialect: Dialect) -> Program[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from penstock.errors import LeaseLost
@@ -14,6 +15,7 @@ from penstock.model.statement import Program
 from penstock.stores.sql.appending import agreed
 from penstock.stores.sql.dialect import Dialect, Settled
 from penstock.stores.sql.kept import Kept
+from penstock.stores.sql.topics import plain, versioned
 
 T = TypeVar("T")
 
@@ -39,16 +41,16 @@ class JoinedVerbs:
         return self._write_now(lambda now: self._dialect.put(messages, now), _PUT)
 
     async def publish(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
-        return await self._write(lambda now: self._dialect.publish(topic, events, now), _PUBLISH)
+        return await self._write(partial(self._dialect.publish, plain(topic), events), _PUBLISH)
 
     def publish_now(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
-        return self._write_now(lambda now: self._dialect.publish(topic, events, now), _PUBLISH)
+        return self._write_now(partial(self._dialect.publish, plain(topic), events), _PUBLISH)
 
     async def append(self, append: Append) -> int:
-        return agreed(append, await self._write(lambda now: self._dialect.append_one(append, now), _APPEND))
+        return agreed(append, await self._write(partial(self._dialect.append_one, versioned(append)), _APPEND))
 
     def append_now(self, append: Append) -> int:
-        return agreed(append, self._write_now(lambda now: self._dialect.append_one(append, now), _APPEND))
+        return agreed(append, self._write_now(partial(self._dialect.append_one, versioned(append)), _APPEND))
 
 
 class KeptVerbs:
@@ -81,21 +83,21 @@ class KeptVerbs:
 
     async def publish(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
         self._check()
-        kept = self._kept.publish(topic, events)
+        kept = self._kept.publish(plain(topic), events)
         return kept if isinstance(kept, list) else await self._at_once(kept)
 
     def publish_now(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
         self._check()
-        kept = self._kept.publish(topic, events)
+        kept = self._kept.publish(plain(topic), events)
         return kept if isinstance(kept, list) else self._at_once_now(kept)
 
     async def append(self, append: Append) -> int:
         self._check()
-        return agreed(append, await self._at_once(lambda now: self._dialect.append_one(append, now)))
+        return agreed(append, await self._at_once(partial(self._dialect.append_one, versioned(append))))
 
     def append_now(self, append: Append) -> int:
         self._check()
-        return agreed(append, self._at_once_now(lambda now: self._dialect.append_one(append, now)))
+        return agreed(append, self._at_once_now(partial(self._dialect.append_one, versioned(append))))
 
 
 def refuse_lost(settled: Settled, settlements: Sequence[Settlement]) -> None:

@@ -13,6 +13,7 @@ from penstock.model.message import Message, Placed
 from penstock.stores.sql.appending import agreed
 from penstock.stores.sql.endings import refuse_ending
 from penstock.stores.sql.settle import settle
+from penstock.stores.sql.topics import plain, versioned
 from penstock.stores.sql.turns import Turns
 from penstock.stores.sqlite.dialect import SQLITE
 from penstock.testing.borrowed.desk import Desk
@@ -53,19 +54,19 @@ class BorrowedTransaction:
 
     async def publish(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
         await self._begin()
-        return await self._desk.drive(SQLITE.publish(topic, events, self._clock.now()))
+        return await self._desk.drive(SQLITE.publish(plain(topic), events, self._clock.now()))
 
     def publish_now(self, topic: TopicSpec, events: Sequence[Event]) -> list[Placed]:
         self._begin_now()
-        return self._desk.drive_now(SQLITE.publish(topic, events, self._clock.now()))
+        return self._desk.drive_now(SQLITE.publish(plain(topic), events, self._clock.now()))
 
     async def append(self, append: Append) -> int:
         await self._begin()
-        return agreed(append, await self._desk.drive(SQLITE.append_one(append, self._clock.now())))
+        return agreed(append, await self._desk.drive(SQLITE.append_one(versioned(append), self._clock.now())))
 
     def append_now(self, append: Append) -> int:
         self._begin_now()
-        return agreed(append, self._desk.drive_now(SQLITE.append_one(append, self._clock.now())))
+        return agreed(append, self._desk.drive_now(SQLITE.append_one(versioned(append), self._clock.now())))
 
     async def put(self, messages: Sequence[Message]) -> list[Placed]:
         await self._begin()

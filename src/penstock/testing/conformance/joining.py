@@ -8,9 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from penstock.errors import ConfigurationError
+from penstock.model.log import Append, TopicSpec
 from penstock.model.message import Placed
 from penstock.testing.conformance.backend import UserConnection
 from penstock.testing.conformance.ground import Ground
+from penstock.testing.conformance.readers import ACCOUNTS, ORDERS, append, event, log, publish
 from penstock.testing.conformance.worker import ids
 
 INSERT = "insert into users (name) values ('sam')"
@@ -113,6 +115,23 @@ class JoiningConformance:
             await store.store.join(careless.driver).put([store.message("welcome")])
         careless.rollback()
         assert await (await store.worker()).claim() == []
+
+    async def test_of_the_other_kind_on_a_users_connection(self, store: Ground) -> None:
+        """The user's transaction goes on, also where only the store knows of which kind a topic is."""
+        await publish(store, "order")
+        await append(store, "k", "opened", expected=0)
+        connection = _users(store)
+        connection.execute(INSERT)
+        joined = store.store.join(connection.driver)
+        for accounts, orders in ((ACCOUNTS, ORDERS), (TopicSpec("accounts"), TopicSpec("orders", versioned=True))):
+            with pytest.raises(ConfigurationError, match="'accounts' is versioned"):
+                await joined.publish(accounts, [event("plain")])
+            with pytest.raises(ConfigurationError, match="'orders' is not versioned"):
+                joined.append_now(Append(orders, "k", [event("versioned")], None))
+        await joined.publish(ORDERS, [event("joined")])
+        connection.commit()
+        assert [each.id for each in await log(store).read("orders", 0, 10)] == ["order", "joined"]
+        assert [each.id for each in await log(store).read("accounts", 0, 10)] == ["opened"]
 
 
 def _users(store: Ground) -> UserConnection:

@@ -9,6 +9,7 @@ import pytest
 from penstock.errors import ConfigurationError, StoreError, VersionConflict
 from penstock.model.clock import SECOND
 from penstock.model.log import Append, Span, TopicSpec
+from penstock.model.message import Placed
 from penstock.testing.conformance.ground import Ground
 from penstock.testing.conformance.readers import ACCOUNTS, ORDERS, append, command, event, log, publish, reader, subscription
 
@@ -136,6 +137,32 @@ class TopicConformance:
         assert await some(Span(until=events[3].at - 1)) == [1, 2, 3]
         assert await some(Span(backward=True, limit=2)) == [6, 5]
         assert await some(Span(last=4, backward=True)) == [4, 3, 2, 1]
+
+    async def test_what_is_asked_of_the_other_kind_is_refused(self, store: Ground) -> None:
+        """Whether the store knows the topic or not; and those beside it in one commit are kept."""
+        for n in (1, 2):
+            refused = (
+                log(store).publish(ACCOUNTS, [event("plain")]),
+                log(store).append(Append(ORDERS, "k", [event("versioned")], None)),
+            )
+            kept = (publish(store, f"order {n}"), append(store, "k", f"opened {n}", expected=None))
+            wrong, late, placed, version = await asyncio.gather(*refused, *kept, return_exceptions=True)
+            assert (placed, version) == ([Placed(f"order {n}")], n)
+            assert isinstance(wrong, ConfigurationError) and "'accounts' is versioned: append to it" in str(wrong)
+            assert isinstance(late, ConfigurationError) and "'orders' is not versioned: publish to it" in str(late)
+        assert [each.version for each in await log(store).read("accounts", 0, 10)] == [1, 2]
+        assert [each.version for each in await log(store).read("orders", 0, 10)] == [None, None]
+
+    async def test_of_the_other_kind_in_a_transaction(self, store: Ground) -> None:
+        """The transaction goes on."""
+        tx = store.store.transaction()
+        with pytest.raises(ConfigurationError, match="'accounts' is versioned: append to it"):
+            await tx.publish(ACCOUNTS, [event("plain")])
+        with pytest.raises(ConfigurationError, match="'orders' is not versioned: publish to it"):
+            await tx.append(Append(ORDERS, "k", [event("versioned")], None))
+        await tx.publish(ORDERS, [event("order")])
+        await tx.commit()
+        assert [each.id for each in await log(store).read("orders", 0, 10)] == ["order"]
 
     async def test_a_topic_is_versioned_or_not(self, store: Ground) -> None:
         await append(store, "acc-1", "opened", expected=0)
