@@ -2,7 +2,8 @@
 
 - One worker at a time holds the lease of a subscription; it feeds when the store rings, and looks every second besides. A feed is
   one transaction that moves the cursor by compare-and-set, so two feeders for a moment do no harm.
-- While so many messages wait that could run, it rests; the cursor waits with it.
+- While so many messages wait that could run, it rests; the cursor waits with it. What an open transaction holds back is looked at
+  again soon.
 - A crash costs nothing: what was fed is in the queue, what was not is in the log. The lease of a dead worker is free at once.
 """
 
@@ -21,6 +22,7 @@ BATCH = 1_000
 POLL = 1.0
 _FULL = 0.02
 """Seconds after which there may be room again."""
+_HELD = 0.1
 
 
 class Feeder(Service):
@@ -51,6 +53,8 @@ class Feeder(Service):
             self.ties.signals.reach("fed")
         if fed.full:
             return _FULL
+        if fed.held:
+            return _HELD
         return 0 if fed.more else POLL
 
     async def _holds(self) -> bool:

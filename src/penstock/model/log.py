@@ -117,6 +117,8 @@ class Fed(Struct, frozen=True):
     """There are more events to feed now."""
     full: bool = False
     """So many messages could run that no more are fed until some have."""
+    held: bool = False
+    """There are more, but a transaction that is open keeps them back. Nobody rings when a user ends it."""
 
 
 class Holder(Struct, frozen=True):

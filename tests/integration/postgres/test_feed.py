@@ -104,10 +104,22 @@ async def test_a_feed_does_not_pass_an_open_appender(client: Client, connect: Co
     await client.execute("begin")
     await publish(client, "late")
     await publish(other, "early")
-    assert await fed(other) == Fed(0, more=False)
+    assert await fed(other) == Fed(0, more=False, held=True)
     await client.execute("commit")
     assert await fed(other) == Fed(2, more=False)
     assert await waiting(other) == ["late@sub", "early@sub"]
+
+
+async def test_what_is_held_back_is_told_whatever_else_was_published_before_it(client: Client, connect: Connect) -> None:
+    other = await connect()
+    await publish(other, "elsewhere", topic=OTHER)
+    await client.execute("begin")
+    await publish(client, "late")
+    assert await fed(other) == Fed(0, more=False)  # nobody sees it yet
+    await publish(other, "early")
+    assert await fed(other) == Fed(0, more=False, held=True)
+    await client.execute("commit")
+    assert await fed(other) == Fed(2, more=False)
 
 
 @pytest.mark.parametrize("gap", [0, 1])

@@ -36,6 +36,12 @@ async def test_a_full_queue_is_looked_at_again_soon() -> None:
     assert trough.signals.points == []
 
 
+async def test_what_an_open_transaction_holds_back_is_looked_at_again_soon() -> None:
+    trough = Trough()
+    trough.hold(Fed(0, more=False, held=True))
+    assert 0 < await trough.feeder.tick() <= 0.1
+
+
 async def test_only_who_holds_its_lease_feeds() -> None:
     trough = Trough()
     trough.store.leases.leads = lambda: False

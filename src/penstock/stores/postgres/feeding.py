@@ -30,20 +30,20 @@ AHEAD = 10_000
 
 
 def feed(name: str, limit: int, now: int, *, strict: bool = False) -> Program[Fed]:
-    """What somebody's open transaction holds back is not `more`: that rings when it ends."""
+    """What somebody's open transaction holds back is `held`, not `more`."""
     rows = yield Statement("subscription", {"name": name, "ahead": AHEAD})
     if not rows:
         raise NotFound(f"feed: there is no subscription {name} in this store")
     topic, cursor, generation, behind, full, *look, _ = rows[0]
     upto = bound(Look(*look), strict=strict)
     if not behind or upto <= cursor:
-        return Fed(0, more=False)
+        return Fed(0, more=False, held=bool(behind))
     if full:
         return Fed(0, more=True, full=True)
     place = {"name": name, "topic": topic, "cursor": cursor, "generation": generation}
     span = {"upto": upto, "limit": limit, "mark": mark(name, generation), "rank": 9 - DEFAULT_PRIORITY}
     ((seen, moved, count, more),) = yield Statement("feed", {**place, **span})
-    return Fed(count, more=bool(more if moved else seen))
+    return Fed(count, more=bool(more if moved else seen), held=not seen)
 
 
 def mark(name: str, generation: int) -> str:

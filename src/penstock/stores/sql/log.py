@@ -44,8 +44,13 @@ class SqlLog:
         return await self._reader.drive(self._dialect.read(topic, after, limit))
 
     async def feed(self, subscription: str, limit: int) -> Fed:
+        """Rings if it fed something: else it would wake whoever asked."""
         work = Run(
-            lambda now: self._dialect.feed(subscription, limit, now), f"feed {subscription}", durable=False, rings=True, point="feed"
+            lambda now: self._dialect.feed(subscription, limit, now),
+            f"feed {subscription}",
+            durable=False,
+            rings=lambda fed: fed.count > 0,
+            point="feed",
         )
         return await self._writer.submit(work)  # type: ignore[no-any-return]
 

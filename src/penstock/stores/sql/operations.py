@@ -106,7 +106,8 @@ class Run(Struct, frozen=True):
     make: Callable[[int], Program[Any]]
     doing: str
     durable: bool = True
-    rings: bool = False
+    rings: bool | Callable[[Any], bool] = False
+    """Or whether it does, given its result."""
     point: str | None = None
     weight: int = 1
 
@@ -138,7 +139,8 @@ class Group:
         self._lanes = sorted(lanes.values(), key=lambda lane: _place(members[lane[0]]))
         told = [members[index] for lane in self._lanes for index in (lane[:1] if isinstance(members[lane[0]], _ALIKE) else lane)]
         self.durable = any(member.durable for member in told)
-        self.rings = any(member.rings for member in told)
+        self.rings = any(member.rings is True for member in told)
+        """Complete when all parts have run."""
         self.points = {member.point for member in told if member.point is not None}
         self.heard: list[Row] = []
         """(job, bell): who waits for what this group ends. Complete when all parts have run."""
@@ -149,7 +151,15 @@ class Group:
 
     def parts(self, now: int) -> Iterator[Part]:
         for lane in self._lanes:
-            yield lane, _merged([self._members[index] for index in lane], now, self._dialect, self.heard)
+            members = [self._members[index] for index in lane]
+            first = members[0]
+            yield lane, self._run(first, now) if isinstance(first, Run) else _merged(members, now, self._dialect, self.heard)
+
+    def _run(self, member: Run, now: int) -> Program[Sequence[Any]]:
+        result = yield from member.make(now)
+        if not isinstance(member.rings, bool):
+            self.rings |= member.rings(result)
+        return [result]
 
 
 def _place(member: Operation) -> tuple[int, str]:
@@ -172,10 +182,8 @@ def _merged(members: Sequence[Any], now: int, dialect: Dialect, heard: list[Row]
             return _publish(cast("Sequence[Publish]", members), now, dialect)
         case Append():
             return _append(cast("Sequence[Append]", members), now, dialect)
-        case Settle():
+        case _:
             return _settle(cast("Sequence[Settle]", members), now, dialect, heard)
-        case run:
-            return _run(run, now)
 
 
 def _put(members: Sequence[Put], now: int, dialect: Dialect) -> Program[Sequence[Any]]:
@@ -199,10 +207,6 @@ def _settle(members: Sequence[Settle], now: int, dialect: Dialect, heard: list[R
     heard += settled.heard
     lost = set(settled.lost)
     return [[each.delivery.seq for each in part if each.delivery.seq in lost] if lost else [] for part in parts]
-
-
-def _run(member: Run, now: int) -> Program[Sequence[Any]]:
-    return [(yield from member.make(now))]
 
 
 def _shared(placed: Sequence[Placed], parts: Sequence[Sequence[object]]) -> Sequence[Any]:

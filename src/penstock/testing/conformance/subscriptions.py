@@ -13,6 +13,8 @@ from penstock.model.outcome import Dead, Done
 from penstock.testing.conformance.ground import Counts, Ground
 from penstock.testing.conformance.readers import ORDERS, event, feed, handled, log, publish, reader, subscription
 
+FEEDS = 40
+
 
 class SubscriptionConformance:
     async def test_each_subscription_gets_everything(self, store: Ground) -> None:
@@ -32,6 +34,30 @@ class SubscriptionConformance:
         assert (delivery.key, delivery.type, delivery.body, delivery.attempt) == ("order-7", "Paid", b"one", 1)
         job = await store.job("one@inventory")
         assert (job.status, job.body, job.type) == ("running", b"one", "Paid")
+
+    async def test_a_feed_wakes_who_listens_only_if_it_fed_something(self, store: Ground) -> None:
+        """Else it would wake the feeder that asked, which would ask again."""
+        await reader(store, subscription("inventory"))
+        woken = asyncio.Event()
+        wakes: list[int] = []
+
+        def wake() -> None:
+            wakes.append(1)
+            woken.set()
+
+        undo = store.store.listen(wake)
+        try:
+            for _ in range(FEEDS):
+                assert await feed(store, "inventory") == 0
+            await store.put("last")
+            await asyncio.wait_for(woken.wait(), 10)
+            assert len(wakes) < FEEDS / 2  # looks of its own may come between
+            await publish(store, "one")
+            woken.clear()
+            assert await feed(store, "inventory") == 1
+            await asyncio.wait_for(woken.wait(), 10)
+        finally:
+            undo()
 
     async def test_where_a_subscription_starts_is_fixed_at_its_first_registration(self, store: Ground) -> None:
         await publish(store, "before")
