@@ -166,7 +166,7 @@ def nothing_is_due(stage: Stage) -> bool:
 
 def in_time(stage: Stage) -> bool:
     """The leader has followed the wall clock, also where the store's time stands still. A server's clock is followed by everybody."""
-    if stage.site.schema:
+    if stage.site.server:
         return True
     found = f"shift + {stage.boot} = {stage.wall} and max(floor, {stage.wall}) = {stage.now}"
     return stage.site.value(f"select {found} from penstock_clock") == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -21,7 +21,9 @@ from penstock.stores.sql.library import Library
 
 T = TypeVar("T")
 
-_NOT_FOR_LONG = {durable: f"set local idle_in_transaction_session_timeout = '{seconds}s'" for durable, seconds in ((True, 10), (False, 3))}
+_NOT_FOR_LONG: Mapping[bool, str] = {
+    durable: f"set local idle_in_transaction_session_timeout = '{seconds}s'" for durable, seconds in ((True, 10), (False, 3))
+}
 """Claims hold what others wait for. A process that stands still, or is cut off, in the middle of one must not keep it."""
 
 

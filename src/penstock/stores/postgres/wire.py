@@ -7,6 +7,7 @@ would keep the locks of a transaction that nobody will end: so both ends are tol
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from typing import Any
 
 _IDLE, _INTERVAL, _COUNT, _GIVE_UP = 3, 2, 3, 8
@@ -18,7 +19,7 @@ SERVER = (
 )
 """For its end, in a session of our own."""
 
-PSYCOPG = {
+PSYCOPG: Mapping[str, Any] = {
     "keepalives": 1,
     "keepalives_idle": _IDLE,
     "keepalives_interval": _INTERVAL,
