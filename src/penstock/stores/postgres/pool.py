@@ -42,6 +42,7 @@ class Pool:
         self._free: list[Any] = []
         self._planned: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
         self._room = asyncio.Semaphore(size)
+        self._inherited = wire.Inherited()
         self._closed = False
         self.pooled = False
         """There is a pooler between us and the server. Known once a connection was made."""
@@ -79,6 +80,7 @@ class Pool:
     async def connect(self) -> Any:
         """One that the pool does not count."""
         connection = await connect(self._address, pooled=self.pooled)
+        self._inherited.add(connection)
         try:
             if not self.pooled:
                 await connection.execute(f"set jit = off; set synchronous_commit = {'off' if self._relaxed else 'on'}; {wire.SERVER}")
