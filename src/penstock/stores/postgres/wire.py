@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import socket
 import weakref
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import asyncpg
@@ -22,14 +24,16 @@ SERVER = (
 )
 """For its end, in a session of our own."""
 
-PSYCOPG = {
-    "keepalives": 1,
-    "keepalives_idle": _IDLE,
-    "keepalives_interval": _INTERVAL,
-    "keepalives_count": _COUNT,
-    "tcp_user_timeout": _GIVE_UP * 1000,
-    "connect_timeout": 10,
-}
+PSYCOPG: Mapping[str, int] = MappingProxyType(
+    {
+        "keepalives": 1,
+        "keepalives_idle": _IDLE,
+        "keepalives_interval": _INTERVAL,
+        "keepalives_count": _COUNT,
+        "tcp_user_timeout": _GIVE_UP * 1000,
+        "connect_timeout": 10,
+    }
+)
 """For our end, by libpq."""
 
 
