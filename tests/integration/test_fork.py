@@ -71,6 +71,15 @@ def test_on_postgresql_a_child_outlives_what_its_parent_had_open(served: Site) -
     assert kept_there(served) == (2, 2)
 
 
+def test_on_postgresql_a_child_has_none_of_its_parents_connections(served: Site) -> None:
+    """It would keep its parent's sessions, and what they have locked, beyond its parent's death."""
+    with program("preload.py", "sockets", store=served.url) as server:
+        assert int(server.until(r"parent has (\d+)")[1]) >= 4
+        assert server.until(r"child has (\d+)")[1] == "0"
+        server.until("children well")
+        assert server.code() == 0
+
+
 def test_on_postgresql_a_worker_goes_on_beside_its_children(served: Site) -> None:
     """Parent and children both go on: the worker works, what all of them enqueue is done, once."""
     with program("preload.py", "working", store=served.url) as server:

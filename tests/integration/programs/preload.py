@@ -1,6 +1,6 @@
 """A server that imports the app, uses it, and forks, as gunicorn does with `--preload`.
 
-    preload.py load|outlived|engine|transaction|worker|working
+    preload.py load|outlived|engine|transaction|worker|working|sockets
 
 It says what it did on its standard output and goes on when it is given a line.
 """
@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 from sqlalchemy import create_engine, text
 
-from penstock import App, WorkerOptions
+from penstock import App, Transaction, WorkerOptions
 from penstock.integrations.sqlalchemy import prepare
 
 CHILDREN = 4
@@ -212,5 +215,46 @@ def in_a_thread(work: Callable[[], None]) -> None:
         raise failed[0]
 
 
+# -- what a child has of its parent's connections
+
+
+def sockets() -> None:
+    asyncio.run(connected())
+
+
+@app.task(queue="threads")
+def threaded(tx: Transaction) -> None:
+    tx.sync.execute("select 1")
+
+
+async def connected() -> None:
+    """All kinds of connections are open when it forks."""
+    async with app.worker():
+        await (await threaded.enqueue()).result(timeout=30)
+        say(f"parent has {len(connections())}")
+        good = reap([fork(lambda: say(f"child has {len(connections())}"))])
+        job = await threaded.enqueue()
+        await job.result(timeout=30)
+    await app.close()
+    say(f"children {'well' if good else 'ill'}")
+
+
+def connections() -> list[int]:
+    found: list[int] = []
+    for entry in list(Path("/proc/self/fd").iterdir()):
+        with suppress(OSError), socket.socket(fileno=os.dup(int(entry.name))) as end:
+            if end.family == socket.AF_INET:
+                found.append(int(entry.name))
+    return found
+
+
 if __name__ == "__main__":
-    {"load": load, "outlived": outlived, "engine": engine, "transaction": transaction, "worker": worker, "working": working}[sys.argv[1]]()
+    {
+        "load": load,
+        "outlived": outlived,
+        "engine": engine,
+        "transaction": transaction,
+        "worker": worker,
+        "working": working,
+        "sockets": sockets,
+    }[sys.argv[1]]()

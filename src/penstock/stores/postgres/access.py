@@ -21,10 +21,9 @@ from penstock.stores.sql.library import Library
 
 T = TypeVar("T")
 
-_NOT_FOR_LONG: Mapping[bool, str] = {
-    durable: f"set local idle_in_transaction_session_timeout = '{seconds}s'" for durable, seconds in ((True, 10), (False, 3))
-}
-"""Claims hold what others wait for. A process that stands still, or is cut off, in the middle of one must not keep it."""
+_STILL, _STILL_DURABLE = 3, 10
+"""Seconds after which the server ends a transaction in which nothing happens. Claims hold what others wait for: a process that stands
+still, or is cut off, in the middle of one must not keep it."""
 
 
 class Access(Struct, frozen=True):
@@ -58,12 +57,16 @@ class Access(Struct, frozen=True):
     async def within(self, connection: Any, doing: str, *, durable: bool) -> AsyncGenerator[None, None]:
         """A transaction on a connection; it begins in one round trip, and commits, or rolls back if something is raised."""
         try:
-            await connection.execute("; ".join(("begin", *self.settings(durable=durable), _NOT_FOR_LONG[durable])))
+            await connection.execute("; ".join(("begin", *self.settings(durable=durable), _not_for_long(durable=durable))))
             yield
         except BaseException:
             await undo(connection)
             raise
         await commit(connection, doing, durable=durable)
+
+
+def _not_for_long(*, durable: bool) -> str:
+    return f"set local idle_in_transaction_session_timeout = '{_STILL_DURABLE if durable else _STILL}s'"
 
 
 @asynccontextmanager

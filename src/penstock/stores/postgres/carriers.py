@@ -76,6 +76,7 @@ class Threads:
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="penstock-psycopg")
         self._room = asyncio.Semaphore(size)
         self._free: list[Any] = []
+        self._inherited = wire.Inherited()
 
     async def run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
@@ -103,6 +104,7 @@ class Threads:
 
     def _connect(self) -> Any:
         connection = self.psycopg.connect(self._dsn, prepare_threshold=None, **wire.PSYCOPG)
+        self._inherited.add(connection)
         if not self._pooled:
             connection.execute(wire.SERVER)
             connection.commit()

@@ -45,6 +45,7 @@ class Pool:
         self._free: list[Any] = []
         self._planned: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
         self._room = asyncio.Semaphore(size)
+        self._inherited = wire.Inherited()
         self._closed = False
         self.pooled = False
         """There is a pooler between us and the server. Known once a connection was made."""
@@ -82,6 +83,7 @@ class Pool:
     async def connect(self) -> Any:
         """One that the pool does not count."""
         connection = await connect(self._address, pooled=self.pooled)
+        self._inherited.add(connection)
         try:
             await self._set(connection)
         except BaseException:
