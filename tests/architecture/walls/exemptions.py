@@ -49,6 +49,7 @@ SLEEPS: dict[str, str] = {
     "tests/faults/feed.py": "its writers think, as users do; its readers poll",
     "tests/faults/keeper.py": "a helper process that has to be caught at work",
     "tests/faults/waiting.py": "waits by looking, for other processes",
+    "tests/faults/writer.py": "paces a load of its own, while a transaction stays open for so long",
 }
 SKIPS = {
     "tests/conftest.py": "a server, or a disk of its own, that cannot be had away from CI",
