@@ -174,6 +174,7 @@ def test_every_option_that_is_named_exists(page: str) -> None:
     known = frozenset[str]().union(*OPTIONS.values()) | {
         "--seed",
         "--schedules",
+        "--seconds",
         "--keys",
         "--crowd",
         "--writers",

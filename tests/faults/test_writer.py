@@ -1,0 +1,56 @@
+"""The short form of the writer's test: `python -m tests.faults.writer` holds the transaction open for a minute."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.faults.writer import JOBS, Found, Phase, judge
+
+FAULTS = ("lost", "twice", "disordered", "passed_by", "jobs_lost")
+QUICK, SLOW = Phase(waits=[0.01] * 100), Phase(waits=[1.0] * 100)
+RIGHT = Found(QUICK, QUICK, QUICK, named=True, held=2, early=1, delay=100, read=[1, 0, 2, 3], log=[1, 0, 2, 3])
+
+
+@pytest.mark.timeout(300)
+def test_a_transaction_that_stays_open_holds_feeds_back_and_nothing_else(postgres_url: str) -> None:
+    command = [sys.executable, "-m", "tests.faults.writer", "--seconds", "5", "--url", postgres_url]
+    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert run.returncode in (0, 1), run.stderr
+    found = json.loads(run.stdout)
+    assert not [fault for fault in FAULTS if found[fault]]
+    assert found["named"]
+    assert found["held_back"] > 100
+    assert found["during"]["jobs"] > 4 * JOBS
+    assert found["ok"], run.stdout
+
+
+def test_a_run_without_faults_is_right() -> None:
+    verdict = judge(RIGHT)
+    assert [verdict[fault] for fault in FAULTS] == [0, 0, False, 0, 0]
+    assert verdict["ok"]
+
+
+@pytest.mark.parametrize(
+    ("found", "seen"),
+    [
+        (replace(RIGHT, read=[1, 0, 2]), "lost"),
+        (replace(RIGHT, read=[1, 0, 2, 2, 3]), "twice"),
+        (replace(RIGHT, read=[1, 2, 0, 3]), "disordered"),
+        (replace(RIGHT, early=2), "passed_by"),
+        (replace(RIGHT, offered=2, done=1), "jobs_lost"),
+        (replace(RIGHT, held=0), "void"),
+    ],
+)
+def test_the_verdict_sees(found: Found, seen: str) -> None:
+    verdict = judge(found)
+    assert verdict[seen]
+    assert not verdict["ok"]
+
+
+@pytest.mark.parametrize("found", [replace(RIGHT, during=SLOW), replace(RIGHT, named=False), replace(RIGHT, delay=5_000)])
+def test_a_run_that_was_slow_or_in_which_nobody_was_named_is_not_right(found: Found) -> None:
+    assert not judge(found)["ok"]
