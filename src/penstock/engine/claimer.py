@@ -167,6 +167,8 @@ class Claimer(Service):
         self._rotation.learn(claimed)
         self._note_suspects(claimed, asked_for_suspects, now)
         self._news |= self._rotation.unfinished
+        if claimed.runs:
+            self._runner.adapt(more=claimed.more)
         self._hand_on(claimed, first=False)
 
     async def _fetch(self) -> None:

@@ -8,6 +8,9 @@ A batch is a run of one delivery with many rows. Until it is full, or its wait i
 
 Queues with limits give only what starts at once, so that they would get nothing while other work waits here for every slot. Then
 the claimer asks for a slot to be saved: after one more of what waits here the next slot that frees stays free until its claim came.
+
+How much waits here is a matter of how long the jobs are. Where all of it has run before the next claim has come, twice as much is claimed,
+up to what is worth a trip; where claims come seldom, it is little again, since who waits here waits for this worker.
 """
 
 from __future__ import annotations
@@ -26,6 +29,10 @@ from penstock.engine.running import Running
 from penstock.engine.stages.kit import Kit
 from penstock.model.delivery import Delivery
 
+MOST_AHEAD = 512
+SELDOM = 1.0
+"""Seconds between two claims."""
+
 Run: TypeAlias = Sequence[Delivery]
 Work: TypeAlias = Coroutine[Any, Any, None]
 
@@ -41,7 +48,7 @@ else:
 
 class Runner:
     def __init__(self, who: Carriers, kit: Kit, slots: int, ahead: int) -> None:
-        """`slots` runs at a time; `ahead` messages may wait here for a slot."""
+        """`slots` runs at a time; `ahead` messages may wait here for a slot, and more if they are short."""
         self.hungry: Callable[[], None] = lambda: None
         """Called when a run ended and at least half of what may wait here could be claimed."""
         self.released = 0
@@ -51,8 +58,8 @@ class Runner:
         self._table = kit.table
         self._settler = kit.settler
         self._slots = slots
-        self._limit = slots + ahead
-        self._appetite = max(1, ahead // 2)
+        self._ahead = self._little = ahead
+        self._offered = 0.0
         self._loop = asyncio.get_running_loop()
         self._backlog: deque[Run] = deque()
         self._waiting = 0
@@ -94,8 +101,8 @@ class Runner:
     @property
     def room(self) -> int:
         """How much is worth claiming; 0 until it is worth the trip to the store."""
-        room = self._limit - self.held
-        return room if room >= self._appetite or not self._waiting else 0
+        room = self._slots + self._ahead - self.held
+        return room if 2 * room >= self._ahead or not self._waiting else 0
 
     def offer(self, runs: Sequence[Run], *, first: bool = False) -> None:
         """`first`: before what waits, since a slot was saved for them."""
@@ -109,6 +116,15 @@ class Runner:
         if self._table.closed:
             self.withdraw(lambda _: True)
         self._fill()
+
+    def adapt(self, *, more: bool) -> None:
+        """Before a claim's runs are offered: `more` was left in the store."""
+        now = self._loop.time()
+        if now - self._offered > SELDOM:
+            self._ahead = self._little
+        elif more and not self.waiting and self._busy < self._slots:
+            self._ahead = max(self._ahead, min(MOST_AHEAD, 2 * self._ahead))
+        self._offered = now
 
     def save_slot(self) -> None:
         self._saving = self._saving or 2
@@ -175,7 +191,7 @@ class Runner:
             self._fill()
         elif self._idle is not None:
             self._tell_idle()
-        if self._limit - self._busy - self._waiting >= self._appetite or (self._saving and self.saved):
+        if 2 * (self._slots + self._ahead - self._busy - self._waiting) >= self._ahead or (self._saving and self.saved):
             self.hungry()
 
     def _offer_late(self, batch: Delivery) -> None:

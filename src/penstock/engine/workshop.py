@@ -15,7 +15,8 @@ from penstock.engine.settler import Settler
 from penstock.engine.stages.kit import kit_of
 from penstock.engine.table import Table
 
-MOST_AHEAD = 256
+AHEAD = 256
+"""The most that waits for a slot before it is known how long jobs are."""
 GRACE = 2.0
 """Seconds that a handler has to end in, once it was told to stop."""
 
@@ -31,7 +32,7 @@ class Workshop:
         self.reporter = kit.reporter
         self._places.processes.told = kit.reporter.add
         who = carriers(duty.program, kit, self._places, Gather(duty.program.routes, loop))
-        self.runner = Runner(who, kit, slots, min(slots, MOST_AHEAD))
+        self.runner = Runner(who, kit, slots, min(slots, AHEAD))
 
     async def close(self, patience: float, hurry: asyncio.Event) -> None:
         """Begin nothing; let end what runs for `patience` seconds or until `hurry`; then stop it, and then give it up."""

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from penstock.engine import claimer
+from penstock.engine import claimer, runner
 from penstock.engine.rotation import Rotation
+from penstock.engine.runner import MOST_AHEAD
 from penstock.errors import StoreUnavailable
 from penstock.model.delivery import Delivery
 from penstock.model.events import Claimed as ClaimedEvent
@@ -53,6 +54,42 @@ async def test_claims_are_batched() -> None:
         counts = [event.count for event in bench.signals.of(ClaimedEvent)]
         assert sum(counts) == 10_000 and len(counts) <= 200
         assert bench.signals.points.count("claimed") == len(counts)
+
+
+async def test_of_short_jobs_more_is_claimed_at_a_time() -> None:
+    async with Bench(Task(nothing), concurrency=10) as bench:
+        bench.queue.ready.extend([bench.store.delivery()] for _ in range(20_000))
+        await soon(bench.worker.idle())
+        asked = [claim.queues[0][1] for claim in bench.queue.claims]
+        assert asked[0] == 20
+        assert 40 <= max(asked) <= 10 + MOST_AHEAD
+
+
+async def test_of_jobs_that_take_their_time_no_more_is_claimed() -> None:
+    """Nothing of what was claimed runs out while the store is asked."""
+    gate = asyncio.Semaphore(0)
+    async with Bench(Task(gate.acquire), concurrency=10) as bench:
+        bench.queue.ready.extend([bench.store.delivery()] for _ in range(200))
+        for ended in range(1, 151):
+            gate.release()
+            await bench.watch.until(lambda ended=ended: len(bench.queue.settled) >= ended)  # type: ignore[misc]
+        assert len(bench.queue.claims) > 10
+        assert max(claim.queues[0][1] for claim in bench.queue.claims) == 20
+        for _ in range(50):
+            gate.release()
+        await soon(bench.worker.idle())
+
+
+async def test_after_a_rest_little_is_claimed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Bench(Task(nothing), concurrency=10) as bench:
+        bench.queue.ready.extend([bench.store.delivery()] for _ in range(20_000))
+        await soon(bench.worker.idle())
+        monkeypatch.setattr(runner, "SELDOM", -1.0)
+        bench.store.put()
+        await soon(bench.worker.idle())
+        bench.store.put()
+        await soon(bench.worker.idle())
+        assert bench.queue.claims[-1].queues[0][1] <= 20
 
 
 async def test_while_a_crowd_cannot_run_it_asks_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,16 +14,12 @@ from penstock.ports.signals import Signals
 from penstock.stores.postgres.bells import Bells
 from penstock.stores.postgres.clock import PostgresClock
 from penstock.stores.postgres.failures import lost, translate, translated
-from penstock.stores.postgres.pool import ERRORS, Pool
+from penstock.stores.postgres.pool import ERRORS, Pool, not_for_long
 from penstock.stores.sql.dialect import Dialect
 from penstock.stores.sql.executors import drive_async
 from penstock.stores.sql.library import Library
 
 T = TypeVar("T")
-
-_STILL, _STILL_DURABLE = 3, 10
-"""Seconds after which the server ends a transaction in which nothing happens. Claims hold what others wait for: a process that stands
-still, or is cut off, in the middle of one must not keep it."""
 
 
 class Access(Struct, frozen=True):
@@ -50,23 +46,25 @@ class Access(Struct, frozen=True):
         return self.pool if durable and self.power else self.relaxed
 
     def settings(self, *, durable: bool) -> Sequence[str]:
-        """What a transaction begins with. Nothing is left in the session."""
+        """What a transaction begins with, unless the session is ours alone. Nothing is left in it."""
         return (f"set local synchronous_commit = {'on' if durable and self.power else 'off'}",)
 
     @asynccontextmanager
     async def within(self, connection: Any, doing: str, *, durable: bool) -> AsyncGenerator[None, None]:
         """A transaction on a connection; it begins in one round trip, and commits, or rolls back if something is raised."""
         try:
-            await connection.execute("; ".join(("begin", *self.settings(durable=durable), _not_for_long(durable=durable))))
+            await connection.execute(self._beginning(durable=durable))
             yield
         except BaseException:
             await undo(connection)
             raise
         await commit(connection, doing, durable=durable)
 
-
-def _not_for_long(*, durable: bool) -> str:
-    return f"set local idle_in_transaction_session_timeout = '{_STILL_DURABLE if durable else _STILL}s'"
+    def _beginning(self, *, durable: bool) -> str:
+        """Sessions of our own are set already."""
+        if not self.pool.pooled:
+            return "begin"
+        return "; ".join(("begin", *self.settings(durable=durable), f"set local {not_for_long(relaxed=not durable)}"))
 
 
 @asynccontextmanager

@@ -31,6 +31,8 @@ _PLANNED = 10.0
 """Seconds that a statement keeps its plan. Within these a table of one page may have become one of thousands, all dead: so ours
 do without sequential scans where there is an index."""
 SIZE = 20
+_STILL, _STILL_DURABLE = 3, 10
+"""Seconds after which the server ends a transaction in which nothing happens."""
 _ASKING, _ASKED = "Connection._cancel", 1.0
 _OLDEST = 15
 
@@ -121,7 +123,8 @@ class Pool:
         if self.pooled:
             return
         settings = f"set jit = off; set synchronous_commit = {'off' if self._relaxed else 'on'}; {wire.SERVER}"
-        await connection.execute(settings if self._lent else f"{settings}; set enable_seqscan = off")
+        ours = "" if self._lent else f"; set enable_seqscan = off; set {not_for_long(relaxed=self._relaxed)}"
+        await connection.execute(settings + ours)
 
     async def _find(self) -> Any:
         if self._closed:
@@ -169,6 +172,11 @@ async def connect(address: Address, *, pooled: bool = False) -> Any:
         raise StoreUnavailable(f"connect to {address.masked}: {error}") from error
     wire.watch(connection)
     return connection
+
+
+def not_for_long(*, relaxed: bool) -> str:
+    """Claims hold what others wait for: a process that stands still, or is cut off, in the middle of one must not keep it."""
+    return f"idle_in_transaction_session_timeout = '{_STILL if relaxed else _STILL_DURABLE}s'"
 
 
 def check(connection: Any, address: Address) -> None:
