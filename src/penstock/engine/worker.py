@@ -110,7 +110,7 @@ class Worker:
         for route in self._program.routes.values():
             if route.transactional:
                 try:
-                    self._store.transaction(shared=True, blocking=route.isolation == "thread")
+                    self._store.check_transactions(blocking=route.isolation == "thread")
                 except ConfigurationError as error:
                     raise ConfigurationError(f"{route.name}: {error}") from error
 

@@ -17,6 +17,7 @@ import msgspec
 from penstock.engine.program import Program, WorkerOptions
 from penstock.engine.ties import Ties
 from penstock.engine.worker import Worker
+from penstock.errors import ConfigurationError
 from penstock.model.delivery import Delivery, Settlement
 from penstock.model.events import Event
 from penstock.model.log import Fed
@@ -289,6 +290,7 @@ class ScriptedStore:
         self.commit_errors: deque[Exception] = deque()
         self.rollback_errors: deque[Exception] = deque()
         self.commit_gate: asyncio.Event | None = None
+        self.refuses_threads = False
         self.committing = 0
         self._wakes: list[Callable[[], None]] = []
         self._seqs = itertools.count(1)
@@ -296,6 +298,10 @@ class ScriptedStore:
     def transaction(self, *, shared: bool = False, blocking: bool = False) -> ScriptedTransaction:
         self.transactions.append(ScriptedTransaction(self))
         return self.transactions[-1]
+
+    def check_transactions(self, *, blocking: bool) -> None:
+        if blocking and self.refuses_threads:
+            raise ConfigurationError("no transactions on threads")
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
         self._wakes.append(wake)

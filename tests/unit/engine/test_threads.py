@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from penstock.errors import ConfigurationError
 from penstock.model.outcome import Done, Failed, Released
 from penstock.ports.transaction import ambient
 from tests.unit.engine.scripted import Bench, Task, soon
@@ -39,6 +40,17 @@ async def test_as_many_at_a_time_as_there_are_threads() -> None:
             bench.store.put()
         await soon(bench.worker.idle())
         assert all(isinstance(outcome, Done) for outcome in bench.queue.outcomes().values())
+
+
+async def test_a_transaction_that_it_could_not_get_stops_the_worker_before_it_starts() -> None:
+    bench = Bench(Task(lambda: None, transactional=True), thread(lambda: None, name="blocking", bare=False, transactional=True))
+    bench.store.refuses_threads = True
+    with pytest.raises(ConfigurationError, match="blocking: no transactions on threads"):
+        await bench.worker.start()
+    assert bench.store.leases.enrolled == [] and bench.store.transactions == []
+    bench.store.refuses_threads = False
+    async with bench:
+        assert len(bench.store.leases.enrolled) == 1 and bench.store.transactions == []
 
 
 async def test_its_transaction_is_there() -> None:

@@ -161,6 +161,9 @@ class PostgresStore:
         self._begun.add(transaction)
         return Handle(transaction)
 
+    def check_transactions(self, *, blocking: bool) -> None:
+        self._carrier(self._opened(), blocking)
+
     def join(self, connection: object) -> Joined:
         return Joined(self._opened().host, connection)
 

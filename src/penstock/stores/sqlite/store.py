@@ -91,6 +91,9 @@ class SqliteStore:
     def transaction(self, *, shared: bool = False, blocking: bool = False) -> Handle:
         return self._opened().transaction(shared=shared)
 
+    def check_transactions(self, *, blocking: bool) -> None:
+        """Everybody can have one."""
+
     def join(self, connection: object) -> Joined:
         return self._opened().join(connection, self._durability)
 
