@@ -1,6 +1,6 @@
 """A store with a long past and a long queue, beside an empty one: does either slow a worker or a look at the counters down?
 
-    python -m benchmarks history --store postgresql://user@host/database
+    make bench ARGS="history"
 
 Both drain as many jobs of a queue and are asked for their counters; one has ten million finished jobs and a million that wait besides.
 """
@@ -11,14 +11,14 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
-from pathlib import Path
+from contextlib import closing
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
 import psycopg
 
+from benchmarks.server import given, started, temporary
 from penstock import App
 from penstock.cli import tables
 from penstock.cli.bench import processes
@@ -93,19 +93,15 @@ async def look(url: str) -> float:
 
 
 @click.command()
-@click.option("--store", required=True, metavar="URL", help="A PostgreSQL server, where databases are made (and dropped afterwards).")
+@click.option("--store", metavar="URL", help="Another server than one of its own, where databases are made (and dropped afterwards).")
 @click.option("--finished", type=int, default=10_000_000, show_default=True)
 @click.option("--waiting", type=int, default=1_000_000, show_default=True)
 @click.option("--depth", type=int, default=200_000, show_default=True, help="Jobs that are drained in both.")
 @click.option("--rounds", type=int, default=3, show_default=True)
-def history(store: str, finished: int, waiting: int, depth: int, rounds: int) -> None:
+def history(store: str | None, finished: int, waiting: int, depth: int, rounds: int) -> None:
     """Drain and counters of a store with a long past, beside one without."""
-    with TemporaryDirectory() as folder:
-        databases = Databases(store, Path(folder))
-        try:
-            found = compare(databases, Past(databases, finished, waiting), depth, rounds)
-        finally:
-            databases.close()
+    with temporary("penstock-bench-") as folder, given(store) if store else started() as url, closing(Databases(url, folder)) as databases:
+        found = compare(databases, Past(databases, finished, waiting), depth, rounds)
     click.echo(json.dumps(found, indent=1))
     raise SystemExit(0 if found["ok"] else 1)
 

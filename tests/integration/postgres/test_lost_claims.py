@@ -10,6 +10,7 @@ import pytest
 
 from penstock.errors import StoreError
 from penstock.model.outcome import Done
+from penstock.stores.postgres.library import in_schema
 from penstock.stores.postgres.store import PostgresStore
 from penstock.testing.conformance import Ground
 from penstock.testing.conformance.worker import ids
@@ -86,3 +87,24 @@ async def test_what_nobody_knows_of_comes_again(ground: Ground, key: str | None,
     assert sorted(ids(await worker.claim())) == ["a", "b"]
     assert await worker.settle(held, Done()) == []  # what it knew it still has
     assert (await ground.counters()).running == 2
+
+
+async def test_an_end_that_a_crash_undid_is_found_when_somebody_connects_anew(ground: Ground) -> None:
+    """Settles are not flushed. The rows are put back as a recovery would have them."""
+    worker = await ground.worker()
+    await ground.put("a", "b")
+    first, second = await worker.claim()
+    assert await worker.settle(first, Done()) == []
+    assert isinstance(worker.store, PostgresStore)
+    assert worker.store._parts is not None
+    pool = worker.store._parts.access.relaxed
+    async with pool.lend() as connection:
+        await connection.execute(in_schema("delete from penstock.finished", pool._address.schema))
+        sql = in_schema("insert into penstock.leased (owner, seq, claimed) values ($1, $2, 0)", pool._address.schema)
+        await connection.execute(sql, worker.incarnation, first.seq)
+    assert ids(await worker.claim()) == []
+    while pool._free:
+        pool._free.pop().terminate()
+    assert ids(await worker.claim()) == []  # which connects
+    assert ids(await worker.claim()) == [first.job_id]
+    assert await worker.settle(second, Done()) == []

@@ -1,13 +1,17 @@
-"""What a worker holds without knowing it: a claim that committed, and whose reply was lost.
+"""What a worker holds without knowing it: a claim that committed, and whose reply was lost; a settle that was answered, and that a
+crash of the server undid, since settles are not flushed.
 
 A lease lasts as long as its worker, so nobody else would ever take those messages back. So the queue remembers what its claims
 have given. Once one of them has failed, whatever else is leased to the worker is released, uncounted, before the next claim; and so it
-goes on for a while, because the server may finish what it was sent after the connection has broken.
+goes on for a while, because the server may finish what it was sent after the connection has broken. When a connection was made anew the
+server may have crashed, so it is looked once; behind a pooler, where nobody says so, now and then.
 """
 
 from __future__ import annotations
 
+import math
 import time
+from collections import Counter
 from collections.abc import Iterable
 
 from penstock.errors import StoreError
@@ -23,6 +27,7 @@ from penstock.stores.sql.leases import DEATHS, FAILURES, ID, KEY, OPTIONS, QUEUE
 
 _LASTS = 15.0
 """Seconds."""
+_NOW_AND_THEN = 30.0
 _MANY = 20_000
 """What is remembered of one worker until it is looked what has ended elsewhere: in transactions."""
 
@@ -30,10 +35,14 @@ _MANY = 20_000
 class Doubt:
     """Of one worker."""
 
-    def __init__(self, owner: int) -> None:
+    def __init__(self, owner: int, *, pooled: bool) -> None:
         self._owner = owner
-        self._known: set[int] = set()
+        self._known: Counter[int] = Counter()
+        """How often it was claimed and has not ended: what was given back can be claimed again before its settle is answered."""
         self._until = 0.0
+        self._look = False
+        self._every = _NOW_AND_THEN if pooled else math.inf
+        self._looked = time.monotonic()
 
     def course(self, ask: Claim, bounds: Bounds) -> Course[Claimed]:
         """A claim. Only one of a worker's runs at a time."""
@@ -48,27 +57,41 @@ class Doubt:
         return claimed
 
     def ended(self, seqs: Iterable[int]) -> None:
-        self._known.difference_update(seqs)
+        known = self._known
+        for seq in seqs:
+            if known[seq] > 1:
+                known[seq] -= 1
+            else:
+                del known[seq]
+
+    def look(self) -> None:
+        """The server may have crashed."""
+        self._look = True
 
     def _rise(self) -> None:
         self._until = time.monotonic() + _LASTS
 
     def _step(self) -> Step | None:
         """What has to be done before the next claim, if anything."""
-        if time.monotonic() < self._until:
+        now = time.monotonic()
+        if now < self._until or self._look or now - self._looked >= self._every:
+            self._look, self._looked = False, now
             return Step(self._release_the_rest)
         return Step(self._forget, single=True) if len(self._known) > _MANY else None
 
     def _release_the_rest(self, now: int) -> Program[None]:
         yield Statement("lock_worker", {"owner": self._owner})
         held = {row[0] for row in (yield Statement("leases_of", {"owner": self._owner}))}
-        self._known &= held
-        if unknown := held - self._known:
+        self._keep(held)
+        if unknown := held - self._known.keys():
             rows = yield Statement("facts_of", {"seqs": str(sorted(unknown))})
             yield from settle(self._owner, [Settlement(_delivery(row), Released()) for row in rows], now)
 
     def _forget(self, now: int) -> Program[None]:
-        self._known &= {row[0] for row in (yield Statement("leases_of", {"owner": self._owner}))}
+        self._keep({row[0] for row in (yield Statement("leases_of", {"owner": self._owner}))})
+
+    def _keep(self, held: set[int]) -> None:
+        self._known = Counter({seq: count for seq, count in self._known.items() if seq in held})
 
 
 def _delivery(row: Row) -> Delivery:

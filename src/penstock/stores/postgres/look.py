@@ -83,7 +83,7 @@ class Bounds:
 
     def __init__(self, lasting: int | None = None) -> None:
         """`lasting`: µs, if nobody says when a server has gone."""
-        self._lasting = lasting
+        self.lasting = lasting
         self._known = _Known()
         self.mixed: set[str] = set()
         """Queues in which the last claim met what it could not take in one statement."""
@@ -92,7 +92,7 @@ class Bounds:
         self._known = _Known()
 
     def known(self, now: int) -> _Known:
-        old = self._lasting is not None and now - self._known.since >= self._lasting
+        old = self.lasting is not None and now - self._known.since >= self.lasting
         if old or now - self._known.at >= _STALE:
             self.reset()
         return self._known

@@ -96,6 +96,7 @@ class Pool:
     async def start(self) -> None:
         """Raises StoreError: what is wrong with the address is said now."""
         connection = await connect(self._address)
+        self._inherited.add(connection)
         try:
             check(connection, self._address)
             self.pooled = await _has_pooler(connection)

@@ -65,7 +65,7 @@ class Pulse:
     async def _attempt(self, make: Callable[[int], Program[T]], doing: str) -> T:
         access = self._access
         if self._connection is None or self._connection.is_closed():
-            self._connection = await access.pool.connect()
+            self._connection = await access.relaxed.connect()
         connection = self._connection
         async with told(doing, connection), access.within(connection, doing, durable=False):
             return await access.drive(connection, make(access.clock.now()))

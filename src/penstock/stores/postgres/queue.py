@@ -22,10 +22,17 @@ class PostgresQueue(SqlQueue):
         super().__init__(*roads, dialect, limits, patience)
         self._walk = roads[0].walk
         self._bounds = bounds
+        self._pooled = bounds.lasting is not None
         self._doubts: dict[int, Doubt] = {}
 
+    def connected(self) -> None:
+        """Anew: the server may have crashed since."""
+        self._bounds.reset()
+        for doubt in self._doubts.values():
+            doubt.look()
+
     async def claim(self, ask: Claim) -> Claimed:
-        doubt = self._doubts.setdefault(ask.owner, Doubt(ask.owner))
+        doubt = self._doubts.setdefault(ask.owner, Doubt(ask.owner, pooled=self._pooled))
         return await self._walk(doubt.course(ask, self._bounds), CLAIMS)
 
     async def settle(self, owner: int, settlements: Sequence[Settlement]) -> list[int]:

@@ -48,7 +48,7 @@ TX_LIMIT = 600.0
 """Seconds that a transaction may stay open: it holds back vacuum, and after an append all feeds."""
 _WORK, _TRANSACTIONS = 6, 10
 """Connections of a process, at the most. Apart: so handlers, who hold one and wait for work to be written, cannot hold all."""
-_FOLD, _DELTAS = 0.5, 20_000
+_FOLD, _FOLD_ANYHOW, _DELTAS = 0.5, 10.0, 20_000
 """Seconds between two folds of the counters, and rows in one."""
 _GUESSES = (0.005, 0.05, 0.25)
 """Seconds after a write in a user's transaction, when it may have been committed."""
@@ -185,7 +185,6 @@ class PostgresStore:
     def _put_together(self, pools: tuple[Pool, Pool, Pool], identity: Identity) -> Parts:
         address = self._address
         dialect, bounds = make_dialect(strict=address.feed == "strict"), Bounds(SECOND if pools[1].pooled else None)
-        pools[1].connected = bounds.reset
         bells = Bells(pools[1], f"penstock_{identity.store_id[:16]}")
         library = load(schema=address.schema)
         power = self._durability != "process"
@@ -195,6 +194,7 @@ class PostgresStore:
         guard = Guard(identity.mark, address.masked, self._durability == "power", weakref.WeakSet())
         host = Host(access, libraries, guard, self._guess)
         self.queue = PostgresQueue((writer, reader), dialect, bounds, self._limits, self._patience)
+        pools[1].connected = self.queue.connected
         self.log = SqlLog(writer, reader, dialect)
         self.leases = PostgresLeases((writer, reader), pulse, dialect.put, Lives(identity.store_id, boot_id()), self._lead)
         self.schedules = SqlSchedules(writer, reader, self.clock, dialect)
@@ -215,16 +215,17 @@ class PostgresStore:
         self._leads_until = asyncio.get_running_loop().time() + lease / 1_000_000
 
     async def _keep_house(self) -> None:
-        """Measure the clock now and then; who keeps house for the store folds the counters."""
+        """Measure the clock now and then. Who keeps house for the store folds the counters; seldom all do, as no worker may be up."""
         loop = asyncio.get_running_loop()
-        measure_at = loop.time() + MEASURE_EVERY
+        measure_at, fold_at = loop.time() + MEASURE_EVERY, loop.time() + _FOLD_ANYHOW
         while True:
             await asyncio.sleep(_FOLD)
             with suppress(StoreError, *ERRORS):
                 if loop.time() >= measure_at:
                     measure_at = loop.time() + MEASURE_EVERY
                     await self._measure()
-                if loop.time() < self._leads_until:
+                if loop.time() < self._leads_until or loop.time() >= fold_at:
+                    fold_at = loop.time() + _FOLD_ANYHOW
                     await self._opened().writer.submit(Run(lambda _: _fold(), "fold the counters", durable=False))
 
     async def _measure(self) -> None:
