@@ -14,6 +14,7 @@ import pytest
 from penstock import App, connect
 from penstock.errors import ConfigurationError, NotFound, StoreUnavailable
 from penstock.ports.copying import Done, Origin, Sums
+from penstock.ports.leases import Enrolment
 from penstock.stores.postgres.migrate import NEEDED, missing
 from penstock.stores.sql import copying
 from penstock.stores.sql.tables import TABLES
@@ -182,6 +183,22 @@ async def test_a_target_that_was_written_to_is_not_opened(old: str, new: str) ->
         assert [(count.of, count.source, count.target) for count in copied.counts if count.kind == "jobs"] == [("mail", 1, 2)]
         await shop.app.close()
         thread.submit(early.app.sync.close).result()
+
+
+async def test_who_had_a_half_copy_open_before_cannot_work_there(old: str, new: str) -> None:
+    shop, early = Shop(old), Shop(new)
+    await shop.send.enqueue(1)
+    connect.administration(new).migrate()
+    leases = (await early.app._link.opened()).leases
+    assert not await cut(old, new)
+    with pytest.raises(StoreUnavailable, match="half copy"):
+        await leases.enrol(Enrolment(7, "shop", "early", 1, "here", ("mail",), ()))
+    assert (await move(old, new)).open
+    assert (await contents(new))["worker"] == []
+    await leases.enrol(Enrolment(7, "shop", "early", 1, "here", ("mail",), ()))
+    assert [row[0] for row in (await contents(new))["worker"]] == [7]
+    await shop.app.close()
+    await early.app.close()
 
 
 async def test_live_workers_are_named_and_refused(old: str, new: str) -> None:

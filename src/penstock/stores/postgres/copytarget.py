@@ -34,6 +34,8 @@ _WHOLE = "copied_from"
 _MORE = ("delta", "watch")
 """Tables that are not copied, and must be empty as well."""
 _LOCK = "lock table penstock.meta in share row exclusive mode"
+_TURN = "select pg_advisory_xact_lock('penstock.worker'::regclass::oid::int, 0)"
+"""As who enrols takes it: either their row is seen here, or the note there."""
 _TABLES = "select tablename from pg_tables where schemaname = $1"
 
 
@@ -63,6 +65,7 @@ class PostgresTarget:
         await self._make(origin)
         async with self._within("begin the copy"):
             await self._run(_LOCK)
+            await self._run(_TURN)
             begun, known = _known(await self._meta(), origin, self.url)
             if begun in ("new", "anew"):
                 if begun == "new":

@@ -12,9 +12,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from penstock.errors import ConfigurationError
+from penstock.errors import ConfigurationError, StoreUnavailable
 from penstock.model.statement import Program, Statement
-from penstock.ports.leases import MAINTENANCE, Rescued
+from penstock.ports.leases import MAINTENANCE, Enrolment, Rescued
 from penstock.stores.postgres.pulse import Pulse
 from penstock.stores.sql import leases
 from penstock.stores.sql.dialect import Put
@@ -67,6 +67,12 @@ class PostgresLeases(SqlLeases):
         if won and role == MAINTENANCE:
             self._lead(lease)
         return won
+
+    def _enrolling(self, worker: Enrolment, now: int) -> Program[None]:
+        """Whoever opened the schema before a copy began there may not work on half of it. Asked behind the lock that both take."""
+        yield from super()._enrolling(worker, now)
+        if (yield Statement("is_half_copy")):
+            raise StoreUnavailable("enrol a worker: the store is a half copy of another one: nothing runs there until the copy is whole")
 
     def _rescuing(self, incarnation: int, beat: int, now: int) -> Program[Rescued | None]:
         """Another rescuer that is stopped in the middle of this keeps what it has locked: who comes after it must look after others."""

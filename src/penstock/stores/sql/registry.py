@@ -47,7 +47,7 @@ class SqlLeases:
     async def enrol(self, worker: Enrolment) -> None:
         self._locks[worker.incarnation] = self._lives.take(worker.incarnation)
         try:
-            await self._write(lambda now: leases.enrol(worker, now), "enrol a worker", rings=True)
+            await self._write(lambda now: self._enrolling(worker, now), "enrol a worker", rings=True)
         except BaseException:
             self._unlock(worker.incarnation)
             raise
@@ -87,6 +87,9 @@ class SqlLeases:
     async def elsewhere(self, incarnation: int) -> list[str]:
         search = self._searches.get(incarnation)
         return [] if search is None else await self._reader.drive(search.look())
+
+    def _enrolling(self, worker: Enrolment, now: int) -> Program[None]:
+        return leases.enrol(worker, now)
 
     def _rescuing(self, incarnation: int, beat: int, now: int) -> Program[Rescued | None]:
         return leases.rescue(incarnation, beat, now, self._put)
