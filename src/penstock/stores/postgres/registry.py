@@ -10,9 +10,10 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from penstock.errors import ConfigurationError, StoreUnavailable
+from penstock.errors import ConfigurationError, StoreError, StoreUnavailable
 from penstock.model.statement import Program, Statement
 from penstock.ports.leases import MAINTENANCE, Enrolment, Rescued
 from penstock.stores.postgres.pulse import Pulse
@@ -23,20 +24,36 @@ from penstock.stores.sql.registry import SqlLeases
 from penstock.stores.sql.roads import Reading, Writing
 
 
+def _nobody(error: Exception) -> None: ...
+
+
 class Lives:
     """The lock files of this machine's workers on one store."""
 
-    def __init__(self, store_id: str, boot: str) -> None:
-        """`boot`: of this machine. Others may share the folder, by a network that does not share its locks."""
+    def __init__(self, store_id: str, boot: str, told: Callable[[Exception], None] = _nobody) -> None:
+        """`boot`: of this machine. Others may share the folder, by a network that does not share its locks. `told`, once, why there are
+        no files."""
+        self._told: Callable[[Exception], None] | None = told
         digest = hashlib.sha256(f"{store_id} {boot}".encode()).hexdigest()[:16]
-        self._folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"penstock-{os.getuid()}-{digest}"
+        self._name = f"penstock-{os.getuid()}-{digest}"
 
-    def take(self, incarnation: int) -> FileLock:
-        """Raises ConfigurationError where somebody else made the folder."""
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-        found = self._folder.lstat()
+    def take(self, incarnation: int) -> FileLock | None:
+        """Raises ConfigurationError where somebody else made the folder. A file is only a short cut: where there is no place for one, the
+        lease alone tells."""
+        try:
+            return self._take(incarnation)
+        except (OSError, StoreError) as error:
+            told, self._told = self._told, None
+            if told is not None:
+                told(error)
+            return None
+
+    def _take(self, incarnation: int) -> FileLock:
+        folder = self._folder()
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
         if found.st_uid != os.getuid() or found.st_mode & 0o077:
-            raise ConfigurationError(f"{self._folder} belongs to somebody else or is open to others: remove it, or set XDG_RUNTIME_DIR")
+            raise ConfigurationError(f"{folder} belongs to somebody else or is open to others: remove it, or set XDG_RUNTIME_DIR")
         lock = FileLock(self.of(incarnation))
         if not lock.try_acquire():
             lock.close()
@@ -44,15 +61,23 @@ class Lives:
         return lock
 
     def of(self, incarnation: int) -> Path:
-        return self._folder / f"worker-{incarnation:016x}.lock"
+        """Raises OSError: there is nowhere to put it."""
+        return self._folder() / f"worker-{incarnation:016x}.lock"
 
     def died(self, incarnation: int) -> bool:
         """For certain: its file is here, and nobody holds it."""
-        file = self.of(incarnation)
-        return file.exists() and is_free(file)
+        try:
+            file = self.of(incarnation)
+            return file.exists() and is_free(file)
+        except OSError:
+            return False
 
     def forget(self, incarnation: int) -> None:
-        self.of(incarnation).unlink(missing_ok=True)
+        with suppress(OSError):
+            self.of(incarnation).unlink()
+
+    def _folder(self) -> Path:
+        return Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / self._name
 
 
 class PostgresLeases(SqlLeases):

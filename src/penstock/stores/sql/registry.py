@@ -19,8 +19,8 @@ from penstock.stores.sql.roads import Reading, Writing
 class Lives(Protocol):
     """Proofs of life: files that workers hold locked."""
 
-    def take(self, incarnation: int) -> FileLock:
-        """Locked. Raises PenstockError if somebody else has it."""
+    def take(self, incarnation: int) -> FileLock | None:
+        """Locked. None: files cannot be had here, and its lease has to do. Raises PenstockError if somebody else has it."""
         ...
 
     def died(self, incarnation: int) -> bool:
@@ -45,7 +45,9 @@ class SqlLeases:
         """Blocks the calling thread."""
 
     async def enrol(self, worker: Enrolment) -> None:
-        self._locks[worker.incarnation] = self._lives.take(worker.incarnation)
+        lock = self._lives.take(worker.incarnation)
+        if lock is not None:
+            self._locks[worker.incarnation] = lock
         try:
             await self._write(lambda now: self._enrolling(worker, now), "enrol a worker", rings=True)
         except BaseException:
