@@ -200,7 +200,7 @@ class PostgresStore:
         self.inspect = SqlInspect(reader, self.clock, dialect, lives.died)
         self.settings = SqlSettings(writer, reader)
         self.follow = PostgresFollow(writer, bells)
-        threads = Threads(self._transactions.psycopg, address.dsn, _TRANSACTIONS, pooled=pools[0].pooled)
+        threads = Threads(self._transactions.psycopg, address.libpq, _TRANSACTIONS, pooled=pools[0].pooled)
         return Parts(pools, access, writer, reader, pulse, host, threads)
 
     def _opened(self) -> Parts:
