@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import asyncpg
@@ -54,9 +54,11 @@ def a_file(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("place", [missing, a_file, None])
-async def test_a_worker_needs_no_lock_file(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: object) -> None:
+async def test_a_worker_needs_no_lock_file(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Callable[[Path], str] | None
+) -> None:
     """The run-time folder is gone, or no folder; or there is none, and none for temporary files."""
-    if callable(place):
+    if place is not None:
         monkeypatch.setenv("XDG_RUNTIME_DIR", place(tmp_path))
     else:
         monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)

@@ -117,6 +117,7 @@ def test_a_lock_file_of_another_machine_proves_nothing(tmp_path: Path, monkeypat
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     mine, same, other = Lives("store", "boot"), Lives("store", "boot"), Lives("store", "another boot")
     lock = mine.take(1)
+    assert lock is not None
     assert (same.died(1), other.died(1)) == (False, False)
     lock.close()
     assert (same.died(1), other.died(1)) == (True, False)

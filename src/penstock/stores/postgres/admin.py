@@ -18,7 +18,6 @@ from penstock.stores.postgres.floor import who_holds
 from penstock.stores.postgres.library import in_schema, load
 from penstock.stores.postgres.pool import ERRORS, check, connect
 from penstock.stores.postgres.registry import Lives
-from penstock.stores.sql.boot import boot_id
 from penstock.stores.sql.executors import drive_async
 
 T = TypeVar("T")
@@ -90,7 +89,7 @@ class PostgresAdministration:
         if await connection.fetchval("select pg_is_in_recovery()"):
             return f"{self._address.masked} is a standby: nothing can be written there"
         store_id = await connection.fetchval(in_schema("select value from penstock.meta where name = 'store_id'", self._address.schema))
-        lives = Lives(str(store_id), boot_id())
+        lives = Lives.here(str(store_id))
         workers = await connection.fetch(in_schema("select incarnation from penstock.worker", self._address.schema))
         if not all(lives.died(row[0]) for row in workers):
             return None

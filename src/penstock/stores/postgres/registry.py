@@ -18,6 +18,7 @@ from penstock.model.statement import Program, Statement
 from penstock.ports.leases import MAINTENANCE, Enrolment, Rescued
 from penstock.stores.postgres.pulse import Pulse
 from penstock.stores.sql import leases
+from penstock.stores.sql.boot import boot_id
 from penstock.stores.sql.dialect import Put
 from penstock.stores.sql.filelock import FileLock, is_free
 from penstock.stores.sql.registry import SqlLeases
@@ -36,6 +37,11 @@ class Lives:
         self._told: Callable[[Exception], None] | None = told
         digest = hashlib.sha256(f"{store_id} {boot}".encode()).hexdigest()[:16]
         self._name = f"penstock-{os.getuid()}-{digest}"
+
+    @classmethod
+    def here(cls, store_id: str) -> Lives:
+        """Those of this machine, since it was started."""
+        return cls(store_id, boot_id())
 
     def take(self, incarnation: int) -> FileLock | None:
         """Raises ConfigurationError where somebody else made the folder. A file is only a short cut: where there is no place for one, the

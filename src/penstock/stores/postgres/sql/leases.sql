@@ -8,11 +8,6 @@ insert into penstock.worker (incarnation, app, name, pid, host, started, beat, l
 select :incarnation, :app, :name, :pid, :host, :now, 0, :lease, :queues, :tasks, :hooks
 from turn
 
--- name: is_half_copy
-select 1
-from penstock.meta
-where name = 'copy'
-
 -- name: enrol_hooks
 insert into penstock.hook (task)
 select jsonb_array_elements_text(:hooks::text::jsonb)
