@@ -53,7 +53,8 @@ class PostgresTarget:
     async def open(self) -> str:
         self._found = await connect(self._address, pooled=True)
         check(self._found, self._address)
-        return (await self._meta()).get("store_id", "")
+        async with self._within("look"):
+            return (await self._meta()).get("store_id", "")
 
     async def close(self) -> None:
         connection, self._found = self._found, None
@@ -110,17 +111,22 @@ class PostgresTarget:
             await self._note({_WHOLE: _text(origin)})
 
     async def _make(self, origin: Origin) -> None:
-        """The tables, once nothing speaks against it any more. Those of an older release hold nothing, or stay as they are."""
+        """The tables, once nothing speaks against it any more. Those of an older release hold nothing, or stay as they are. In one
+        transaction: there may be a pooler."""
         try:
-            schema = await migrate.read(self._opened(), self._address.schema)
-            if schema.compatible > schema.needed:
-                migrate.check(schema, self.url)
-            if schema.found < schema.needed:
-                _known(await self._meta(), origin, self.url)
-                await self._refuse_rows(origin)
-                await migrate.migrate(self._opened(), self._address.schema)
+            async with self._opened().transaction():
+                await self._make_within(origin)
         except ERRORS as error:
             raise translated(error, f"make the tables of {self.url}") from error
+
+    async def _make_within(self, origin: Origin) -> None:
+        schema = await migrate.read(self._opened(), self._address.schema)
+        if schema.compatible > schema.needed:
+            migrate.check(schema, self.url)
+        if schema.found < schema.needed:
+            _known(await self._meta(), origin, self.url)
+            await self._refuse_rows(origin)
+            await migrate.migrate(self._opened(), self._address.schema)
 
     async def _refuse_rows(self, origin: Origin) -> None:
         there = {row[0] for row in await self._opened().fetch(_TABLES, self._address.schema)}
