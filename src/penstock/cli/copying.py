@@ -11,7 +11,7 @@ import click
 
 from penstock import connect
 from penstock.cli import exits
-from penstock.cli.finding import check_schema, check_there
+from penstock.cli.finding import check_there
 from penstock.cli.tables import Column, note, show_json, show_table
 from penstock.config import Found
 from penstock.stores.sql.copying import Copied, Count
@@ -25,6 +25,8 @@ _BEGUN: Mapping[str, str] = {
 }
 _CHANGED = "somebody has written to the source meanwhile; stop that, and run it again"
 _DIFFERENT = "not all of it is there, or more than that: somebody has written to the target; drop its schema, and run it again"
+
+_REHEARSAL = "a copy of one moment, for a rehearsal; drop it before the move"
 
 
 @click.command("copy")
@@ -42,14 +44,15 @@ def copy(source: str, target: str, force: bool, as_json: bool) -> None:
     connect.check_url(source)
     there = connect.copy_target(target)
     check_there(old)
-    check_schema(connect.administration(target).migrate(), new)
     told = _Line(as_json)
     copied = asyncio.run(move(connect.copy_source(source), there, told.tell, forced=force))
     told.end()
     if as_json:
-        show_json(_facts(old, new, copied))
+        show_json({**_facts(old, new, copied), "forced": force})
     else:
         _show(old, new, copied)
+        if copied.open:
+            click.echo(f"all of {old.masked} is in {new.masked}, " + (_REHEARSAL if force else "which may be used now"))
     if not copied.open:
         raise click.exceptions.Exit(exits.FAILED)
 
@@ -91,8 +94,6 @@ def _show(old: Found, new: Found, copied: Copied) -> None:
     )
     for problem in _problems(copied):
         note(f"{new.masked}: {problem}")
-    if copied.open:
-        click.echo(f"all of {old.masked} is in {new.masked}, which may be used now")
 
 
 def _facts(old: Found, new: Found, copied: Copied) -> dict[str, object]:

@@ -40,9 +40,9 @@ async def hint_unknown(store: Store, where: JobFilter) -> None:
 
 
 async def known_queues(store: Store) -> set[str]:
-    served = {queue for worker in await store.inspect.workers() for queue in worker.queues}
+    served = {queue for worker in await store.inspect.workers() if not worker.dead for queue in worker.queues}
     return {queue.name for queue in await store.inspect.queues()} | served
 
 
 async def known_tasks(store: Store) -> set[str]:
-    return {task for worker in await store.inspect.workers() for task in worker.tasks}
+    return {task for worker in await store.inspect.workers() if not worker.dead for task in worker.tasks}

@@ -69,6 +69,7 @@ def check_there(found: config.Found) -> None:
 
 
 def check_schema(schema: Schema, found: config.Found) -> None:
+    """Raises SchemaOutdated, or StoreUnavailable for a half copy."""
     if schema.found == 0:
         raise SchemaOutdated(f"{found.masked} holds no Penstock tables yet; run `penstock store migrate`")
     if schema.compatible > schema.needed:
@@ -76,6 +77,10 @@ def check_schema(schema: Schema, found: config.Found) -> None:
     if schema.found < schema.needed:
         raise SchemaOutdated(
             f"{found.masked}: its schema is {schema.found}, this release needs {schema.needed}; run `penstock store migrate`"
+        )
+    if schema.half:
+        raise StoreUnavailable(
+            f"{found.masked} is a half copy of another store: nothing runs there until `penstock store copy` has come to its end"
         )
 
 

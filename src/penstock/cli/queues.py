@@ -32,7 +32,7 @@ def ls(place: Place) -> None:
     """What waits, runs and died, and how many workers look."""
 
     async def look(store: Store) -> tuple[Sequence[QueueView], list[str], int]:
-        served = [queue for worker in await store.inspect.workers() for queue in worker.queues]
+        served = [queue for worker in await store.inspect.workers() if not worker.dead for queue in worker.queues]
         return await store.inspect.queues(), served, store.clock.now()
 
     found, served, now = place.run(look)

@@ -63,7 +63,7 @@ def status(place: Place) -> None:
     check_schema(schema, found)
 
     async def look(opened: Opened) -> tuple[Sequence[QueueView], Sequence[WorkerView], int]:
-        return await opened.inspect.queues(), await opened.inspect.workers(), opened.clock.now()
+        return await opened.inspect.queues(), [worker for worker in await opened.inspect.workers() if not worker.dead], opened.clock.now()
 
     queues, workers, now = Place(found.url, None, as_json=True).run(look)
     totals = _totals(queues)

@@ -61,6 +61,8 @@ def show(place: Place, topic: str, key: str | None, after: int | None, limit: in
         views = {view.name: view for view in await store.inspect.topics()}
         if topic not in views:
             raise NotFound(not_called("topic", topic, views))
+        if key is not None and not views[topic].versioned:
+            raise click.UsageError(f"{topic} is not versioned: its events are not found by their key; leave --key out, or use --after")
         if key is not None:
             newest = await store.log.read_key(topic, key, Span(backward=True, limit=limit))
             return newest[::-1], store.clock.now()

@@ -139,7 +139,7 @@ class QueueView(Struct, frozen=True):
 
 
 class WorkerView(Struct, frozen=True):
-    """A live worker process."""
+    """A worker process that is in the registry."""
 
     incarnation: int
     name: str
@@ -153,6 +153,8 @@ class WorkerView(Struct, frozen=True):
     tasks: tuple[str, ...]
     blocked: str | None = None
     """What its event loop has been doing for 5 s or more: a stack."""
+    dead: bool = False
+    """This machine knows for certain that it is, and nobody has taken back yet what it held."""
 
 
 class JobFilter(Struct, frozen=True):

@@ -109,13 +109,14 @@ class Target(Protocol):
         ...
 
     async def open(self) -> str:
-        """Returns the store's id. Raises StoreError."""
+        """Returns the store's id, empty if nothing is there yet. Changes nothing. Raises StoreError."""
         ...
 
     async def close(self) -> None: ...
 
     async def begin(self, origin: Origin, marks: Mapping[str, int]) -> tuple[Begun, Mapping[str, Done]]:
-        """Where to go on, by table. Raises ConfigurationError for a store that is neither empty nor a copy of that one."""
+        """Makes the tables if there are none. Where to go on, by table. Raises ConfigurationError for a store that is neither empty nor a
+        copy of that one: it stays as it is."""
         ...
 
     async def keep(self, table: Table, rows: Sequence[Values], was: Done, done: Done) -> None:
@@ -124,6 +125,6 @@ class Target(Protocol):
 
     async def census(self) -> Census: ...
 
-    async def finish(self, origin: Origin) -> None:
-        """Open it to everybody."""
+    async def finish(self, origin: Origin, done: Mapping[str, Done]) -> None:
+        """Open it to everybody. Raises StoreUnavailable if it is another copy's by now, and not as `done` says."""
         ...

@@ -53,6 +53,13 @@ def test_topics_and_their_events(console: Console, shop: App) -> None:
     assert (wrong.code, "did you mean orders?" in wrong.err) == (1, True)
 
 
+def test_a_key_of_another_topic_is_refused(console: Console, shop: App) -> None:
+    """Rather than told that there is no such event."""
+    publish(shop, "o-1")
+    answer = console.run("topics", "show", "orders", "--key", "o-1")
+    assert (answer.code, answer.out, "orders is not versioned: its events are not found by their key" in answer.err) == (2, "", True)
+
+
 def test_a_key_of_a_versioned_topic(console: Console, shop: App) -> None:
     accounts = shop.topic("accounts", Opened, versioned=True)
     for version, owner in enumerate(("sam", "ann")):

@@ -11,7 +11,6 @@ def quiet(label: str, rows: int, all: int) -> None: ...
 
 
 async def move(old: str, new: str, told: Told = quiet, *, forced: bool = False) -> Copied:
-    connect.administration(new).migrate()
     return await copy(connect.copy_source(old), connect.copy_target(new), told, forced=forced)
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import asyncpg
+import msgspec
 import pytest
 
 from penstock import App, connect
-from penstock.errors import ConfigurationError, StoreUnavailable
+from penstock.errors import ConfigurationError, NotFound, StoreUnavailable
 from penstock.ports.copying import Done, Origin, Sums
+from penstock.ports.leases import Enrolment
+from penstock.stores.postgres.migrate import NEEDED, missing
 from penstock.stores.sql import copying
 from penstock.stores.sql.tables import TABLES
 from tests.integration.cli.console import Console
@@ -108,6 +113,30 @@ async def test_of_two_at_once_the_second_ends(old: str, new: str) -> None:
     await shop.app.close()
 
 
+async def test_who_comes_to_its_end_late_opens_nothing(old: str, new: str) -> None:
+    """It has looked at the source once more; then somebody writes there, and a second copy begins anew."""
+    connect.administration(old).migrate()
+    first, second = connect.copy_target(new), connect.copy_target(new)
+    before, after = Origin("a" * 32, old, "before"), Origin("a" * 32, old, "after")
+    try:
+        await first.open()
+        done = dict((await first.begin(before, {}))[1])
+        for table in TABLES:
+            was, done[table.name] = done[table.name], Done(over=True)
+            await first.keep(table, (), was, done[table.name])
+        await second.open()
+        assert (await second.begin(after, {}))[0] == "anew"
+        with pytest.raises(StoreUnavailable, match="another copy"):
+            await first.finish(before, done)
+        with pytest.raises(StoreUnavailable, match="another copy"):
+            await second.finish(after, done)
+        assert connect.administration(new).schema().half
+        assert (await second.begin(after, {}))[1]["setting"] == Done()
+    finally:
+        await first.close()
+        await second.close()
+
+
 async def test_a_source_that_has_changed_is_copied_anew(old: str, new: str) -> None:
     shop = Shop(old)
     await shop.send.enqueue(1)
@@ -136,21 +165,38 @@ async def test_a_source_that_changes_meanwhile_is_not_opened(old: str, new: str,
 
 
 async def test_a_target_that_was_written_to_is_not_opened(old: str, new: str) -> None:
-    """By who had it open before."""
+    """By who had it open before; on a thread, so that it has written before the copy goes on."""
     shop, early = Shop(old), Shop(new)
     await shop.send.enqueue(1)
     connect.administration(new).migrate()
-    await early.app._link.opened()
-    begun: list[asyncio.Task[object]] = []
+    begun: list[str] = []
+    with ThreadPoolExecutor(1) as thread:
+        with pytest.raises(NotFound):
+            thread.submit(lambda: early.app.job("x").sync.status()).result()
 
-    def meddle(label: str, rows: int, all: int) -> None:
-        if not begun:
-            begun.append(asyncio.create_task(early.send.enqueue(7)))
+        def meddle(label: str, rows: int, all: int) -> None:
+            if not begun:
+                begun.append(thread.submit(lambda: early.send.sync.enqueue(7)).result().id)
 
-    copied = await move(old, new, meddle)
-    await asyncio.gather(*begun)
-    assert not copied.open
-    assert [(count.of, count.source, count.target) for count in copied.counts if count.kind == "jobs"] == [("mail", 1, 2)]
+        copied = await move(old, new, meddle)
+        assert not copied.open
+        assert [(count.of, count.source, count.target) for count in copied.counts if count.kind == "jobs"] == [("mail", 1, 2)]
+        await shop.app.close()
+        thread.submit(early.app.sync.close).result()
+
+
+async def test_who_had_a_half_copy_open_before_cannot_work_there(old: str, new: str) -> None:
+    shop, early = Shop(old), Shop(new)
+    await shop.send.enqueue(1)
+    connect.administration(new).migrate()
+    leases = (await early.app._link.opened()).leases
+    assert not await cut(old, new)
+    with pytest.raises(StoreUnavailable, match="half copy"):
+        await leases.enrol(Enrolment(7, "shop", "early", 1, "here", ("mail",), ()))
+    assert (await move(old, new)).open
+    assert (await contents(new))["worker"] == []
+    await leases.enrol(Enrolment(7, "shop", "early", 1, "here", ("mail",), ()))
+    assert [row[0] for row in (await contents(new))["worker"]] == [7]
     await shop.app.close()
     await early.app.close()
 
@@ -160,6 +206,7 @@ async def test_live_workers_are_named_and_refused(old: str, new: str) -> None:
     async with shop.app.worker():
         with pytest.raises(ConfigurationError, match=r"live workers: .*pid \d+"):
             await move(old, new)
+        assert connect.administration(new).schema().found == 0
         forced = await move(old, new, forced=True)
     assert forced.open and not forced.changed
     await shop.app.close()
@@ -183,6 +230,40 @@ async def test_a_target_that_holds_something_else_is_refused(old: str, new: str,
     await shop.app.close()
 
 
+async def test_what_is_refused_is_not_migrated(old: str, new: str) -> None:
+    """Made by an older release, and in use."""
+    server, _, schema = new.partition("?schema=")
+    connection = await asyncpg.connect(server)
+    try:
+        await connection.execute(missing(0, schema, 2))
+        await connection.execute(f"insert into {schema}.hook (task) values ('shop.send')")
+        connect.administration(old).migrate()
+        with pytest.raises(ConfigurationError, match="there are 1 rows in hook"):
+            await move(old, new)
+        assert connect.administration(new).schema().found == 2
+        await connection.execute(f"delete from {schema}.hook")
+        copied = await move(old, new)
+        assert copied.open and connect.administration(new).schema().found == NEEDED
+    finally:
+        await connection.close()
+
+
+async def test_a_half_copy_made_by_an_older_release_stays_as_it_is(old: str, new: str) -> None:
+    second = f"{new}_b"
+    connect.administration(old).migrate()
+    server, _, schema = second.partition("?schema=")
+    connection = await asyncpg.connect(server)
+    try:
+        await connection.execute(missing(0, schema, 2))
+        origin = msgspec.json.encode(Origin("b" * 32, "sqlite:///other.db", "")).decode()
+        await connection.execute(f"insert into {schema}.meta (name, value) values ('copy', $1)", origin)
+        with pytest.raises(ConfigurationError, match=r"is a copy of sqlite:///other.db"):
+            await move(old, second)
+        assert connect.administration(second).schema().found == 2
+    finally:
+        await connection.close()
+
+
 async def test_a_copy_of_another_store_is_refused(old: str, new: str, fast: Path) -> None:
     second = f"sqlite:///{fast / 'second.db'}"
     for url in (old, second):
@@ -201,6 +282,24 @@ async def test_a_finished_copy_that_is_in_use_is_refused(old: str, new: str) -> 
     with pytest.raises(ConfigurationError, match="finished copy"):
         await move(old, new)
     await moved.app.close()
+    await shop.app.close()
+
+
+def test_a_rehearsal_is_called_one(old: str, new: str, fast: Path) -> None:
+    console = Console(fast)
+    connect.administration(old).migrate()
+    answer = console.ok("store", "copy", "--force", old, new)
+    assert "for a rehearsal; drop it before the move" in answer.out and "may be used now" not in answer.out
+    assert console.ok("store", "copy", "--force", "--json", old, new).data["forced"] is True
+    assert console.ok("store", "copy", "--json", old, new).data["forced"] is False
+
+
+async def test_migrating_a_half_copy_says_what_it_is(old: str, new: str, fast: Path) -> None:
+    shop = Shop(old)
+    await shop.send.enqueue(1)
+    assert not await cut(old, new)
+    answer = Console(fast).run("store", "migrate", "--store", new)
+    assert (answer.code, answer.out, "half copy of another store" in answer.err) == (69, "", True), answer
     await shop.app.close()
 
 

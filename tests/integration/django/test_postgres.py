@@ -10,10 +10,13 @@ from urllib.parse import urlsplit
 import pytest
 from django.db import connections, transaction
 
-from penstock import App, Task
+from penstock import App, Task, connect
 from penstock.errors import ConfigurationError, NotFound, TransactionClosed
 from penstock.integrations.django import foreign, store_url, tables
+from penstock.integrations.django.apps import installed
+from penstock.integrations.django.databases import holding
 from penstock.ports.transaction import ForeignConnection, LentConnection
+from penstock.stores.postgres.migrate import NEEDED
 from tests.integration.cli.console import PATIENCE
 from tests.integration.postgres.wire import Wire
 
@@ -152,6 +155,17 @@ async def test_a_database_on_another_server_is_refused(shop: App, database: Any)
         await asyncio.to_thread(order, "default")
     with pytest.raises(ConfigurationError, match=r"has no tables of|open on another store"):
         await asyncio.to_thread(order, "server")
+
+
+def test_migrate_makes_the_schema_that_the_app_names(postgres: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In Django's database as it is now: a test runner gives it another name."""
+    url = f"{store_url('postgres')}?schema=jobs"
+    config = installed()
+    monkeypatch.setattr(config, "application", App(url, name="shop"))
+    monkeypatch.setattr(config, "database", holding(url))
+    assert config.database == "postgres"
+    config.migrate("postgres", plan=[])
+    assert (connect.administration(url).schema().found, connect.administration(store_url("postgres")).schema().found) == (NEEDED, 0)
 
 
 def blocks(pay: Task[[str], str], wire: Wire) -> list[int]:

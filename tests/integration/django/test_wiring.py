@@ -93,6 +93,14 @@ def test_a_database_in_memory_keeps_no_jobs(name: str, monkeypatch: pytest.Monke
         ({"NAME": "shop", "USER": "sam", "HOST": "db", "PORT": 5433}, "postgresql://sam@db:5433/shop"),
         ({"NAME": "a/b", "USER": "s@m", "PASSWORD": "p:/w", "HOST": "db"}, "postgresql://s%40m:p%3A%2Fw@db/a%2Fb"),
         ({"NAME": "shop", "HOST": "/run/pg", "PORT": "5433"}, "postgresql:///shop?host=%2Frun%2Fpg&port=5433"),
+        (
+            {"NAME": "shop", "HOST": "db", "OPTIONS": {"sslmode": "verify-full", "sslrootcert": "/ca.pem", "isolation_level": 2}},
+            "postgresql://db/shop?sslmode=verify-full&sslrootcert=%2Fca.pem",
+        ),
+        (
+            {"NAME": "shop", "HOST": "/pg", "OPTIONS": {"sslcert": "/c", "sslkey": "/k", "passfile": "/p"}},
+            "postgresql:///shop?host=%2Fpg&sslcert=%2Fc&sslkey=%2Fk&passfile=%2Fp",
+        ),
     ],
 )
 def test_a_postgresql_database_has_its_url(settings: Mapping[str, Any], url: str) -> None:
@@ -100,6 +108,41 @@ def test_a_postgresql_database_has_its_url(settings: Mapping[str, Any], url: str
     connections["postgres"] = Wrapper("postgresql", with_defaults)
     try:
         assert store_url("postgres") == url
+    finally:
+        del connections["postgres"]
+
+
+def test_a_service_of_libpqs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(connections.settings, "postgres", SERVER)
+    connections["postgres"] = Wrapper("postgresql", {**SERVER, "OPTIONS": {"service": "shop"}})
+    try:
+        with pytest.raises(ConfigurationError, match=r"store_url\('postgres'\): OPTIONS names a service"):
+            store_url("postgres")
+        assert holding("postgresql://sam@db/shop") is None
+    finally:
+        del connections["postgres"]
+
+
+SERVER = {"NAME": "shop", "USER": "sam", "PASSWORD": "pw", "HOST": "db", "PORT": ""}
+
+
+@pytest.mark.parametrize(
+    ("url", "alias"),
+    [
+        ("postgresql://sam:pw@db/shop?schema=jobs", "postgres"),
+        ("postgres://sam@db:5432/shop?schema=jobs&sslmode=require", "postgres"),
+        ("postgresql://sam@/shop?host=db&port=5432", "postgres"),
+        ("postgresql://sam@db:5433/shop", None),
+        ("postgresql://sam@other/shop", None),
+        ("postgresql://sam@db/other", None),
+        ("postgresql://eve@db/shop", None),
+    ],
+)
+def test_where_a_store_is_tells_whose_it_is(url: str, alias: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(connections.settings, "postgres", SERVER)
+    connections["postgres"] = Wrapper("postgresql", SERVER)
+    try:
+        assert holding(url) == alias
     finally:
         del connections["postgres"]
 

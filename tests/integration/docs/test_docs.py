@@ -179,6 +179,7 @@ def test_every_option_that_is_named_exists(page: str) -> None:
         "--crowd",
         "--writers",
         "--events",
+        "--server",
         "--strict",
         "--retry",
         "--preload",

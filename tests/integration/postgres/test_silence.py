@@ -15,7 +15,9 @@ import pytest
 from penstock.errors import StoreUnavailable
 from penstock.ports.leases import Enrolment
 from penstock.stores.postgres.access import told
+from penstock.stores.postgres.address import parse
 from penstock.stores.postgres.carriers import Threads
+from penstock.stores.postgres.pool import connect
 from penstock.stores.postgres.put import put
 from penstock.stores.postgres.registry import Lives
 from penstock.stores.postgres.store import PostgresStore
@@ -60,6 +62,21 @@ async def test_so_do_those_of_handlers_on_threads(postgres_url: str) -> None:
     threads.close()
 
 
+async def test_what_the_url_says_of_that_holds(postgres_url: str) -> None:
+    """libpq's words; asyncpg would send them to the server as settings."""
+    address = parse(f"{postgres_url}?keepalives_idle=7&connect_timeout=4&schema=silence", "masked")
+    threads = Threads(psycopg, address.libpq, 1, pooled=True)
+    connection = await threads.take()
+    said = connection.info.get_parameters()
+    names = ("keepalives_idle", "connect_timeout", "keepalives_interval", "tcp_user_timeout")
+    assert [said.get(name) for name in names] == ["7", "4", "2", "8000"]
+    threads.give(connection)
+    threads.close()
+    other = await connect(address)
+    assert await other.fetchval("select 1") == 1
+    await other.close()
+
+
 async def test_who_stands_still_in_a_claim_does_not_keep_what_it_holds(store: PostgresStore) -> None:
     access = store._opened().access
     async with access.relaxed.lend() as still, access.relaxed.lend() as other:
@@ -100,6 +117,7 @@ def test_a_lock_file_of_another_machine_proves_nothing(tmp_path: Path, monkeypat
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     mine, same, other = Lives("store", "boot"), Lives("store", "boot"), Lives("store", "another boot")
     lock = mine.take(1)
+    assert lock is not None
     assert (same.died(1), other.died(1)) == (False, False)
     lock.close()
     assert (same.died(1), other.died(1)) == (True, False)

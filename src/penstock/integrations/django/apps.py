@@ -78,8 +78,8 @@ class PenstockConfig(AppConfig):  # type: ignore[misc]
 
         Not after a flush, which asks for it in the same way.
         """
-        if using == self.database and "plan" in told:
-            tables.migrate(using)
+        if using == self.database and self.application is not None and "plan" in told:
+            tables.migrate(using, self.application.found.url)
 
 
 def find(target: object) -> Application:

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from django.db import connections
 
 from penstock.errors import ConfigurationError
 
 _SETTINGS = "pragma journal_mode = wal; pragma synchronous = full; pragma wal_autocheckpoint = 0"
+_OURS = ("schema", "feed")
+"""What a store's URL says that Django does not know."""
+_OPTIONS = (
+    *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl", "ssl_min_protocol_version", "ssl_max_protocol_version"),
+    *("passfile", "target_session_attrs"),
+)
+"""Of OPTIONS, what both drivers know."""
 
 
 def sqlite_options() -> dict[str, Any]:
@@ -34,9 +41,16 @@ def store_url(alias: str = "default") -> str:
         case "sqlite":
             return _sqlite_url(alias, str(settings["NAME"]))
         case "postgresql":
-            return _postgres_url(settings)
+            return _postgres_url(alias, settings)
         case other:
             raise ConfigurationError(f"store_url({alias!r}): Penstock keeps jobs in SQLite or PostgreSQL, not in {other}")
+
+
+def store_url_as(alias: str, url: str) -> str:
+    """The same, and in it what belongs to Penstock in `url`: its schema."""
+    kept = [(name, value) for name, value in parse_qsl(urlsplit(url).query) if name in _OURS]
+    own = store_url(alias)
+    return own + ("&" if "?" in own else "?") + urlencode(kept) if kept else own
 
 
 def is_in_memory(alias: str) -> bool:
@@ -56,7 +70,20 @@ def _is_kept_in(url: str, alias: str) -> bool:
         own = store_url(alias)
     except ConfigurationError:
         return False
-    return own == url or (url.startswith("sqlite:") and own.startswith("sqlite:") and _file(own) == _file(url))
+    return own == url or (_place(own) is not None and _place(own) == _place(url))
+
+
+def _place(url: str) -> tuple[str, ...] | Path | None:
+    """Where it is, and as whom. None: nobody knows."""
+    parts = urlsplit(url)
+    match parts.scheme.partition("+")[0]:
+        case "sqlite":
+            return _file(url)
+        case "postgresql" | "postgres":
+            said = dict(parse_qsl(parts.query))
+            host, port = said.get("host", parts.hostname or ""), said.get("port", str(parts.port or ""))
+            return unquote(host), port or "5432", unquote(parts.path[1:]), unquote(parts.username or "")
+    return None
 
 
 def _file(url: str) -> Path:
@@ -69,10 +96,17 @@ def _sqlite_url(alias: str, name: str) -> str:
     return f"sqlite:///{quote(str(Path(name).absolute()))}"
 
 
-def _postgres_url(settings: Mapping[str, Any]) -> str:
+def _postgres_url(alias: str, settings: Mapping[str, Any]) -> str:
+    options: Mapping[str, Any] = settings.get("OPTIONS") or {}
+    if "service" in options:
+        raise ConfigurationError(
+            f"store_url({alias!r}): OPTIONS names a service of libpq's, which Penstock does not look up: write HOST, PORT, NAME and USER, "
+            f"or give the app a URL of its own"
+        )
     user, password, host, port = (str(settings[part]) for part in ("USER", "PASSWORD", "HOST", "PORT"))
     login = ":".join(quote(part, safe="") for part in (user, password) if part)
     address = "" if host.startswith("/") else host + (f":{port}" if port else "")
     socket = {"host": host} | ({"port": port} if port else {}) if host.startswith("/") else {}
-    query = f"?{urlencode(socket)}" if socket else ""
+    said = socket | {name: str(options[name]) for name in _OPTIONS if options.get(name)}
+    query = f"?{urlencode(said)}" if said else ""
     return f"postgresql://{login}{'@' if login else ''}{address}/{quote(str(settings['NAME']), safe='')}{query}"

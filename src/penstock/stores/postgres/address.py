@@ -17,12 +17,15 @@ from penstock.stores.postgres.library import SCHEMA
 Feed: TypeAlias = Literal["floor", "strict"]
 
 ACCEPTED = "a store is postgresql://user@host/database, with ?schema=name for a tenant of its own"
+_LIBPQ = frozenset({"connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"})
 _SCHEMAS = re.compile(r"[a-z_][a-z0-9_]{0,40}")
 
 
 class Address(Struct, frozen=True):
     dsn: str
-    """For the driver, with its password."""
+    """For asyncpg, with its password."""
+    libpq: str
+    """For psycopg: with what asyncpg would take for settings of the server."""
     masked: str
     """Fit to be printed."""
     schema: str = SCHEMA
@@ -49,5 +52,6 @@ def parse(url: str, masked: str) -> Address:
         raise ConfigurationError(f"{masked!r}: schema={schema!r}: a schema's name is lower case letters, digits and _, up to 41 of them")
     if feed not in ("floor", "strict"):
         raise ConfigurationError(f"{masked!r}: feed={feed!r}: floor or strict")
-    dsn = urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(theirs), ""))
-    return Address(dsn, masked, schema, "strict" if feed == "strict" else "floor")
+    known = [(name, value) for name, value in theirs if name not in _LIBPQ]
+    dsn, libpq = (urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(query), "")) for query in (known, theirs))
+    return Address(dsn, libpq, masked, schema, "strict" if feed == "strict" else "floor")

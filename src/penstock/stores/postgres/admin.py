@@ -17,6 +17,7 @@ from penstock.stores.postgres.failures import translated
 from penstock.stores.postgres.floor import who_holds
 from penstock.stores.postgres.library import in_schema, load
 from penstock.stores.postgres.pool import ERRORS, check, connect
+from penstock.stores.postgres.registry import Lives
 from penstock.stores.sql.executors import drive_async
 
 T = TypeVar("T")
@@ -87,7 +88,10 @@ class PostgresAdministration:
     async def _unready(self, connection: Any) -> str | None:
         if await connection.fetchval("select pg_is_in_recovery()"):
             return f"{self._address.masked} is a standby: nothing can be written there"
-        if await connection.fetchval(in_schema("select exists (select 1 from penstock.worker)", self._address.schema)):
+        store_id = await connection.fetchval(in_schema("select value from penstock.meta where name = 'store_id'", self._address.schema))
+        lives = Lives.here(str(store_id))
+        workers = await connection.fetch(in_schema("select incarnation from penstock.worker", self._address.schema))
+        if not all(lives.died(row[0]) for row in workers):
             return None
         return "no worker is alive: start one with `penstock worker module:app`"
 

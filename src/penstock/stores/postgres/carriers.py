@@ -103,7 +103,7 @@ class Threads:
         self._threads.shutdown(wait=False)
 
     def _connect(self) -> Any:
-        connection = self.psycopg.connect(self._dsn, prepare_threshold=None, **wire.PSYCOPG)
+        connection = self.psycopg.connect(self._dsn, prepare_threshold=None, **wire.unsaid(self._dsn))
         self._inherited.add(connection)
         if not self._pooled:
             connection.execute(wire.SERVER)

@@ -15,7 +15,6 @@ from penstock.stores.postgres.library import in_schema
 from penstock.stores.postgres.opening import open_schema
 from penstock.stores.postgres.pool import ERRORS, check, connect
 from penstock.stores.postgres.registry import Lives
-from penstock.stores.sql.boot import boot_id
 
 _AHEAD = 1_000
 """Rows that are fetched at once."""
@@ -47,7 +46,7 @@ class PostgresSource:
 
     async def living(self) -> Sequence[str]:
         """Workers of other machines are in the registry until somebody has waited for their lease."""
-        lives = Lives(self._store_id, boot_id())
+        lives = Lives.here(self._store_id)
         found = await self._ask("select incarnation, name, pid, host from penstock.worker order by started")
         return [f"{name} (pid {pid} on {host})" for incarnation, name, pid, host in found if not lives.died(incarnation)]
 

@@ -33,6 +33,10 @@ from penstock.stores.sql.tables import TABLES
 _WHOLE = "copied_from"
 _MORE = ("delta", "watch")
 """Tables that are not copied, and must be empty as well."""
+_LOCK = "lock table penstock.meta in share row exclusive mode"
+_TURN = "select pg_advisory_xact_lock('penstock.worker'::regclass::oid::int, 0)"
+"""As who enrols takes it: either their row is seen here, or the note there."""
+_TABLES = "select tablename from pg_tables where schemaname = $1"
 
 
 class PostgresTarget:
@@ -49,7 +53,8 @@ class PostgresTarget:
     async def open(self) -> str:
         self._found = await connect(self._address, pooled=True)
         check(self._found, self._address)
-        return (await self._meta())["store_id"]
+        async with self._within("look"):
+            return (await self._meta()).get("store_id", "")
 
     async def close(self) -> None:
         connection, self._found = self._found, None
@@ -58,8 +63,10 @@ class PostgresTarget:
                 await connection.close(timeout=1.0)
 
     async def begin(self, origin: Origin, marks: Mapping[str, int]) -> tuple[Begun, Mapping[str, Done]]:
+        await self._make(origin)
         async with self._within("begin the copy"):
-            await self._run("lock table penstock.meta in share row exclusive mode")
+            await self._run(_LOCK)
+            await self._run(_TURN)
             begun, known = _known(await self._meta(), origin, self.url)
             if begun in ("new", "anew"):
                 if begun == "new":
@@ -94,13 +101,38 @@ class PostgresTarget:
         async with self._within("count the copy"):
             return await contents.count(self._opened(), self._address.schema)
 
-    async def finish(self, origin: Origin) -> None:
+    async def finish(self, origin: Origin, done: Mapping[str, Done]) -> None:
+        notes = {migrate.COPY: _text(origin), **{f"{migrate.COPY}:{name}": _text(each) for name, each in done.items()}}
         async with self._within("end the copy"):
-            await self._run("delete from penstock.meta where name = $1 or starts_with(name, $1 || ':')", migrate.COPY)
+            await self._run(_LOCK)
+            for name, value in notes.items():
+                if await self._run("delete from penstock.meta where name = $1 and value = $2", name, value) != "DELETE 1":
+                    raise StoreUnavailable(f"another copy to {self.url} has begun, or come to its end, meanwhile: this one opens nothing")
             await self._note({_WHOLE: _text(origin)})
 
+    async def _make(self, origin: Origin) -> None:
+        """The tables, once nothing speaks against it any more. Those of an older release hold nothing, or stay as they are. In one
+        transaction: there may be a pooler."""
+        try:
+            async with self._opened().transaction():
+                await self._make_within(origin)
+        except ERRORS as error:
+            raise translated(error, f"make the tables of {self.url}") from error
+
+    async def _make_within(self, origin: Origin) -> None:
+        schema = await migrate.read(self._opened(), self._address.schema)
+        if schema.compatible > schema.needed:
+            migrate.check(schema, self.url)
+        if schema.found < schema.needed:
+            _known(await self._meta(), origin, self.url)
+            await self._refuse_rows(origin)
+            await migrate.migrate(self._opened(), self._address.schema)
+
     async def _refuse_rows(self, origin: Origin) -> None:
+        there = {row[0] for row in await self._opened().fetch(_TABLES, self._address.schema)}
         for name in (*(table.name for table in TABLES), *_MORE):
+            if name not in there:
+                continue
             found = await self._opened().fetchval(in_schema(f"select count(*) from penstock.{name}", self._address.schema))
             if found:
                 raise ConfigurationError(
@@ -109,7 +141,10 @@ class PostgresTarget:
                 )
 
     async def _meta(self) -> dict[str, str]:
+        """Empty: there is no such schema."""
         try:
+            if (await migrate.read(self._opened(), self._address.schema)).found == 0:
+                return {}
             found = await self._opened().fetch(in_schema("select name, value from penstock.meta", self._address.schema))
         except ERRORS as error:
             raise translated(error, f"look into {self.url}") from error
@@ -160,7 +195,8 @@ def _known(meta: Mapping[str, str], origin: Origin, url: str) -> tuple[Begun, Ma
         return "finished", {table.name: Done(over=True) for table in TABLES}
     if before.print != origin.print:
         return "anew", fresh
-    return "resumed", {name: msgspec.json.decode(meta[f"{migrate.COPY}:{name}"], type=Done) for name in fresh}
+    notes = {name: meta.get(f"{migrate.COPY}:{name}", "{}") for name in fresh}
+    return "resumed", {name: msgspec.json.decode(note, type=Done) for name, note in notes.items()}
 
 
 def _text(value: Origin | Done) -> str:

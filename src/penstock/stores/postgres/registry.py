@@ -10,33 +10,56 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from penstock.errors import ConfigurationError
+from penstock.errors import ConfigurationError, StoreError, StoreUnavailable
 from penstock.model.statement import Program, Statement
-from penstock.ports.leases import MAINTENANCE, Rescued
+from penstock.ports.leases import MAINTENANCE, Enrolment, Rescued
 from penstock.stores.postgres.pulse import Pulse
 from penstock.stores.sql import leases
+from penstock.stores.sql.boot import boot_id
 from penstock.stores.sql.dialect import Put
 from penstock.stores.sql.filelock import FileLock, is_free
 from penstock.stores.sql.registry import SqlLeases
 from penstock.stores.sql.roads import Reading, Writing
 
 
+def _nobody(error: Exception) -> None: ...
+
+
 class Lives:
     """The lock files of this machine's workers on one store."""
 
-    def __init__(self, store_id: str, boot: str) -> None:
-        """`boot`: of this machine. Others may share the folder, by a network that does not share its locks."""
+    def __init__(self, store_id: str, boot: str, told: Callable[[Exception], None] = _nobody) -> None:
+        """`boot`: of this machine. Others may share the folder, by a network that does not share its locks. `told`, once, why there are
+        no files."""
+        self._told: Callable[[Exception], None] | None = told
         digest = hashlib.sha256(f"{store_id} {boot}".encode()).hexdigest()[:16]
-        self._folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"penstock-{os.getuid()}-{digest}"
+        self._name = f"penstock-{os.getuid()}-{digest}"
 
-    def take(self, incarnation: int) -> FileLock:
-        """Raises ConfigurationError where somebody else made the folder."""
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-        found = self._folder.lstat()
+    @classmethod
+    def here(cls, store_id: str) -> Lives:
+        """Those of this machine, since it was started."""
+        return cls(store_id, boot_id())
+
+    def take(self, incarnation: int) -> FileLock | None:
+        """Raises ConfigurationError where somebody else made the folder. A file is only a short cut: where there is no place for one, the
+        lease alone tells."""
+        try:
+            return self._take(incarnation)
+        except (OSError, StoreError) as error:
+            told, self._told = self._told, None
+            if told is not None:
+                told(error)
+            return None
+
+    def _take(self, incarnation: int) -> FileLock:
+        folder = self._folder()
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
         if found.st_uid != os.getuid() or found.st_mode & 0o077:
-            raise ConfigurationError(f"{self._folder} belongs to somebody else or is open to others: remove it, or set XDG_RUNTIME_DIR")
+            raise ConfigurationError(f"{folder} belongs to somebody else or is open to others: remove it, or set XDG_RUNTIME_DIR")
         lock = FileLock(self.of(incarnation))
         if not lock.try_acquire():
             lock.close()
@@ -44,15 +67,23 @@ class Lives:
         return lock
 
     def of(self, incarnation: int) -> Path:
-        return self._folder / f"worker-{incarnation:016x}.lock"
+        """Raises OSError: there is nowhere to put it."""
+        return self._folder() / f"worker-{incarnation:016x}.lock"
 
     def died(self, incarnation: int) -> bool:
         """For certain: its file is here, and nobody holds it."""
-        file = self.of(incarnation)
-        return file.exists() and is_free(file)
+        try:
+            file = self.of(incarnation)
+            return file.exists() and is_free(file)
+        except OSError:
+            return False
 
     def forget(self, incarnation: int) -> None:
-        self.of(incarnation).unlink(missing_ok=True)
+        with suppress(OSError):
+            self.of(incarnation).unlink()
+
+    def _folder(self) -> Path:
+        return Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / self._name
 
 
 class PostgresLeases(SqlLeases):
@@ -67,6 +98,12 @@ class PostgresLeases(SqlLeases):
         if won and role == MAINTENANCE:
             self._lead(lease)
         return won
+
+    def _enrolling(self, worker: Enrolment, now: int) -> Program[None]:
+        """Whoever opened the schema before a copy began there may not work on half of it. Asked behind the lock that both take."""
+        yield from super()._enrolling(worker, now)
+        if (yield Statement("is_half_copy")):
+            raise StoreUnavailable("enrol a worker: the store is a half copy of another one: nothing runs there until the copy is whole")
 
     def _rescuing(self, incarnation: int, beat: int, now: int) -> Program[Rescued | None]:
         """Another rescuer that is stopped in the middle of this keeps what it has locked: who comes after it must look after others."""

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from penstock.errors import ConfigurationError, StoreError, StoreUnavailable
 from penstock.model.clock import SECOND
+from penstock.model.events import Trouble
 from penstock.model.statement import Program, Statement
 from penstock.ports.signals import Signals
 from penstock.ports.store import Durability
@@ -196,18 +197,22 @@ class PostgresStore:
         self.queue = PostgresQueue((writer, reader), dialect, bounds, self._limits, self._patience)
         pools[1].connected = self.queue.connected
         self.log = SqlLog(writer, reader, dialect)
-        self.leases = PostgresLeases((writer, reader), pulse, dialect.put, Lives(identity.store_id, boot_id()), self._lead)
+        lives = Lives(identity.store_id, boot_id(), self._no_lock_file)
+        self.leases = PostgresLeases((writer, reader), pulse, dialect.put, lives, self._lead)
         self.schedules = SqlSchedules(writer, reader, self.clock, dialect)
-        self.inspect = SqlInspect(reader, self.clock, dialect)
+        self.inspect = SqlInspect(reader, self.clock, dialect, lives.died)
         self.settings = SqlSettings(writer, reader)
         self.follow = PostgresFollow(writer, bells)
-        threads = Threads(self._transactions.psycopg, address.dsn, _TRANSACTIONS, pooled=pools[0].pooled)
+        threads = Threads(self._transactions.psycopg, address.libpq, _TRANSACTIONS, pooled=pools[0].pooled)
         return Parts(pools, access, writer, reader, pulse, host, threads)
 
     def _opened(self) -> Parts:
         if self._parts is None:
             raise StoreUnavailable(f"{self.url} is not open")
         return self._parts
+
+    def _no_lock_file(self, error: Exception) -> None:
+        self._signals.emit(Trouble("no lock file for a worker: if it dies, others wait for its lease", error))
 
     # -- keeping house
 

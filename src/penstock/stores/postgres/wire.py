@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 
@@ -24,7 +25,7 @@ SERVER = (
 )
 """For its end, in a session of our own."""
 
-PSYCOPG: Mapping[str, int] = MappingProxyType(
+_PSYCOPG: Mapping[str, int] = MappingProxyType(
     {
         "keepalives": 1,
         "keepalives_idle": _IDLE,
@@ -35,6 +36,12 @@ PSYCOPG: Mapping[str, int] = MappingProxyType(
     }
 )
 """For our end, by libpq."""
+
+
+def unsaid(dsn: str) -> dict[str, int]:
+    """What psycopg is told beside the URL: keywords would outdo what its user says there."""
+    said = {name for name, _ in parse_qsl(urlsplit(dsn).query)}
+    return {name: value for name, value in _PSYCOPG.items() if name not in said}
 
 
 def watch(connection: Any) -> None:

@@ -85,17 +85,18 @@ def _refuse_workers(url: str, living: Sequence[str]) -> None:
 async def _copy(source: Source, target: Target, store_id: str, told: Told, forced: bool) -> Copied:
     sight = await source.look()
     origin = Origin(store_id, source.url, _print(sight))
-    begun, done = await target.begin(origin, sight.marks)
+    begun, found = await target.begin(origin, sight.marks)
+    done = dict(found)
     for table in TABLES:
         if not done[table.name].over:
-            await _copy_table(source, target, table, done[table.name], _Teller(told, table, _rows(sight.census, table)))
+            done[table.name] = await _copy_table(source, target, table, done[table.name], _Teller(told, table, _rows(sight.census, table)))
     counts = compared(sight, await target.census())
     same = all(count.same for count in counts)
     if begun == "finished":
         return _finished(source, target, Copied(begun, counts, changed=False, open=same))
     changed = not forced and _print(await source.look()) != origin.print
     if same and not changed:
-        await target.finish(origin)
+        await target.finish(origin, done)
     return Copied(begun, counts, changed, open=same and not changed)
 
 
@@ -117,14 +118,17 @@ class _Teller(Struct, frozen=True):
         self.told(self.table.label, done.rows, self.all)
 
 
-async def _copy_table(source: Source, target: Target, table: Table, done: Done, teller: _Teller) -> None:
+async def _copy_table(source: Source, target: Target, table: Table, done: Done, teller: _Teller) -> Done:
+    """How it ends."""
     places = [[column.name for column in table.columns].index(name) for name in table.key]
     async with aclosing(source.rows(table, done.after)) as rows:
         async for batch in _batches(table, rows):
             was, done = done, Done([batch[-1][place] for place in places], done.rows + len(batch))
             await target.keep(table, batch, was, done)
             teller.tell(done)
-    await target.keep(table, (), done, Done(done.after, done.rows, over=True))
+    over = Done(done.after, done.rows, over=True)
+    await target.keep(table, (), done, over)
+    return over
 
 
 async def _batches(table: Table, rows: AsyncGenerator[Values, None]) -> AsyncIterator[list[Values]]:

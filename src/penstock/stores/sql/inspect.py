@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
@@ -20,13 +20,19 @@ from penstock.stores.sql.roads import Reading
 from penstock.stores.sql.views import attempt_of, job_of, letter_of, queue_of, subscription_of, topic_of, worker_of
 
 
+def _unknown(incarnation: int) -> bool:
+    return False
+
+
 class SqlInspect:
     """Implements `ports.inspect.Inspect`."""
 
-    def __init__(self, reader: Reading, clock: Clock, dialect: Dialect) -> None:
+    def __init__(self, reader: Reading, clock: Clock, dialect: Dialect, died: Callable[[int], bool] = _unknown) -> None:
+        """`died`: whether a worker has, for certain."""
         self._reader = reader
         self._clock = clock
         self._dialect = dialect
+        self._died = died
 
     async def job(self, job_id: str) -> JobView | None:
         rows = await self._reader.rows("job", {"id": job_id})
@@ -66,7 +72,7 @@ class SqlInspect:
         return [queue_of(row, rules) for row in rows]
 
     async def workers(self) -> Sequence[WorkerView]:
-        return [worker_of(row) for row in await self._reader.rows("workers", {})]
+        return [worker_of(row, self._died) for row in await self._reader.rows("workers", {})]
 
     async def topics(self) -> Sequence[TopicView]:
         return [topic_of(row) for row in await self._reader.rows("topics", {})]

@@ -19,8 +19,8 @@ from penstock.stores.sql.roads import Reading, Writing
 class Lives(Protocol):
     """Proofs of life: files that workers hold locked."""
 
-    def take(self, incarnation: int) -> FileLock:
-        """Locked. Raises PenstockError if somebody else has it."""
+    def take(self, incarnation: int) -> FileLock | None:
+        """Locked. None: files cannot be had here, and its lease has to do. Raises PenstockError if somebody else has it."""
         ...
 
     def died(self, incarnation: int) -> bool:
@@ -45,9 +45,11 @@ class SqlLeases:
         """Blocks the calling thread."""
 
     async def enrol(self, worker: Enrolment) -> None:
-        self._locks[worker.incarnation] = self._lives.take(worker.incarnation)
+        lock = self._lives.take(worker.incarnation)
+        if lock is not None:
+            self._locks[worker.incarnation] = lock
         try:
-            await self._write(lambda now: leases.enrol(worker, now), "enrol a worker", rings=True)
+            await self._write(lambda now: self._enrolling(worker, now), "enrol a worker", rings=True)
         except BaseException:
             self._unlock(worker.incarnation)
             raise
@@ -87,6 +89,9 @@ class SqlLeases:
     async def elsewhere(self, incarnation: int) -> list[str]:
         search = self._searches.get(incarnation)
         return [] if search is None else await self._reader.drive(search.look())
+
+    def _enrolling(self, worker: Enrolment, now: int) -> Program[None]:
+        return leases.enrol(worker, now)
 
     def _rescuing(self, incarnation: int, beat: int, now: int) -> Program[Rescued | None]:
         return leases.rescue(incarnation, beat, now, self._put)

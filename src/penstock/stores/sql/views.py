@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from penstock.model.chain import successor_of
@@ -86,11 +88,11 @@ def queue_of(row: Row, rules: Rules) -> QueueView:
     return QueueView(name, name in rules.paused, waiting, delayed, running, dead, done, failed, cancelled, expired, oldest, *limits)
 
 
-def worker_of(row: Row) -> WorkerView:
+def worker_of(row: Row, died: Callable[[int], bool]) -> WorkerView:
     incarnation, name, app, pid, host, started, beat, queues, tasks, running, blocked = row
     known, served = (msgspec.json.decode(text, type=tuple[str, ...]) for text in (tasks, queues))
     stack = None if blocked is None else msgspec.json.decode(blocked, type=str)
-    return WorkerView(incarnation, name, app, pid, host, started, beat, running, served, known, stack)
+    return WorkerView(incarnation, name, app, pid, host, started, beat, running, served, known, stack, died(incarnation))
 
 
 def topic_of(row: Row) -> TopicView:

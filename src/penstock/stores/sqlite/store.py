@@ -116,7 +116,7 @@ class SqliteStore:
         self.log = self._make_log(threads)
         self.leases = SqliteLeases(threads.writer, threads.reader, self.clock, self._folder, checkpointer.remind)
         self.schedules = SqlSchedules(threads.writer, threads.reader, self.clock, SQLITE)
-        self.inspect = SqlInspect(threads.reader, self.clock, SQLITE)
+        self.inspect = SqlInspect(threads.reader, self.clock, SQLITE, self._folder.died)
         self.settings = SqlSettings(threads.writer, threads.reader)
         self.follow = SqliteFollow(threads.writer, self._folder.bells)
 

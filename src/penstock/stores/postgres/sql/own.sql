@@ -47,3 +47,8 @@ where owner = :owner
 -- name: wait_for_locks
 -- In this transaction, so long for each at the most.
 select set_config('lock_timeout', :most, true)
+
+-- name: is_half_copy
+select 1
+from penstock.meta
+where name = 'copy'
