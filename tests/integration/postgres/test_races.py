@@ -6,13 +6,13 @@ import asyncio
 
 import pytest
 
-from penstock.model.outcome import Done, Failed, Failure, Released
+from penstock.model.outcome import Done, Failed, Failure, Outcome, Released
 from penstock.ports.leases import Rescued
 from penstock.stores.sql import ends, keys, leases, watching
 from penstock.stores.sql.settle import settle
 from penstock.stores.sqlite.put import put
 from tests.integration.postgres.client import Client, Connect
-from tests.integration.postgres.stage import QUEUE, bury, counts, enrol, lease, messages, one, settled, stand, where
+from tests.integration.postgres.stage import QUEUE, bury, counts, enrol, in_one, lease, messages, one, settled, stand, where
 
 LOCKED = "select from penstock.{} where {} for update"
 FAILED = Failed(9, Failure("ValueError", "no"))
@@ -168,15 +168,24 @@ async def test_what_a_claim_promotes_is_not_brought_early(client: Client, other:
 
 
 @pytest.mark.parametrize("key", [None, "k"])
-async def test_a_cancel_behind_a_settle_leaves_no_request(client: Client, other: Client, key: str | None) -> None:
+@pytest.mark.parametrize(("outcome", "then"), [(Done(), "ended"), (FAILED, "cancelled"), (Released(), "cancelled")])
+async def test_a_cancel_behind_a_settle_looks_again(client: Client, other: Client, key: str | None, outcome: Outcome, then: str) -> None:
     await enrol(client, 1)
     held = await lease(client, 1, a=key)
     async with client.transaction():
-        await client.run(settle(1, settled(held, Done()), 1, put))
-        cancel = asyncio.create_task(other.run(ends.cancel("a", 1)))
+        await client.run(settle(1, settled(held, outcome), 1, put))
+        cancel = asyncio.create_task(in_one(other, ends.cancel("a", 1)))
         await client.until_waits(other)
-    assert await cancel == "requested"
+    assert await cancel is None
     assert await client.fetchval("select count(*) from penstock.cancel") == 0
+    assert await in_one(other, ends.cancel("a", 1)) == then
+
+
+async def test_a_cancel_asks_twice(client: Client) -> None:
+    await enrol(client, 1)
+    await lease(client, 1, a=None)
+    assert [await client.run(ends.cancel("a", 1)) for _ in range(2)] == ["requested"] * 2
+    assert await client.fetchval("select count(*) from penstock.cancel") == 1
 
 
 async def test_a_settle_behind_a_cancel_meets_the_request(client: Client, other: Client) -> None:
