@@ -6,8 +6,10 @@ import asyncio
 
 import pytest
 
+from penstock.model.delivery import Settlement
 from penstock.model.outcome import Done, Failed, Failure, Outcome, Released
 from penstock.ports.leases import Rescued
+from penstock.stores.postgres import settling
 from penstock.stores.sql import ends, keys, leases, watching
 from penstock.stores.sql.settle import settle
 from penstock.stores.sqlite.put import put
@@ -270,3 +272,12 @@ async def test_what_expired_is_ended_in_the_order_of_keys(client: Client) -> Non
     assert await client.run(ends.expire(3, 4)) == 3
     assert (await where(client, "finished"), await where(client, "ready")) == (seqs[:3], seqs[3:])
     assert await client.fetchval("select count(*) from penstock.busy") == 0
+
+
+@pytest.mark.parametrize("outcomes", [[Done(), Done()], [Done(b"1"), Done(b"2")]])
+async def test_whoever_waits_for_one_of_a_batch_hears_of_it(client: Client, outcomes: list[Outcome]) -> None:
+    await enrol(client, 1)
+    held = await lease(client, 1, a=None, b=None)
+    assert await client.run(watching.watch("b", "ear")) is True
+    ended = [Settlement(*pair) for pair in zip(held, outcomes, strict=True)]
+    assert (await client.run(settling.settle(1, ended, 1))).heard == [("b", "ear")]
