@@ -14,7 +14,7 @@ from penstock.ports.signals import Signals
 from penstock.stores.postgres.bells import Bells
 from penstock.stores.postgres.clock import PostgresClock
 from penstock.stores.postgres.failures import lost, translate, translated
-from penstock.stores.postgres.pool import ERRORS, Pool
+from penstock.stores.postgres.pool import ERRORS, HASTE, Pool
 from penstock.stores.sql.dialect import Dialect
 from penstock.stores.sql.executors import drive_async
 from penstock.stores.sql.library import Library
@@ -37,6 +37,8 @@ class Access(Struct, frozen=True):
     power: bool
     """Commits that must survive power loss are flushed."""
     bells: Bells
+    lanes: tuple[Pool, Pool]
+    """The same two once more, hasty."""
 
     async def drive(self, connection: Any, program: Program[T]) -> T:
         """Run a program to its end, a round trip a statement."""
@@ -46,18 +48,21 @@ class Access(Struct, frozen=True):
 
         return await drive_async(program, self.library, fetch)
 
-    def pool_for(self, *, durable: bool) -> Pool:
-        return self.pool if durable and self.power else self.relaxed
+    def pool_for(self, *, durable: bool, hasty: bool = False) -> Pool:
+        pools = self.lanes if hasty else (self.pool, self.relaxed)
+        return pools[0] if durable and self.power else pools[1]
 
     def settings(self, *, durable: bool) -> Sequence[str]:
         """What a transaction begins with. Nothing is left in the session."""
         return (f"set local synchronous_commit = {'on' if durable and self.power else 'off'}",)
 
     @asynccontextmanager
-    async def within(self, connection: Any, doing: str, *, durable: bool) -> AsyncGenerator[None, None]:
+    async def within(self, connection: Any, doing: str, *, durable: bool, hasty: bool = False) -> AsyncGenerator[None, None]:
         """A transaction on a connection; it begins in one round trip, and commits, or rolls back if something is raised."""
+        settings = [*self.settings(durable=durable), _not_for_long(durable=durable)]
+        settings += [f"set local lock_timeout = '{HASTE}'"] if hasty else []  # a pooler keeps nothing in the session
         try:
-            await connection.execute("; ".join(("begin", *self.settings(durable=durable), _not_for_long(durable=durable))))
+            await connection.execute("; ".join(("begin", *settings)))
             yield
         except BaseException:
             await undo(connection)

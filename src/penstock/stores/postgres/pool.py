@@ -31,17 +31,21 @@ _PLANNED = 10.0
 """Seconds that a statement keeps its plan. Within these a table of one page may have become one of thousands, all dead: so ours
 do without sequential scans where there is an index."""
 SIZE = 20
+HASTE = "50ms"
+"""Longer than our own transactions keep a lock, but for the slowest disk: who waits longer waits for a user's."""
 _ASKING, _ASKED = "Connection._cancel", 1.0
 _OLDEST = 15
 
 
 class Pool:
-    def __init__(self, address: Address, size: int = SIZE, *, relaxed: bool = False, lent: bool = False) -> None:
+    def __init__(self, address: Address, size: int = SIZE, *, relaxed: bool = False, lent: bool = False, hasty: bool = False) -> None:
         """`relaxed`: a crash of the server may undo what is committed last on these connections; on others it may not, whatever the
-        database sets by default. Behind a pooler each transaction says so itself. `lent`: statements of the user's run on them, too."""
+        database sets by default. Behind a pooler each transaction says so itself. `lent`: statements of the user's run on them, too.
+        `hasty`: they wait for no lock that somebody keeps."""
         self._address = address
         self._relaxed = relaxed
         self._lent = lent
+        self._hasty = hasty
         self._free: list[Any] = []
         self._planned: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
         self._room = asyncio.Semaphore(size)
@@ -121,7 +125,8 @@ class Pool:
         if self.pooled:
             return
         settings = f"set jit = off; set synchronous_commit = {'off' if self._relaxed else 'on'}; {wire.SERVER}"
-        await connection.execute(settings if self._lent else f"{settings}; set enable_seqscan = off")
+        settings += "" if self._lent else "; set enable_seqscan = off"
+        await connection.execute(f"{settings}; set lock_timeout = '{HASTE}'" if self._hasty else settings)
 
     async def _find(self) -> Any:
         if self._closed:

@@ -1,9 +1,9 @@
 """Who waits for the end of a job, and hears of it.
 
-A row says which socket to ring for which message. A settle looks whether there is a row of its own (one statement a
-batch: the rows of others may be many, and dead), and takes out those of what it has ended; they are rung after its commit.
-Registering and settling are both writes, so one comes first: either the settle finds the row, or the registering finds that the message has ended. A row of somebody who gave up, or died,
-goes when the job ends.
+A row says which socket to ring for which message. A settle looks whether there is a row of its own (one statement a batch: the rows
+of others may be many, and dead), and takes out those of what it has ended; they are rung after its commit. Registering and settling
+are both writes, so one comes first: either the settle finds the row, or the registering finds that the message has ended. A row of
+somebody who gave up, or died, goes when the job ends.
 """
 
 from __future__ import annotations
