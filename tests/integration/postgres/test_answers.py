@@ -67,7 +67,7 @@ LOOKS: Sequence[tuple[str, dict[str, Any]]] = [
     ("max_waiting", {}),
     ("depth", {"queue": "mail"}),
     *[("who_holds", {"name": f"send/{name}", "now": 5}) for name in "abcd"],
-    ("anybody_waits", {}),
+    *[("anybody_waits", {"seqs": seqs}) for seqs in ("[1, 2, 3, 4, 5, 6, 7, 8]", "[99]")],
     ("hooked", {"tasks": '["send", "none"]'}),
     ("cancel_requests", {"owner": 1}),
     ("definitions_of", {"app": "app"}),

@@ -233,3 +233,13 @@ async def test_a_user_of_psycopg_appends_in_a_transaction_of_theirs(client: Clie
         assert drive(publishing.append(ACCOUNTS, [given("k", "g", 2), appended("l", ["c"], 4)], 1), library, run) == [2, Conflict(4, 0)]
         assert await client.fetchval("select count(*) from penstock.event") == 0
     assert await client.fetchval("select array_agg(id order by pos) from penstock.event") == ["a", "b", "g#k:1", "g#k:2"]
+
+
+async def test_a_key_that_was_made_meanwhile_is_met_at_its_version(connect: Connect) -> None:
+    """The statement's snapshot is older than its wait; what it finds is not."""
+    first, second = await connect(strict=True), await connect(strict=True)
+    async with first.transaction():
+        assert await first.append(appended("new", ["a", "b", "c"])) == [3]
+        late = asyncio.create_task(second.append(appended("new", ["d", "e"], expected=3)))
+        await first.until_waits(second)
+    assert await late == [5]

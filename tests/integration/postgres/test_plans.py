@@ -43,9 +43,6 @@ SMALL |= {"topic", "subscription", "generation", "missed", "pg_database"}
 """A row a queue, a worker, a topic, a limit, a setting, a suspect, what a worker wants, or what is not folded yet."""
 SCANS = {
     "any_schedule": {"schedule"},  # one row
-    "anybody_waits": {"watch"},  # one row
-    "settle_alike": {"watch"},  # one row
-    "settle_done": {"watch"},  # one row
     "forget_watches": {"watch"},  # as many as somebody waits for
     "free_all_keys": {"busy"},  # a rescue, now and then
     "changed_schedules": {"schedule", "definition", "declaration"},  # these five: when workers come or go
@@ -101,8 +98,9 @@ INDEXES = {
     "publish_events": {"event_id"},
     "append_events": {"stream_pkey"},
     "append_event": {"stream_pkey"},
-    "settle_done": {"leased_pkey", "cancel_pkey"},
-    "settle_alike": {"leased_pkey", "cancel_pkey"},
+    "settle_done": {"leased_pkey", "cancel_pkey", "watch_pkey"},
+    "settle_alike": {"leased_pkey", "cancel_pkey", "watch_pkey"},
+    "anybody_waits": {"watch_pkey"},
     "events_upto": {"event_pkey"},
     "newest_events": {"event_pkey"},
     "events_of_key": {"event_version"},

@@ -6,13 +6,15 @@ import asyncio
 
 import pytest
 
-from penstock.model.outcome import Done, Failed, Failure, Released
+from penstock.model.delivery import Settlement
+from penstock.model.outcome import Done, Failed, Failure, Outcome, Released
 from penstock.ports.leases import Rescued
+from penstock.stores.postgres import settling
 from penstock.stores.sql import ends, keys, leases, watching
 from penstock.stores.sql.settle import settle
 from penstock.stores.sqlite.put import put
 from tests.integration.postgres.client import Client, Connect
-from tests.integration.postgres.stage import QUEUE, bury, counts, enrol, lease, messages, one, settled, stand, where
+from tests.integration.postgres.stage import QUEUE, bury, counts, enrol, in_one, lease, messages, one, settled, stand, where
 
 LOCKED = "select from penstock.{} where {} for update"
 FAILED = Failed(9, Failure("ValueError", "no"))
@@ -168,15 +170,24 @@ async def test_what_a_claim_promotes_is_not_brought_early(client: Client, other:
 
 
 @pytest.mark.parametrize("key", [None, "k"])
-async def test_a_cancel_behind_a_settle_leaves_no_request(client: Client, other: Client, key: str | None) -> None:
+@pytest.mark.parametrize(("outcome", "then"), [(Done(), "ended"), (FAILED, "cancelled"), (Released(), "cancelled")])
+async def test_a_cancel_behind_a_settle_looks_again(client: Client, other: Client, key: str | None, outcome: Outcome, then: str) -> None:
     await enrol(client, 1)
     held = await lease(client, 1, a=key)
     async with client.transaction():
-        await client.run(settle(1, settled(held, Done()), 1, put))
-        cancel = asyncio.create_task(other.run(ends.cancel("a", 1)))
+        await client.run(settle(1, settled(held, outcome), 1, put))
+        cancel = asyncio.create_task(in_one(other, ends.cancel("a", 1)))
         await client.until_waits(other)
-    assert await cancel == "requested"
+    assert await cancel is None
     assert await client.fetchval("select count(*) from penstock.cancel") == 0
+    assert await in_one(other, ends.cancel("a", 1)) == then
+
+
+async def test_a_cancel_asks_twice(client: Client) -> None:
+    await enrol(client, 1)
+    await lease(client, 1, a=None)
+    assert [await client.run(ends.cancel("a", 1)) for _ in range(2)] == ["requested"] * 2
+    assert await client.fetchval("select count(*) from penstock.cancel") == 1
 
 
 async def test_a_settle_behind_a_cancel_meets_the_request(client: Client, other: Client) -> None:
@@ -261,3 +272,12 @@ async def test_what_expired_is_ended_in_the_order_of_keys(client: Client) -> Non
     assert await client.run(ends.expire(3, 4)) == 3
     assert (await where(client, "finished"), await where(client, "ready")) == (seqs[:3], seqs[3:])
     assert await client.fetchval("select count(*) from penstock.busy") == 0
+
+
+@pytest.mark.parametrize("outcomes", [[Done(), Done()], [Done(b"1"), Done(b"2")]])
+async def test_whoever_waits_for_one_of_a_batch_hears_of_it(client: Client, outcomes: list[Outcome]) -> None:
+    await enrol(client, 1)
+    held = await lease(client, 1, a=None, b=None)
+    assert await client.run(watching.watch("b", "ear")) is True
+    ended = [Settlement(*pair) for pair in zip(held, outcomes, strict=True)]
+    assert (await client.run(settling.settle(1, ended, 1))).heard == [("b", "ear")]

@@ -23,7 +23,6 @@ SMALL = {"meta", "clock", "counter", "worker", "setting", "suspect", "topic", "s
 """A row a queue, a worker, a topic, a limit, a setting, a suspect, or what a worker wants: scanning them is as good as searching."""
 SCANS = {
     "register_subscription": {"u"},  # the types of two releases: a handful
-    "anybody_waits": {"watch"},  # one row
     "forget_watches": {"watch"},  # as many as somebody waits for
     "free_all_keys": {"busy"},  # a rescue, now and then
     "any_schedule": {"schedule"},  # one row

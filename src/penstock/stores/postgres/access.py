@@ -14,7 +14,7 @@ from penstock.ports.signals import Signals
 from penstock.stores.postgres.bells import Bells
 from penstock.stores.postgres.clock import PostgresClock
 from penstock.stores.postgres.failures import lost, translate, translated
-from penstock.stores.postgres.pool import ERRORS, Pool, not_for_long
+from penstock.stores.postgres.pool import ERRORS, HASTE, Pool, not_for_long
 from penstock.stores.sql.dialect import Dialect
 from penstock.stores.sql.executors import drive_async
 from penstock.stores.sql.library import Library
@@ -33,6 +33,8 @@ class Access(Struct, frozen=True):
     power: bool
     """Commits that must survive power loss are flushed."""
     bells: Bells
+    lanes: tuple[Pool, Pool]
+    """The same two once more, hasty."""
 
     async def drive(self, connection: Any, program: Program[T]) -> T:
         """Run a program to its end, a round trip a statement."""
@@ -42,29 +44,31 @@ class Access(Struct, frozen=True):
 
         return await drive_async(program, self.library, fetch)
 
-    def pool_for(self, *, durable: bool) -> Pool:
-        return self.pool if durable and self.power else self.relaxed
+    def pool_for(self, *, durable: bool, hasty: bool = False) -> Pool:
+        pools = self.lanes if hasty else (self.pool, self.relaxed)
+        return pools[0] if durable and self.power else pools[1]
 
     def settings(self, *, durable: bool) -> Sequence[str]:
         """What a transaction begins with, unless the session is ours alone. Nothing is left in it."""
         return (f"set local synchronous_commit = {'on' if durable and self.power else 'off'}",)
 
     @asynccontextmanager
-    async def within(self, connection: Any, doing: str, *, durable: bool) -> AsyncGenerator[None, None]:
+    async def within(self, connection: Any, doing: str, *, durable: bool, hasty: bool = False) -> AsyncGenerator[None, None]:
         """A transaction on a connection; it begins in one round trip, and commits, or rolls back if something is raised."""
         try:
-            await connection.execute(self._beginning(durable=durable))
+            await connection.execute(self._beginning(durable=durable, hasty=hasty))
             yield
         except BaseException:
             await undo(connection)
             raise
         await commit(connection, doing, durable=durable)
 
-    def _beginning(self, *, durable: bool) -> str:
-        """Sessions of our own are set already."""
+    def _beginning(self, *, durable: bool, hasty: bool) -> str:
+        """Sessions of our own are set already; a pooler keeps nothing in one."""
         if not self.pool.pooled:
             return "begin"
-        return "; ".join(("begin", *self.settings(durable=durable), f"set local {not_for_long(relaxed=not durable)}"))
+        local = [f"set local {not_for_long(relaxed=not durable)}"] + ([f"set local lock_timeout = '{HASTE}'"] if hasty else [])
+        return "; ".join(("begin", *self.settings(durable=durable), *local))
 
 
 @asynccontextmanager

@@ -106,7 +106,7 @@ class Threads:
         connection = self.psycopg.connect(self._dsn, prepare_threshold=None, **wire.unsaid(self._dsn))
         self._inherited.add(connection)
         if not self._pooled:
-            connection.execute(wire.SERVER)
+            connection.execute("; ".join(f"set {each}" for each in wire.SERVER))
             connection.commit()
         return connection
 

@@ -28,7 +28,8 @@ _CAUSES: tuple[tuple[str, type[StoreError], str], ...] = (
     ("XX001", StoreCorrupt, _DAMAGED),
     ("XX002", StoreCorrupt, _DAMAGED),
 )
-_AGAIN = frozenset({"40001", "40P01", "55P03"})
+_KEPT = "55P03"
+_AGAIN = frozenset({"40001", "40P01", _KEPT})
 
 
 @runtime_checkable
@@ -44,6 +45,11 @@ def state_of(error: BaseException) -> str:
 def passes(error: BaseException) -> bool:
     """A transaction that runs again may succeed: deadlock, serialization, a lock that was not to be had."""
     return state_of(error) in _AGAIN
+
+
+def kept_waiting(error: BaseException) -> bool:
+    """A lock was not to be had in time."""
+    return state_of(error) == _KEPT
 
 
 def lost(error: BaseException) -> bool:

@@ -33,17 +33,21 @@ do without sequential scans where there is an index."""
 SIZE = 20
 _STILL, _STILL_DURABLE = 3, 10
 """Seconds after which the server ends a transaction in which nothing happens."""
+HASTE = "50ms"
+"""Longer than our own transactions keep a lock, but for the slowest disk: who waits longer waits for a user's."""
 _ASKING, _ASKED = "Connection._cancel", 1.0
 _OLDEST = 15
 
 
 class Pool:
-    def __init__(self, address: Address, size: int = SIZE, *, relaxed: bool = False, lent: bool = False) -> None:
+    def __init__(self, address: Address, size: int = SIZE, *, relaxed: bool = False, lent: bool = False, hasty: bool = False) -> None:
         """`relaxed`: a crash of the server may undo what is committed last on these connections; on others it may not, whatever the
-        database sets by default. Behind a pooler each transaction says so itself. `lent`: statements of the user's run on them, too."""
+        database sets by default. Behind a pooler each transaction says so itself. `lent`: statements of the user's run on them, too.
+        `hasty`: they wait for no lock that somebody keeps."""
         self._address = address
         self._relaxed = relaxed
         self._lent = lent
+        self._hasty = hasty
         self._free: list[Any] = []
         self._planned: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
         self._room = asyncio.Semaphore(size)
@@ -123,9 +127,10 @@ class Pool:
     async def _set(self, connection: Any) -> None:
         if self.pooled:
             return
-        settings = f"set jit = off; set synchronous_commit = {'off' if self._relaxed else 'on'}; {wire.SERVER}"
-        ours = "" if self._lent else f"; set enable_seqscan = off; set {not_for_long(relaxed=self._relaxed)}"
-        await connection.execute(settings + ours)
+        settings = ["jit = off", f"synchronous_commit = {'off' if self._relaxed else 'on'}", *wire.SERVER]
+        settings += [] if self._lent else ["enable_seqscan = off", not_for_long(relaxed=self._relaxed)]
+        settings += [f"lock_timeout = '{HASTE}'"] if self._hasty else []
+        await connection.execute("; ".join(f"set {each}" for each in settings))
 
     async def _find(self) -> Any:
         if self._closed:

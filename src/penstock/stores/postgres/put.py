@@ -4,9 +4,9 @@
   that two puts of the same ones do not wait for each other in a circle; the second waits for the first, and is told that they are known.
 - All its places are drawn before it waits for anything, in the order given. Any other id that is there already is an error, as in any
   table: nothing of the statement is kept.
-- Unique names are taken by a statement before it: the row of a name is locked until the transaction ends, so of two puts that want one
-  the second is told who holds it. An id is known only once it is inserted. If by then somebody else has put it under another name, the
-  name that was taken for it is given back.
+- Unique names are taken by a statement before it: the row of a name that is taken is locked until the transaction ends, so of two puts
+  that want one the second is told who holds it. A name that is held already is only read. An id is known only once it is inserted. If by
+  then somebody else has put it under another name, the name that was taken for it is given back.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def settle(owner: int, settlements: Sequence[Settlement], now: int) -> Program[S
     if not settlements or not is_plain(settlements):
         return (yield from settle_and_hear(owner, settlements, now, put))
     rows = yield _statement(owner, settlements, now)
-    heard = (yield from hear(settlements)) if rows and rows[0][1] else _NOBODY
+    heard = (yield from hear(settlements)) if any(row[1] for row in rows) else _NOBODY
     released = {row[0] for row in rows}
     return Settled([each.delivery.seq for each in settlements if each.delivery.seq not in released], heard)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -35,6 +35,7 @@ from penstock.stores.postgres.pulse import Pulse
 from penstock.stores.postgres.queue import PostgresQueue
 from penstock.stores.postgres.reader import PostgresReader
 from penstock.stores.postgres.registry import Lives, PostgresLeases
+from penstock.stores.postgres.siding import ASIDE
 from penstock.stores.postgres.transaction import Transaction
 from penstock.stores.postgres.writer import PostgresWriter
 from penstock.stores.sql.boot import boot_id
@@ -47,7 +48,7 @@ from penstock.stores.sql.timetable import SqlSchedules
 
 TX_LIMIT = 600.0
 """Seconds that a transaction may stay open: it holds back vacuum, and after an append all feeds."""
-_WORK, _TRANSACTIONS = 6, 10
+_WORK, _LANES, _TRANSACTIONS = 6, 2 + ASIDE, 10
 """Connections of a process, at the most. Apart: so handlers, who hold one and wait for work to be written, cannot hold all."""
 _FOLD, _FOLD_ANYHOW, _DELTAS = 0.5, 10.0, 20_000
 """Seconds between two folds of the counters, and rows in one."""
@@ -68,7 +69,7 @@ class Transactions(Struct, frozen=True):
 class Parts(Struct, frozen=True):
     """What is open."""
 
-    pools: tuple[Pool, Pool, Pool]
+    pools: Sequence[Pool]
     access: Access
     writer: PostgresWriter
     reader: PostgresReader
@@ -121,7 +122,8 @@ class PostgresStore:
         if self._parts is not None:
             return
         address = self._address
-        pools = Pool(address, _WORK), Pool(address, _WORK, relaxed=True), Pool(address, _TRANSACTIONS, lent=True)
+        pools = [Pool(address, _WORK), Pool(address, _WORK, relaxed=True), Pool(address, _TRANSACTIONS, lent=True)]
+        pools += [Pool(address, _LANES, relaxed=relaxed, hasty=True) for relaxed in (False, True)]
         try:
             await pools[0].start()
             for pool in pools:
@@ -183,13 +185,13 @@ class PostgresStore:
 
     # -- opening
 
-    def _put_together(self, pools: tuple[Pool, Pool, Pool], identity: Identity) -> Parts:
+    def _put_together(self, pools: Sequence[Pool], identity: Identity) -> Parts:
         address = self._address
         dialect, bounds = make_dialect(strict=address.feed == "strict"), Bounds(SECOND if pools[1].pooled else None)
         bells = Bells(pools[1], f"penstock_{identity.store_id[:16]}")
         library = load(schema=address.schema)
         power = self._durability != "process"
-        access = Access(pools[0], pools[1], library, dialect, self.clock, self._signals, power, bells)
+        access = Access(pools[0], pools[1], library, dialect, self.clock, self._signals, power, bells, (pools[3], pools[4]))
         writer, reader, pulse = PostgresWriter(access), PostgresReader(access), Pulse(access)
         libraries = {"asyncpg": library, "psycopg": load("psycopg", address.schema)}
         guard = Guard(identity.mark, address.masked, self._durability == "power", weakref.WeakSet())

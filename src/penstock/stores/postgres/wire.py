@@ -20,8 +20,10 @@ _IDLE, _INTERVAL, _COUNT, _GIVE_UP = 3, 2, 3, 8
 """Seconds: of silence until the other end is asked, between two questions; how many; and until what was sent has to have arrived."""
 
 SERVER = (
-    f"set tcp_keepalives_idle = {_IDLE}; set tcp_keepalives_interval = {_INTERVAL};"
-    f" set tcp_keepalives_count = {_COUNT}; set tcp_user_timeout = {_GIVE_UP * 1000}"
+    f"tcp_keepalives_idle = {_IDLE}",
+    f"tcp_keepalives_interval = {_INTERVAL}",
+    f"tcp_keepalives_count = {_COUNT}",
+    f"tcp_user_timeout = {_GIVE_UP * 1000}",
 )
 """For its end, in a session of our own."""
 

@@ -7,6 +7,7 @@ connection of its own.
 - A statement fails because of one member's data: the members run one by one; only that member gets the error.
 - The store fails: everybody in the group gets the error. If the connection broke while a commit was under way, nobody knows what
   became of it: PublishUnknown.
+- A lock was not to be had within some ms, since a user's transaction keeps it: the group goes to the siding, and the lane goes on.
 - Others were in the way (deadlock, serialization): the same again, some times. Programs have no effect outside of what they yield.
 """
 
@@ -18,14 +19,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from msgspec import Struct
-
 from penstock.errors import PublishUnknown, SchemaOutdated, StoreCorrupt, StoreFull, StoreReadOnly, StoreUnavailable
 from penstock.stores.postgres.access import Access, told, unknown_if_lost
 from penstock.stores.postgres.course import Course, Step
-from penstock.stores.postgres.failures import passes
+from penstock.stores.postgres.failures import kept_waiting, passes
 from penstock.stores.postgres.pool import ERRORS
 from penstock.stores.postgres.settling import is_plain
+from penstock.stores.postgres.siding import Siding, Ticket
 from penstock.stores.sql.operations import Append, Group, Operation, Publish, Put, Settle
 
 T = TypeVar("T")
@@ -36,18 +36,14 @@ _TRIES = 5
 _EVERYBODYS = (StoreUnavailable, StoreFull, StoreReadOnly, StoreCorrupt, SchemaOutdated, PublishUnknown)
 
 
-class Ticket(Struct, gc=False, eq=False):
-    operation: Operation
-    answer: asyncio.Future[Any]
-
-
 class PostgresWriter:
     """Implements `Writing`. Lives on one loop, that of its store."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
         self.loop = asyncio.get_running_loop()
-        self._lanes = {"produce": Lane(access), "settle": Lane(access)}
+        self._siding = Siding(partial(write, access, hasty=True), access)
+        self._lanes = {"produce": Lane(access, self._siding), "settle": Lane(access, self._siding)}
         self._running: set[asyncio.Task[Any]] = set()
         self._closed = False
 
@@ -79,6 +75,7 @@ class PostgresWriter:
         self._closed = True
         for lane in self._lanes.values():
             await lane.close()
+        await self._siding.close()
         if self._running:
             await asyncio.wait(self._running)
 
@@ -96,8 +93,9 @@ class PostgresWriter:
 class Lane:
     """One group after the other."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, siding: Siding) -> None:
         self._access = access
+        self._siding = siding
         self._inbox: deque[Ticket] = deque()
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
@@ -137,10 +135,13 @@ class Lane:
     async def _write(self, tickets: Sequence[Ticket]) -> None:
         """Never raises: whoever waits gets the error."""
         try:
-            results = await write(self._access, [ticket.operation for ticket in tickets])
+            results = await write(self._access, [ticket.operation for ticket in tickets], hasty=True)
         except BaseException as error:
-            if len(tickets) == 1 or isinstance(error, _EVERYBODYS):
-                _refuse(tickets, error)
+            if kept_waiting(error.__cause__ or error):
+                self._siding.take(tickets)
+            elif len(tickets) == 1 or isinstance(error, _EVERYBODYS):
+                for ticket in tickets:
+                    ticket.refuse(error)
             else:
                 for ticket in tickets:
                     await self._write([ticket])
@@ -148,25 +149,18 @@ class Lane:
                 raise
             return
         for ticket, result in zip(tickets, results, strict=True):
-            if not ticket.answer.done():
-                ticket.answer.set_result(result)
+            ticket.serve(result)
 
 
-def _refuse(tickets: Sequence[Ticket], error: BaseException) -> None:
-    for ticket in tickets:
-        if not ticket.answer.done():
-            ticket.answer.set_exception(error)
-
-
-async def write(access: Access, operations: Sequence[Operation]) -> list[Any]:
-    """All of them in one transaction; a result for each."""
+async def write(access: Access, operations: Sequence[Operation], *, hasty: bool = False) -> list[Any]:
+    """All of them in one transaction; a result for each. `hasty`: it fails soon if somebody keeps a lock that it needs."""
     single = _is_one_statement(operations)
 
     async def attempt() -> tuple[Group, list[Any]]:
         group = Group(operations, access.dialect)
-        return group, await _write_once(access, group, single=single)
+        return group, await _write_once(access, group, single=single, hasty=hasty)
 
-    group, results = await _until_it_passes(attempt)
+    group, results = await _until_it_passes(attempt, hasty=hasty)
     access.bells.tell(group.heard)
     if group.rings:
         access.bells.ring()
@@ -190,12 +184,15 @@ def _is_one_statement(operations: Sequence[Operation]) -> bool:
     return isinstance(first, Publish) and all(each.lane == first.lane for each in operations)
 
 
-async def _write_once(access: Access, group: Group, *, single: bool) -> list[Any]:
+async def _write_once(access: Access, group: Group, *, single: bool, hasty: bool) -> list[Any]:
     reach = access.signals.reach
-    pool = access.pool_for(durable=group.durable)
+    pool = access.pool_for(durable=group.durable, hasty=hasty)
     async with pool.lend() as connection, told(group.doing, connection):
         reach("write.begun")
-        results = await (_run_bare if single and not pool.pooled else _run_in_transaction)(access, group, connection)
+        if single and not pool.pooled:
+            results = await _run_bare(access, group, connection)
+        else:
+            results = await _run_in_transaction(access, group, connection, hasty=hasty)
         for point in group.points:
             reach(f"{point}.after_commit")
     return results
@@ -210,8 +207,8 @@ async def _run_bare(access: Access, group: Group, connection: Any) -> list[Any]:
         raise (unknown_if_lost(error, group.doing, connection) if group.durable else error) from error
 
 
-async def _run_in_transaction(access: Access, group: Group, connection: Any) -> list[Any]:
-    async with access.within(connection, group.doing, durable=group.durable):
+async def _run_in_transaction(access: Access, group: Group, connection: Any, *, hasty: bool) -> list[Any]:
+    async with access.within(connection, group.doing, durable=group.durable, hasty=hasty):
         results = await _run(access, group, connection)
         _reach_commit(access, group)
     return results
@@ -253,12 +250,13 @@ async def _take(access: Access, step: Step, doing: str) -> Any:
             return await access.drive(connection, step.make(access.clock.now()))
 
 
-async def _until_it_passes(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Others that were in the way may be gone the next time."""
+async def _until_it_passes(attempt: Callable[[], Awaitable[T]], *, hasty: bool = False) -> T:
+    """Others that were in the way may be gone the next time. Who is in haste has something else to do than to wait for a lock."""
     for _ in range(_TRIES - 1):
         try:
             return await attempt()
         except Exception as error:
-            if not passes(error.__cause__ or error):
+            cause = error.__cause__ or error
+            if not passes(cause) or (hasty and kept_waiting(cause)):
                 raise
     return await attempt()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from penstock.errors import NotFound, StoreUnavailable
+from penstock.errors import NotFound
 from penstock.model.job import Cancelled
 from penstock.model.statement import Program, Row, Statement
 from penstock.stores.sql import keys
@@ -17,29 +17,26 @@ from penstock.stores.sql.uniques import held_until_done, let_go, refused_again
 
 SEQ, QUEUE, TASK, KEY, RANK, DUE, FAILURES, DEATHS, ID, OPTIONS = range(10)
 LETTER_ID, LETTER_QUEUE, LETTER_OPTIONS, LETTER = range(1, 5)
-_LOOKS = 3
-"""How often what moves is looked for. SQLite has one writer: there the first look is enough."""
 _FRESH = 0
 """The `last` of a key that was free before it was seized."""
 
 
-def cancel(job_id: str, now: int) -> Program[Cancelled]:
-    for _ in range(_LOOKS):
-        rows = yield Statement("find_message", {"id": job_id})
-        if not rows:
-            raise NotFound(f"cancel: no job {job_id} in this store (its history may be over)")
-        row = rows[0]
-        if (yield Statement("is_over", {"seq": row[SEQ]})):
-            return "ended"
-        holder = yield Statement("holder", {"seq": row[SEQ]})
-        if holder:
-            yield Statement("request_cancel", {"owner": holder[0][0], "seq": row[SEQ]})
-            return "requested"
-        tally = Tally()
-        if (yield from _end(row, "cancelled", now, tally)):
-            yield from tally.write()
-            return "cancelled"
-    raise StoreUnavailable(f"cancel {job_id}: it moved each time it was looked for; try again")
+def cancel(job_id: str, now: int) -> Program[Cancelled | None]:
+    """None: it has just moved; nothing was written. On SQLite, which has one writer, nothing moves meanwhile."""
+    rows = yield Statement("find_message", {"id": job_id})
+    if not rows:
+        raise NotFound(f"cancel: no job {job_id} in this store (its history may be over)")
+    row = rows[0]
+    if (yield Statement("is_over", {"seq": row[SEQ]})):
+        return "ended"
+    holder = yield Statement("holder", {"seq": row[SEQ]})
+    if holder:
+        return "requested" if (yield Statement("request_cancel", {"owner": holder[0][0], "seq": row[SEQ]})) else None
+    tally = Tally()
+    if not (yield from _end(row, "cancelled", now, tally)):
+        return None
+    yield from tally.write()
+    return "cancelled"
 
 
 def expire(limit: int, now: int) -> Program[int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
+from penstock.errors import StoreUnavailable
 from penstock.model.delivery import Settlement
 from penstock.model.job import Cancelled
 from penstock.model.message import Message, Placed
@@ -13,6 +15,9 @@ from penstock.stores.sql.dialect import Dialect
 from penstock.stores.sql.operations import CLAIMS, Put, Run, Settle
 from penstock.stores.sql.roads import Reading, Writing
 from penstock.stores.sql.room import PATIENCE, Room
+
+_PAUSES = tuple(0.002 * 2**n for n in range(9))
+"""Seconds between two looks for a message that moves: a claim or a settle holds it for some ms."""
 
 
 class SqlQueue:
@@ -36,8 +41,14 @@ class SqlQueue:
         return await self._writer.submit(Settle(owner, settlements))  # type: ignore[no-any-return]
 
     async def cancel(self, job_id: str) -> Cancelled:
+        """Each look is a transaction of its own: a claim that has locked the message may wait for the key that the look has."""
         work = Run(lambda now: ends.cancel(job_id, now), f"cancel {job_id}", rings=True)
-        return await self._writer.submit(work)  # type: ignore[no-any-return]
+        for pause in _PAUSES:
+            done: Cancelled | None = await self._writer.submit(work)
+            if done is not None:
+                return done
+            await asyncio.sleep(pause)
+        raise StoreUnavailable(f"cancel {job_id}: it moved each time it was looked for; try again")
 
     async def cancellations(self, owner: int) -> list[int]:
         return [row[0] for row in await self._reader.rows("cancel_requests", {"owner": owner})]

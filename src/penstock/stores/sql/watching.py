@@ -1,9 +1,9 @@
 """Who waits for the end of a job, and hears of it.
 
-A row says which socket to ring for which message. A settle looks whether there is any row at all (one statement a batch), and
-takes out those of what it has ended; they are rung after its commit. Registering and settling are both writes, so one comes
-first: either the settle finds the row, or the registering finds that the message has ended. A row of somebody who gave up, or died,
-goes when the job ends.
+A row says which socket to ring for which message. A settle looks whether there is a row of its own (one statement a batch: the rows
+of others may be many, and dead), and takes out those of what it has ended; they are rung after its commit. Registering and settling
+are both writes, so one comes first: either the settle finds the row, or the registering finds that the message has ended. A row of
+somebody who gave up, or died, goes when the job ends.
 """
 
 from __future__ import annotations
@@ -31,9 +31,11 @@ def settle_and_hear(owner: int, settlements: Sequence[Settlement], now: int, put
 
 
 def hear(settlements: Iterable[Settlement]) -> Program[Rows]:
-    if not (yield Statement("anybody_waits")):
+    """Looks before it deletes: a statement that writes costs more, and nearly always there is nobody."""
+    ended = {"seqs": str([each.delivery.seq for each in settlements])}
+    if not (yield Statement("anybody_waits", ended)):
         return _NOBODY
-    return (yield Statement("heard", {"seqs": str([each.delivery.seq for each in settlements])}))
+    return (yield Statement("heard", ended))
 
 
 def tell(owner: int, reports: Sequence[Report], now: int) -> Program[None]:

@@ -86,8 +86,7 @@ with host as materialized (
     insert into penstock.stream as s (topic, key, version)
     select a.topic, a.key, a.size
     from asked a
-    where coalesce(a.expected, 0) = 0
-        or exists (select 1 from penstock.stream s where s.topic = a.topic and s.key = a.key)
+    where coalesce(a.expected, 0) = 0 or penstock.version_of(a.topic, a.key) is not null
     order by a.key
     on conflict (topic, key) do update set version = s.version + excluded.version
     where s.version = coalesce(((select k.asked from by_key k) -> excluded.key ->> 0)::bigint, s.version)
@@ -139,7 +138,7 @@ with host as materialized (
     cross join penstock.topic t
     where t.name = :topic
         and t.versioned
-        and (coalesce(:expected::bigint, 0) = 0 or exists (select 1 from penstock.stream s where s.topic = t.number and s.key = :key))
+        and (coalesce(:expected::bigint, 0) = 0 or penstock.version_of(t.number, :key) is not null)
     on conflict (topic, key) do update set version = s.version + excluded.version
     where s.version = coalesce(:expected, s.version)
     returning s.topic, s.version

@@ -20,13 +20,14 @@ from penstock.leased
 where owner = any (array(select incarnation from penstock.worker)) and seq = :seq
 
 -- name: request_cancel
--- With the lease locked: a settle that is under way has ended it, or meets the request.
+-- With the lease locked: a settle that is under way has ended it, or meets the request. No row: the lease is gone.
 insert into penstock.cancel (owner, seq)
 select owner, seq
 from penstock.leased
 where owner = :owner and seq = :seq
 for key share
-on conflict do nothing
+on conflict (owner, seq) do update set seq = excluded.seq
+returning seq
 
 -- name: take_from_ready
 -- Skips what a claim has locked, here and below: that may be waiting for the key which we have seized.

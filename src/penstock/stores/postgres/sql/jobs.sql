@@ -40,7 +40,7 @@ returning seq
 -- name: anybody_waits
 select 1
 from penstock.watch
-limit 1
+where seq = any (array(select value::bigint from jsonb_array_elements_text(:seqs::text::jsonb)))
 
 -- name: heard
 delete from penstock.watch w

@@ -44,6 +44,27 @@ select seq
 from penstock.leased
 where owner = :owner
 
+-- name: oldest_writer
+-- Of the transactions that have locked what others may want.
+select a.pid, nullif(a.application_name, ''), extract(epoch from me.query_start - a.xact_start)::int
+from pg_stat_activity a
+join pg_stat_activity me on me.pid = pg_backend_pid()
+where a.pid <> pg_backend_pid()
+    and exists (
+        select 1
+        from pg_locks l
+        where l.pid = a.pid
+            and l.mode = 'RowExclusiveLock'
+            and l.relation in (
+                'penstock.unique'::regclass,
+                'penstock.message'::regclass,
+                'penstock.stream'::regclass,
+                'penstock.topic'::regclass
+            )
+    )
+order by a.xact_start
+limit 1
+
 -- name: wait_for_locks
 -- In this transaction, so long for each at the most.
 select set_config('lock_timeout', :most, true)

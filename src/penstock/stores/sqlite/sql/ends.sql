@@ -20,8 +20,10 @@ from penstock_worker w
 cross join penstock_leased l on l.owner = w.incarnation and l.seq = :seq
 
 -- name: request_cancel
-insert or ignore into penstock_cancel (owner, seq)
+insert into penstock_cancel (owner, seq)
 values (:owner, :seq)
+on conflict (owner, seq) do update set seq = excluded.seq
+returning seq
 
 -- name: take_from_ready
 delete from penstock_ready

@@ -29,6 +29,7 @@ returning seq
 -- name: anybody_waits
 select 1
 from penstock_watch
+where seq in (select value from json_each(:seqs))
 limit 1
 
 -- name: heard
