@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 
 from penstock.api.transaction import SyncTransaction, Transaction
 from penstock.errors import ConfigurationError
-from penstock.ports.transaction import Carrier
+from penstock.integrations.wires import in_transaction
+from penstock.ports.transaction import Carrier, Stranger
 
 T = TypeVar("T")
 
@@ -44,16 +45,18 @@ class AsyncEngineCarrier:
     def broken(self) -> bool:
         return bool(self.connection is not None and self.connection.invalidated)
 
-    async def begin(self, *settings: str) -> None:
+    async def begin(self, *settings: str) -> Stranger:
         connection: AsyncConnection = await self._engine.connect()
         try:
             await connection.begin()
             for setting in settings:
                 await connection.exec_driver_sql(setting)
+            wire = _wire(connection.sync_connection)
         except BaseException:
             await connection.close()
             raise
         self.connection = connection
+        return Stranger(wire, self._engine.url.render_as_string())
 
     async def run(self, sql: str, params: Any) -> Sequence[Sequence[Any]]:
         result = await self._execute(sql, params)
@@ -98,8 +101,9 @@ class EngineCarrier:
     def broken(self) -> bool:
         return bool(self.connection is not None and self.connection.invalidated)
 
-    async def begin(self, *settings: str) -> None:
-        self.connection = await self._run(lambda: self._begin(settings))
+    async def begin(self, *settings: str) -> Stranger:
+        self.connection, wire = await self._run(lambda: self._begin(settings))
+        return Stranger(wire, self._engine.url.render_as_string())
 
     async def run(self, sql: str, params: Any) -> Sequence[Sequence[Any]]:
         return await self._run(lambda: self._positional(sql, params))
@@ -122,16 +126,16 @@ class EngineCarrier:
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    def _begin(self, settings: Sequence[str]) -> Connection:
+    def _begin(self, settings: Sequence[str]) -> tuple[Connection, object]:
         connection = self._engine.connect()
         try:
             connection.begin()
             for setting in settings:
                 connection.exec_driver_sql(setting)
+            return connection, _wire(connection)
         except BaseException:
             connection.close()
             raise
-        return connection
 
     def _positional(self, sql: str, params: Any) -> Sequence[Sequence[Any]]:
         result = self._execute(sql, params)
@@ -149,6 +153,18 @@ class EngineCarrier:
         connection, self.connection = self.connection, None
         with suppress(SQLAlchemyError, OSError):
             await self._run(connection.close)
+
+
+def _wire(connection: Connection | None) -> Any:
+    """The driver's connection of a transaction in which a statement has run. Raises ConfigurationError."""
+    assert connection is not None
+    wire = connection.connection.driver_connection
+    if not in_transaction(wire):
+        raise ConfigurationError(
+            "App(transactions=engine): this engine commits each statement by itself, so nothing would be rolled back with the job; "
+            'leave isolation_level="AUTOCOMMIT" out, or give the app an engine of its own'
+        )
+    return wire
 
 
 @asynccontextmanager

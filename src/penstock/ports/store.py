@@ -82,6 +82,10 @@ class Store(Protocol):
         user runs on a thread, and wants a connection to use there."""
         ...
 
+    async def check_transactions(self, *, blocking: bool) -> None:
+        """Raises ConfigurationError for a program whose handlers would get none, or one on another database."""
+        ...
+
     def join(self, connection: object) -> Joined:
         """Writes on a user's connection. Raises ConfigurationError: another store, a weaker durability, unknown kind."""
         ...

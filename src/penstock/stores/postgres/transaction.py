@@ -13,12 +13,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from penstock.errors import PublishUnknown, StoreUnavailable, TransactionClosed
+from penstock.errors import ConfigurationError, PublishUnknown, StoreUnavailable, TransactionClosed
 from penstock.model.statement import Program
-from penstock.ports.transaction import Carrier
+from penstock.ports.transaction import Carrier, Stranger
 from penstock.stores.postgres.access import Access
 from penstock.stores.postgres.carriers import FAILED
 from penstock.stores.postgres.failures import lost, state_of, translate
+from penstock.stores.postgres.guard import Guard
 from penstock.stores.sql.executors import drive_async
 from penstock.stores.sql.library import Library
 
@@ -31,7 +32,7 @@ _IN_FAILED = "25P02"
 class Transaction:
     """Lives on the loop of its store."""
 
-    def __init__(self, access: Access, carrier: Carrier, library: Library, limit: float) -> None:
+    def __init__(self, access: Access, carrier: Carrier, library: Library, guard: Guard, limit: float) -> None:
         """`library` in the language of the carrier's driver."""
         self.access = access
         self.carrier = carrier
@@ -43,6 +44,7 @@ class Transaction:
         self.over: str | None = None
         self.last = ""
         self._library = library
+        self._guard = guard
         self._open = False
         self._lock = asyncio.Lock()
         self._deadline = 0.0
@@ -113,7 +115,10 @@ class Transaction:
             return
         self.refused = True
         try:
-            await self.carrier.begin(*self.access.settings(durable=True))
+            await self._make_sure(await self.carrier.begin(*self.access.settings(durable=True)))
+        except ConfigurationError:
+            self.refused = False  # the program's fault: to try again, uncounted, would be for ever
+            raise
         except Exception as error:
             raise (translate(error, "begin a transaction") or error) from error
         self.refused = False
@@ -121,6 +126,14 @@ class Transaction:
         self._deadline = self.loop.time() + self.limit
         self._timer = self.loop.call_at(self._deadline, self._look_late)
         self.access.signals.reach("tx.begun")
+
+    async def _make_sure(self, stranger: Stranger | None) -> None:
+        if stranger is not None:
+            try:
+                await drive_async(self._guard.met(stranger), self._library, self.carrier.run)
+            except BaseException:
+                await self.carrier.rollback()
+                raise
 
     async def _explain(self, error: Exception) -> Exception:
         if self.carrier.broken:

@@ -66,6 +66,9 @@ class BorrowedStore:
     def transaction(self, *, shared: bool = False, blocking: bool = False) -> BorrowedTransaction:
         return BorrowedTransaction(self._desk, self.clock, self._connection)
 
+    async def check_transactions(self, *, blocking: bool) -> None:
+        """Every handler gets the test's."""
+
     def join(self, connection: object) -> BorrowedTransaction:
         """Whatever connection a handler joins: everything it does is in this one's transaction."""
         return self.around()
