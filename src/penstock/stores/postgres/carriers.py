@@ -31,6 +31,10 @@ class AsyncpgCarrier:
     def broken(self) -> bool:
         return bool(self.connection is not None and self.connection.is_closed())
 
+    @property
+    def ended(self) -> bool:
+        return bool(self.connection is not None and not self.connection.is_in_transaction())
+
     async def begin(self, *settings: str) -> None:
         connection = await self._pool.take()
         try:
@@ -119,15 +123,20 @@ class PsycopgCarrier:
     def __init__(self, threads: Threads) -> None:
         self.connection: Any = None
         self._threads = threads
+        self._block: Any = None
 
     @property
     def broken(self) -> bool:
         return bool(self.connection is not None and self.connection.closed)
 
+    @property
+    def ended(self) -> bool:
+        return bool(self.connection is not None and self.connection.info.transaction_status == _IDLE)
+
     async def begin(self, *settings: str) -> None:
         connection = await self._threads.take()
         try:
-            await self._threads.run(lambda: [connection.execute(each) for each in settings or ("select 1",)])
+            self._block = await self._threads.run(lambda: _begun(connection, settings))
         except BaseException:
             connection.close()
             self._threads.give(connection)
@@ -146,17 +155,28 @@ class PsycopgCarrier:
 
     async def commit(self) -> None:
         failed = self.connection.info.transaction_status == _IN_ERROR
-        await self._threads.run(self.connection.rollback if failed else self.connection.commit)
+        await self._threads.run(self._undo if failed else self._commit)
         self._give()
         if failed:
             raise TransactionClosed(FAILED)
 
     async def rollback(self) -> None:
         try:
-            await self._threads.run(self.connection.rollback)
+            await self._threads.run(self._undo)
         except (*ERRORS, self._threads.psycopg.Error):
             self.connection.close()
         self._give()
+
+    def _commit(self) -> None:
+        """A block says nothing where its connection is gone."""
+        if not self.connection.closed:
+            self._block.__exit__(None, None, None)
+        if self.connection.closed:
+            raise self._threads.psycopg.OperationalError("the connection is closed")
+
+    def _undo(self) -> None:
+        undone = self._threads.psycopg.Rollback()
+        self._block.__exit__(type(undone), undone, None)
 
     def _execute(self, sql: str, params: Mapping[str, Any]) -> tuple[Sequence[str], Rows, str]:
         """Names of the columns, rows, and the server's word."""
@@ -166,12 +186,21 @@ class PsycopgCarrier:
             return names, cursor.fetchall() if names else (), cursor.statusmessage or ""
 
     def _give(self) -> None:
-        connection, self.connection = self.connection, None
+        connection, self.connection, self._block = self.connection, None, None
         self._threads.give(connection)
 
 
-_IN_ERROR = 3
-"""psycopg's `TransactionStatus.INERROR`."""
+def _begun(connection: Any, settings: Sequence[str]) -> Any:
+    """A block of psycopg's: inside it the driver refuses the user's `commit()` and `rollback()`."""
+    block = connection.transaction()
+    block.__enter__()
+    if settings:
+        connection.execute("; ".join(settings))
+    return block
+
+
+_IDLE, _IN_ERROR = 0, 3
+"""Of psycopg's `TransactionStatus`."""
 
 
 def changed(status: str) -> int:

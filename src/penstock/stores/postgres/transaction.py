@@ -10,6 +10,7 @@ A statement that fails spoils a transaction of PostgreSQL's, whatever the handle
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -27,6 +28,9 @@ T = TypeVar("T")
 
 _DOING, _COMMITS = "run a statement in a transaction", "commit a transaction"
 _IN_FAILED = "25P02"
+ENDED = "something of yours ended the transaction, by tx.connection; that is for its handler or block to do, by returning or raising"
+
+log = logging.getLogger("penstock.store")
 
 
 class Transaction:
@@ -59,6 +63,7 @@ class Transaction:
         """Raises TransactionClosed when it is over, StoreError, and the driver's own errors of a statement."""
         async with self._lock:
             await self._begin()
+            await self._check_whole()
             try:
                 async with asyncio.timeout_at(self._deadline):
                     return await work(self.carrier)
@@ -77,6 +82,8 @@ class Transaction:
     async def rollback(self, why: str = "the transaction was rolled back") -> None:
         async with self._lock:
             if self.over is None:
+                if self._lost:
+                    log.error("%s; what was committed there stays; its last statement: %s", ENDED, self.last or "none")
                 await self._give_up(why + ("" if self.started else " before it began"))
 
     # -- ends
@@ -84,6 +91,7 @@ class Transaction:
     async def _commit(self, finish: Callable[[Carrier], Awaitable[None]]) -> None:
         async with self._lock:
             await self._begin()
+            await self._check_whole()
             reach = self.access.signals.reach
             try:
                 await finish(self.carrier)
@@ -134,6 +142,16 @@ class Transaction:
             except BaseException:
                 await self.carrier.rollback()
                 raise
+
+    @property
+    def _lost(self) -> bool:
+        return self._open and not self.carrier.broken and self.carrier.ended
+
+    async def _check_whole(self) -> None:
+        """Else what comes next, the settlement too, would be committed by itself."""
+        if self._lost:
+            await self._give_up(ENDED)
+            raise TransactionClosed(str(self.over))
 
     async def _explain(self, error: Exception) -> Exception:
         if self.carrier.broken:
