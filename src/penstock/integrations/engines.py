@@ -19,6 +19,7 @@ from penstock.errors import ConfigurationError
 from penstock.integrations.fences import Fence
 from penstock.integrations.wires import in_transaction
 from penstock.ports.transaction import Carrier, Stranger
+from penstock.stores.postgres.cancelling import Canceller
 
 T = TypeVar("T")
 
@@ -30,8 +31,8 @@ def carriers(engine: object) -> Callable[[], Carrier]:
     if isinstance(engine, AsyncEngine):
         return lambda: AsyncEngineCarrier(engine)
     if isinstance(engine, Engine):
-        threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="penstock-engine")
-        return lambda: EngineCarrier(engine, threads)
+        threads, canceller = ThreadPoolExecutor(_THREADS, thread_name_prefix="penstock-engine"), Canceller()
+        return lambda: EngineCarrier(engine, threads, canceller)
     raise ConfigurationError(f"App(transactions={type(engine).__name__}): a SQLAlchemy Engine or AsyncEngine")
 
 
@@ -96,11 +97,12 @@ class AsyncEngineCarrier:
 class EngineCarrier:
     """Implements `ports.transaction.Carrier`, on threads of its own; `connection` may be used by the handler on its thread."""
 
-    def __init__(self, engine: Engine, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, engine: Engine, threads: ThreadPoolExecutor, canceller: Canceller) -> None:
         self.driver = engine.dialect.driver
         self.connection: Any = None
         self._engine = engine
         self._threads = threads
+        self._canceller = canceller
         self._hold: Hold | None = None
 
     @property
@@ -131,8 +133,11 @@ class EngineCarrier:
         await self._close()
 
     async def rollback(self) -> None:
+        assert self._hold is not None
+        undo = self.connection.rollback if _let_go(self._hold) else self.connection.invalidate
         with suppress(SQLAlchemyError, OSError):
-            await self._run(self.connection.rollback if _let_go(self._hold) else self.connection.invalidate)
+            if await self._canceller.around(self._hold.wire, self._run(undo)):
+                await self._run(self.connection.invalidate)
         await self._close()
 
     async def _run(self, work: Callable[[], T]) -> T:

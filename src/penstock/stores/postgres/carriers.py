@@ -11,6 +11,7 @@ from penstock.errors import TransactionClosed
 from penstock.model.statement import Rows
 from penstock.stores.postgres import wire
 from penstock.stores.postgres.access import undo
+from penstock.stores.postgres.cancelling import Canceller
 from penstock.stores.postgres.pool import ERRORS, Pool
 
 T = TypeVar("T")
@@ -75,6 +76,7 @@ class Threads:
     def __init__(self, psycopg: Any, dsn: str, size: int, *, pooled: bool) -> None:
         """`psycopg`: the module; None where it is not installed, and nothing is taken."""
         self.psycopg = psycopg
+        self.canceller = Canceller()
         self._dsn = dsn
         self._pooled = pooled
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="penstock-psycopg")
@@ -105,6 +107,7 @@ class Threads:
         for connection in self._free:
             connection.close()
         self._threads.shutdown(wait=False)
+        self.canceller.close()
 
     def _connect(self) -> Any:
         connection = self.psycopg.connect(self._dsn, prepare_threshold=None, **wire.PSYCOPG)
@@ -162,8 +165,10 @@ class PsycopgCarrier:
 
     async def rollback(self) -> None:
         try:
-            await self._threads.run(self._undo)
+            cancelled = await self._threads.canceller.around(self.connection, self._threads.run(self._undo))
         except (*ERRORS, self._threads.psycopg.Error):
+            cancelled = True
+        if cancelled:
             self.connection.close()
         self._give()
 

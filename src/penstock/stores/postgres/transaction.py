@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 _DOING, _COMMITS = "run a statement in a transaction", "commit a transaction"
 _IN_FAILED = "25P02"
+_MORE = 5
+"""Seconds that the server waits longer than we do."""
 ENDED = "something of yours ended the transaction, by tx.connection; that is for its handler or block to do, by returning or raising"
 
 log = logging.getLogger("penstock.store")
@@ -123,7 +125,7 @@ class Transaction:
             return
         self.refused = True
         try:
-            await self._make_sure(await self.carrier.begin(*self.access.settings(durable=True)))
+            await self._make_sure(await self.carrier.begin(self._settings()))
         except ConfigurationError:
             self.refused = False  # the program's fault: to try again, uncounted, would be for ever
             raise
@@ -134,6 +136,14 @@ class Transaction:
         self._deadline = self.loop.time() + self.limit
         self._timer = self.loop.call_at(self._deadline, self._look_late)
         self.access.signals.reach("tx.begun")
+
+    def _settings(self) -> str:
+        """One statement: some drivers run no two in a round trip. A process that stands still is ended by the server; one that lives
+        ends the transaction itself, before that."""
+        flush, still = "on" if self.access.power else "off", round((self.limit + _MORE) * 1000)
+        return (
+            f"select set_config('synchronous_commit', '{flush}', true), set_config('idle_in_transaction_session_timeout', '{still}', true)"
+        )
 
     async def _make_sure(self, stranger: Stranger | None) -> None:
         if stranger is not None:
