@@ -164,6 +164,26 @@ async def test_a_raw_commit_is_refused(make: Callable[[Any], App], fast: Path) -
             await (await sign_up.enqueue()).result(timeout=PATIENCE)
 
 
+@pytest.mark.parametrize("end", ["rollback", "commit", "close"])
+async def test_the_connection_does_not_end_the_transaction(make: Callable[[Any], App], fast: Path, end: str) -> None:
+    app = make(create_engine(f"sqlite:///{fast}/shop.db"))
+    awaited = make(create_async_engine(f"sqlite+aiosqlite:///{fast}/shop.db"))
+
+    @app.task(retry=ONCE)
+    def sign_up(tx: Transaction) -> None:
+        tx.sync.execute("insert into users (name) values ('sam')")
+        {"rollback": tx.connection.rollback, "commit": tx.connection.commit, "close": tx.connection.close}[end]()
+
+    async with app.worker():
+        with pytest.raises(JobFailed, match="this transaction is Penstock's"):
+            await (await sign_up.enqueue()).result(timeout=PATIENCE)
+    with pytest.raises(ConfigurationError, match="this transaction is Penstock's"):
+        async with awaited.transaction() as tx:
+            await tx.execute("insert into users (name) values ('kim')")
+            await {"rollback": tx.connection.rollback, "commit": tx.connection.commit, "close": tx.connection.close}[end]()
+    assert names(fast) == []
+
+
 async def test_sessions_of_the_other_kind_are_refused_by_name(make: Callable[[Any], App], fast: Path) -> None:
     app = make(create_engine(f"sqlite:///{fast}/shop.db"))
     async with app.transaction() as tx:

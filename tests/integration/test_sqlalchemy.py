@@ -250,3 +250,18 @@ async def test_what_is_no_connection_is_refused_by_name(welcome: Task[[str], str
         await welcome.using(tx=engine).enqueue("ada")
     with pytest.raises(ConfigurationError, match="tx=object"):
         await welcome.using(tx=object()).enqueue("ada")
+
+
+async def test_a_session_that_commits_each_statement_is_not_joined(welcome: Task[[str], str], fast: Path) -> None:
+    engine = create_engine(f"sqlite:///{fast}/shop.db", isolation_level="AUTOCOMMIT")
+    async_engine = create_async_engine(f"sqlite+aiosqlite:///{fast}/shop.db", isolation_level="AUTOCOMMIT")
+    for each in (engine, async_engine.sync_engine):
+        event.listen(each, "connect", lambda connection, _: connection.execute("pragma wal_autocheckpoint = 0").close())
+    with pytest.raises(ConfigurationError, match="commits each statement"), Session(engine) as session, session.begin():
+        await welcome.using(tx=session).enqueue("ada")
+    with pytest.raises(ConfigurationError, match="commits each statement"):
+        async with AsyncSession(async_engine) as orm, orm.begin():
+            await welcome.using(tx=orm).enqueue("ada")
+    assert welcomed(fast) == []
+    engine.dispose()
+    await async_engine.dispose()

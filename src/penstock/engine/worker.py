@@ -48,7 +48,7 @@ class Worker:
         async with self._changing:
             if self._current is None:
                 self._hurry.clear()
-                self._check_transactions()
+                await self._check_transactions()
                 await self._begin()
                 self._renewal.start()
 
@@ -105,12 +105,11 @@ class Worker:
         self._current = incarnation
         self._signals.emit(WorkerStarted(number, tuple(queue for queue, _ in duty.queues)))
 
-    def _check_transactions(self) -> None:
-        """None of these begins."""
+    async def _check_transactions(self) -> None:
         for route in self._program.routes.values():
             if route.transactional:
                 try:
-                    self._store.check_transactions(blocking=route.isolation == "thread")
+                    await self._store.check_transactions(blocking=route.isolation == "thread")
                 except ConfigurationError as error:
                     raise ConfigurationError(f"{route.name}: {error}") from error
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeVar
 
+from msgspec import Struct
 from sqlalchemy import Connection, CursorResult, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
@@ -15,7 +16,10 @@ from sqlalchemy.orm import Session
 
 from penstock.api.transaction import SyncTransaction, Transaction
 from penstock.errors import ConfigurationError
-from penstock.ports.transaction import Carrier
+from penstock.integrations.fences import Fence
+from penstock.integrations.wires import in_transaction
+from penstock.ports.transaction import Carrier, Stranger
+from penstock.stores.postgres.cancelling import Canceller
 
 T = TypeVar("T")
 
@@ -27,8 +31,8 @@ def carriers(engine: object) -> Callable[[], Carrier]:
     if isinstance(engine, AsyncEngine):
         return lambda: AsyncEngineCarrier(engine)
     if isinstance(engine, Engine):
-        threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="penstock-engine")
-        return lambda: EngineCarrier(engine, threads)
+        threads, canceller = ThreadPoolExecutor(_THREADS, thread_name_prefix="penstock-engine"), Canceller()
+        return lambda: EngineCarrier(engine, threads, canceller)
     raise ConfigurationError(f"App(transactions={type(engine).__name__}): a SQLAlchemy Engine or AsyncEngine")
 
 
@@ -39,21 +43,25 @@ class AsyncEngineCarrier:
         self.driver = engine.dialect.driver
         self.connection: Any = None
         self._engine = engine
+        self._hold: Hold | None = None
 
     @property
     def broken(self) -> bool:
         return bool(self.connection is not None and self.connection.invalidated)
 
-    async def begin(self, *settings: str) -> None:
+    @property
+    def ended(self) -> bool:
+        return self._hold is not None and self._hold.lost
+
+    async def begin(self, *settings: str) -> Stranger:
         connection: AsyncConnection = await self._engine.connect()
         try:
-            await connection.begin()
-            for setting in settings:
-                await connection.exec_driver_sql(setting)
+            hold = await connection.run_sync(_hold, settings)
         except BaseException:
             await connection.close()
             raise
-        self.connection = connection
+        self.connection, self._hold = connection, hold
+        return Stranger(hold.wire, self._engine.url.render_as_string())
 
     async def run(self, sql: str, params: Any) -> Sequence[Sequence[Any]]:
         result = await self._execute(sql, params)
@@ -67,12 +75,13 @@ class AsyncEngineCarrier:
         return (await self._execute(sql, params)).rowcount
 
     async def commit(self) -> None:
+        _let_go(self._hold)
         await self.connection.commit()
         await self._close()
 
     async def rollback(self) -> None:
         with suppress(SQLAlchemyError, OSError):
-            await self.connection.rollback()
+            await (self.connection.rollback() if _let_go(self._hold) else self.connection.invalidate())
         await self._close()
 
     async def _execute(self, sql: str, params: Any) -> CursorResult[Any]:
@@ -80,7 +89,7 @@ class AsyncEngineCarrier:
             return await self.connection.exec_driver_sql(sql, _driver(params))  # type: ignore[no-any-return]
 
     async def _close(self) -> None:
-        connection, self.connection = self.connection, None
+        connection, self.connection, self._hold = self.connection, None, None
         with suppress(SQLAlchemyError, OSError):
             await connection.close()
 
@@ -88,18 +97,26 @@ class AsyncEngineCarrier:
 class EngineCarrier:
     """Implements `ports.transaction.Carrier`, on threads of its own; `connection` may be used by the handler on its thread."""
 
-    def __init__(self, engine: Engine, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, engine: Engine, threads: ThreadPoolExecutor, canceller: Canceller) -> None:
         self.driver = engine.dialect.driver
         self.connection: Any = None
         self._engine = engine
         self._threads = threads
+        self._canceller = canceller
+        self._hold: Hold | None = None
 
     @property
     def broken(self) -> bool:
         return bool(self.connection is not None and self.connection.invalidated)
 
-    async def begin(self, *settings: str) -> None:
-        self.connection = await self._run(lambda: self._begin(settings))
+    @property
+    def ended(self) -> bool:
+        return self._hold is not None and self._hold.lost
+
+    async def begin(self, *settings: str) -> Stranger:
+        self.connection, hold = await self._run(lambda: self._begin(settings))
+        self._hold = hold
+        return Stranger(hold.wire, self._engine.url.render_as_string())
 
     async def run(self, sql: str, params: Any) -> Sequence[Sequence[Any]]:
         return await self._run(lambda: self._positional(sql, params))
@@ -111,27 +128,28 @@ class EngineCarrier:
         return await self._run(lambda: self._execute(sql, params).rowcount)
 
     async def commit(self) -> None:
+        _let_go(self._hold)
         await self._run(self.connection.commit)
         await self._close()
 
     async def rollback(self) -> None:
+        assert self._hold is not None
+        undo = self.connection.rollback if _let_go(self._hold) else self.connection.invalidate
         with suppress(SQLAlchemyError, OSError):
-            await self._run(self.connection.rollback)
+            if await self._canceller.around(self._hold.wire, self._run(undo)):
+                await self._run(self.connection.invalidate)
         await self._close()
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    def _begin(self, settings: Sequence[str]) -> Connection:
+    def _begin(self, settings: Sequence[str]) -> tuple[Connection, Hold]:
         connection = self._engine.connect()
         try:
-            connection.begin()
-            for setting in settings:
-                connection.exec_driver_sql(setting)
+            return connection, _hold(connection, settings)
         except BaseException:
             connection.close()
             raise
-        return connection
 
     def _positional(self, sql: str, params: Any) -> Sequence[Sequence[Any]]:
         result = self._execute(sql, params)
@@ -146,9 +164,48 @@ class EngineCarrier:
             return self.connection.exec_driver_sql(sql, _driver(params))  # type: ignore[no-any-return]
 
     async def _close(self) -> None:
-        connection, self.connection = self.connection, None
+        connection, self.connection, self._hold = self.connection, None, None
         with suppress(SQLAlchemyError, OSError):
             await self._run(connection.close)
+
+
+class Hold(Struct, frozen=True):
+    """On a transaction that has begun."""
+
+    wire: Any
+    """The driver's connection."""
+    fence: Fence
+
+    @property
+    def lost(self) -> bool:
+        return not (self.fence.whole and in_transaction(self.wire))
+
+
+def _let_go(hold: Hold | None) -> bool:
+    """It may be ended now, and the connection can be used again."""
+    if hold is None:
+        return True
+    hold.fence.fall()
+    return not hold.lost
+
+
+def _hold(connection: Connection, settings: Sequence[str]) -> Hold:
+    """Begin. Raises ConfigurationError where each statement would be committed by itself: the driver knows when one has run."""
+    fence = Fence(connection)
+    try:
+        for setting in settings:
+            connection.exec_driver_sql(setting)
+    except BaseException:
+        fence.fall()
+        raise
+    wire = connection.connection.driver_connection
+    if not in_transaction(wire):
+        fence.fall()
+        raise ConfigurationError(
+            "App(transactions=engine): this engine commits each statement by itself, so nothing would be rolled back with the job; "
+            'leave isolation_level="AUTOCOMMIT" out, or give the app an engine of its own'
+        )
+    return Hold(wire, fence)
 
 
 @asynccontextmanager

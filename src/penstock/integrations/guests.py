@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.util import await_only
 
 from penstock.errors import ConfigurationError
+from penstock.integrations.fences import Fence
 from penstock.ports.transaction import Guest, Loan
 
 T = TypeVar("T")
@@ -51,8 +52,8 @@ class Guests:
             connection = self._engine.connect()
         finally:
             self._lent.reset(token)
-        connection.begin()
-        return Visit(connection if self._awaited is None else AsyncConnection(self._awaited, connection), connection)
+        theirs = connection if self._awaited is None else AsyncConnection(self._awaited, connection)
+        return Visit(theirs, connection, Fence(connection))
 
     def _connect(self) -> Any:
         return self._lent.get()
@@ -63,8 +64,10 @@ class Visit(Struct, frozen=True):
 
     connection: Connection | AsyncConnection
     inner: Connection
+    fence: Fence
 
     def leave(self) -> None:
+        self.fence.fall()
         self.inner.close()
 
 
@@ -86,7 +89,7 @@ class Driver:
         return Cursor(self)
 
     def commit(self) -> None:
-        """Not ours to do, nor the others."""
+        """Not ours to do, nor the others. A user's never comes here."""
 
     def rollback(self) -> None: ...
 

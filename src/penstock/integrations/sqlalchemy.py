@@ -38,7 +38,8 @@ from penstock.errors import ConfigurationError
 from penstock.integrations.engines import async_session, carriers, sync_session
 from penstock.integrations.guests import guests
 from penstock.integrations.tables import metadata
-from penstock.ports.transaction import Answer
+from penstock.integrations.wires import commits_each_statement
+from penstock.ports.transaction import AUTOCOMMITS, Answer
 
 __all__ = ["carriers", "foreign", "guests", "metadata", "prepare", "session"]
 
@@ -141,12 +142,12 @@ class Joining:
         return _named(await self._execute_async(sql, params))
 
     def wire(self) -> object:
-        return self._connection().connection.driver_connection
+        return _wire(self._connection())
 
     async def wire_async(self) -> object:
         connection = (await self._connection_async()).sync_connection
         assert connection is not None
-        return connection.connection.driver_connection
+        return _wire(connection)
 
     def _execute(self, sql: str, params: Any) -> CursorResult[Any]:
         return self._connection().exec_driver_sql(sql, _driver(params))
@@ -171,6 +172,14 @@ class Joining:
         if isinstance(session, Session) and session.info.get(_RINGS) is not session.get_transaction():
             session.info[_RINGS] = session.get_transaction()
             event.listen(session, "after_commit", lambda _: callback(), once=True)
+
+
+def _wire(connection: Connection) -> object:
+    """Raises ConfigurationError where a rollback would leave the job. On SQLite that is known after the first write only."""
+    fairy = connection.connection
+    if connection.dialect.name == "postgresql" and commits_each_statement(fairy):
+        raise ConfigurationError(AUTOCOMMITS)
+    return fairy.driver_connection
 
 
 def _dialect_driver(target: Session | Connection | AsyncSession | AsyncConnection) -> str:

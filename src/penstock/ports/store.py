@@ -82,8 +82,8 @@ class Store(Protocol):
         user runs on a thread, and wants a connection to use there."""
         ...
 
-    def check_transactions(self, *, blocking: bool) -> None:
-        """Raises ConfigurationError if it can give none to such users. Opens nothing."""
+    async def check_transactions(self, *, blocking: bool) -> None:
+        """Raises ConfigurationError for a program whose handlers would get none, or one on another database."""
         ...
 
     def join(self, connection: object) -> Joined:

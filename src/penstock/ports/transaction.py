@@ -14,6 +14,11 @@ from penstock.model.message import Message, Placed
 
 T = TypeVar("T")
 
+AUTOCOMMITS = (
+    "using(tx=…): this connection commits each statement by itself, so a rollback would leave what joined it; "
+    'leave isolation_level="AUTOCOMMIT" out of the engine, or begin a transaction on the connection'
+)
+
 
 @runtime_checkable
 class ForeignConnection(Protocol):
@@ -65,6 +70,15 @@ class LentConnection(ForeignConnection, Protocol):
     async def named_async(self, sql: str, params: Any) -> Answer: ...
 
 
+class Stranger(Struct, frozen=True):
+    """A connection that the store did not make: it has to be asked which database it is open on."""
+
+    connection: object
+    """The driver's: one object, for as long as it is connected."""
+    place: str
+    """Fit to be printed."""
+
+
 class Carrier(Protocol):
     """One database transaction in some library's hands, for the store to begin, to use and to end: `App(transactions=engine)`."""
 
@@ -83,8 +97,15 @@ class Carrier(Protocol):
         """The way to the database is gone, and the transaction with it."""
         ...
 
-    async def begin(self, *settings: str) -> None:
-        """Take a connection and begin; then run these statements."""
+    @property
+    def ended(self) -> bool:
+        """Somebody else has ended the transaction, on `connection`. Asks the driver, not the server."""
+        ...
+
+    async def begin(self, *settings: str) -> Stranger | None:
+        """Take a connection and begin; then run these statements. None: the connection is the store's own.
+
+        Raises ConfigurationError where each statement would be committed by itself."""
         ...
 
     async def run(self, sql: str, params: Any) -> Sequence[Sequence[Any]]: ...

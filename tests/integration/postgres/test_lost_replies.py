@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from msgspec import Struct
 from sqlalchemy import create_engine
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from penstock import App, Context, Retry, Transaction, Unique
 from penstock.connect import administration
@@ -146,14 +146,17 @@ async def carried(request: pytest.FixtureRequest, shop: Shop) -> AsyncIterator[t
     await dispose()
 
 
+def behind_a_pooler(url: str, **connect: Any) -> AsyncEngine:
+    """On asyncpg: a server's statements are nobody's, so their names must not meet, and none is kept."""
+    names = {"prepared_statement_name_func": lambda: f"mine_{secrets.token_hex(8)}", "statement_cache_size": 0}
+    return create_async_engine(f"{url}?prepared_statement_cache_size=0", connect_args={**names, **connect})
+
+
 def engine_on(url: str, driver: str) -> tuple[Any, Callable[[], Awaitable[None]]]:
     """As SQLAlchemy's documentation has it for poolers."""
     bare, _, options = url.partition("?")
     if driver == "asyncpg":
-        names = {"prepared_statement_name_func": lambda: f"mine_{secrets.token_hex(8)}", "statement_cache_size": 0}
-        made = create_async_engine(
-            bare.replace("://", "+asyncpg://") + "?prepared_statement_cache_size=0", connect_args={**names, "ssl": False}
-        )
+        made = behind_a_pooler(bare.replace("://", "+asyncpg://"), ssl=False)
         return made, made.dispose
     url = f"{bare.replace('://', '+psycopg://')}?{options}"
     if driver == "psycopg":

@@ -299,7 +299,7 @@ class ScriptedStore:
         self.transactions.append(ScriptedTransaction(self))
         return self.transactions[-1]
 
-    def check_transactions(self, *, blocking: bool) -> None:
+    async def check_transactions(self, *, blocking: bool) -> None:
         if blocking and self.refuses_threads:
             raise ConfigurationError("no transactions on threads")
 

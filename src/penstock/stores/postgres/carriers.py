@@ -11,6 +11,7 @@ from penstock.errors import TransactionClosed
 from penstock.model.statement import Rows
 from penstock.stores.postgres import wire
 from penstock.stores.postgres.access import undo
+from penstock.stores.postgres.cancelling import Canceller
 from penstock.stores.postgres.pool import ERRORS, Pool
 
 T = TypeVar("T")
@@ -30,6 +31,10 @@ class AsyncpgCarrier:
     @property
     def broken(self) -> bool:
         return bool(self.connection is not None and self.connection.is_closed())
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.connection is not None and not self.connection.is_in_transaction())
 
     async def begin(self, *settings: str) -> None:
         connection = await self._pool.take()
@@ -71,6 +76,7 @@ class Threads:
     def __init__(self, psycopg: Any, dsn: str, size: int, *, pooled: bool) -> None:
         """`psycopg`: the module; None where it is not installed, and nothing is taken."""
         self.psycopg = psycopg
+        self.canceller = Canceller()
         self._dsn = dsn
         self._pooled = pooled
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="penstock-psycopg")
@@ -101,6 +107,7 @@ class Threads:
         for connection in self._free:
             connection.close()
         self._threads.shutdown(wait=False)
+        self.canceller.close()
 
     def _connect(self) -> Any:
         connection = self.psycopg.connect(self._dsn, prepare_threshold=None, **wire.unsaid(self._dsn))
@@ -119,15 +126,20 @@ class PsycopgCarrier:
     def __init__(self, threads: Threads) -> None:
         self.connection: Any = None
         self._threads = threads
+        self._block: Any = None
 
     @property
     def broken(self) -> bool:
         return bool(self.connection is not None and self.connection.closed)
 
+    @property
+    def ended(self) -> bool:
+        return bool(self.connection is not None and self.connection.info.transaction_status == _IDLE)
+
     async def begin(self, *settings: str) -> None:
         connection = await self._threads.take()
         try:
-            await self._threads.run(lambda: [connection.execute(each) for each in settings or ("select 1",)])
+            self._block = await self._threads.run(lambda: _begun(connection, settings))
         except BaseException:
             connection.close()
             self._threads.give(connection)
@@ -146,17 +158,30 @@ class PsycopgCarrier:
 
     async def commit(self) -> None:
         failed = self.connection.info.transaction_status == _IN_ERROR
-        await self._threads.run(self.connection.rollback if failed else self.connection.commit)
+        await self._threads.run(self._undo if failed else self._commit)
         self._give()
         if failed:
             raise TransactionClosed(FAILED)
 
     async def rollback(self) -> None:
         try:
-            await self._threads.run(self.connection.rollback)
+            cancelled = await self._threads.canceller.around(self.connection, self._threads.run(self._undo))
         except (*ERRORS, self._threads.psycopg.Error):
+            cancelled = True
+        if cancelled:
             self.connection.close()
         self._give()
+
+    def _commit(self) -> None:
+        """A block says nothing where its connection is gone."""
+        if not self.connection.closed:
+            self._block.__exit__(None, None, None)
+        if self.connection.closed:
+            raise self._threads.psycopg.OperationalError("the connection is closed")
+
+    def _undo(self) -> None:
+        undone = self._threads.psycopg.Rollback()
+        self._block.__exit__(type(undone), undone, None)
 
     def _execute(self, sql: str, params: Mapping[str, Any]) -> tuple[Sequence[str], Rows, str]:
         """Names of the columns, rows, and the server's word."""
@@ -166,12 +191,21 @@ class PsycopgCarrier:
             return names, cursor.fetchall() if names else (), cursor.statusmessage or ""
 
     def _give(self) -> None:
-        connection, self.connection = self.connection, None
+        connection, self.connection, self._block = self.connection, None, None
         self._threads.give(connection)
 
 
-_IN_ERROR = 3
-"""psycopg's `TransactionStatus.INERROR`."""
+def _begun(connection: Any, settings: Sequence[str]) -> Any:
+    """A block of psycopg's: inside it the driver refuses the user's `commit()` and `rollback()`."""
+    block = connection.transaction()
+    block.__enter__()
+    if settings:
+        connection.execute("; ".join(settings))
+    return block
+
+
+_IDLE, _IN_ERROR = 0, 3
+"""Of psycopg's `TransactionStatus`."""
 
 
 def changed(status: str) -> int:

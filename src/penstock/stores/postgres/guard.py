@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from penstock.errors import ConfigurationError
 from penstock.model.statement import Program, Rows, Statement
+from penstock.ports.transaction import Stranger
 
 T = TypeVar("T")
 
@@ -35,6 +36,18 @@ class Guard(Struct, frozen=True):
     """Commits must survive power loss."""
     known: WeakSet[Any]
     """Drivers' connections that were asked."""
+
+    def met(self, stranger: Stranger) -> Program[None]:
+        """A transaction has begun there: at once, for the next statement may be anything. How durable it is, it was told."""
+        if stranger.connection in self.known:
+            return
+        for (why,) in (yield Statement("who_are_you", {"mark": self.mark, "flushed": False})):
+            if why is not None:
+                raise ConfigurationError(
+                    f"App(transactions=engine): the engine is on {stranger.place}, where this app's store is not: that is {self.place}; "
+                    "one transaction cannot span two databases"
+                )
+        self.known.add(stranger.connection)
 
     def over(self, program: Program[T], connection: object) -> Program[T]:
         """The program, if the connection is what it has to be. Raises ConfigurationError, before anything is changed."""

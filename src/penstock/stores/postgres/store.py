@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -45,6 +46,8 @@ from penstock.stores.sql.operations import Run
 from penstock.stores.sql.room import PATIENCE
 from penstock.stores.sql.settings import SqlSettings
 from penstock.stores.sql.timetable import SqlSchedules
+
+log = logging.getLogger("penstock.store")
 
 TX_LIMIT = 600.0
 """Seconds that a transaction may stay open: it holds back vacuum, and after an append all feeds."""
@@ -160,12 +163,22 @@ class PostgresStore:
     def transaction(self, *, shared: bool = False, blocking: bool = False) -> Handle:
         parts = self._opened()
         carrier = self._carrier(parts, blocking)
-        transaction = Transaction(parts.access, carrier, parts.host.libraries[carrier.driver], self._transactions.limit)
+        library = parts.host.libraries[carrier.driver]
+        transaction = Transaction(parts.access, carrier, library, parts.host.guard, self._transactions.limit)
         self._begun.add(transaction)
         return Handle(transaction)
 
-    def check_transactions(self, *, blocking: bool) -> None:
-        self._carrier(self._opened(), blocking)
+    async def check_transactions(self, *, blocking: bool) -> None:
+        """On an engine of the user's one is begun. What is not the program's fault, as a server that is away, passes."""
+        transaction = self.transaction(blocking=blocking)
+        if self._transactions.carriers is not None:
+            try:
+                await transaction.fetch("select 1", {})
+            except ConfigurationError:
+                raise
+            except Exception:
+                log.warning("App(transactions=engine): no transaction could be begun now", exc_info=True)
+            await transaction.rollback()
 
     def join(self, connection: object) -> Joined:
         return Joined(self._opened().host, connection)

@@ -10,15 +10,17 @@ A statement that fails spoils a transaction of PostgreSQL's, whatever the handle
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from penstock.errors import PublishUnknown, StoreUnavailable, TransactionClosed
+from penstock.errors import ConfigurationError, PublishUnknown, StoreUnavailable, TransactionClosed
 from penstock.model.statement import Program
-from penstock.ports.transaction import Carrier
+from penstock.ports.transaction import Carrier, Stranger
 from penstock.stores.postgres.access import Access
 from penstock.stores.postgres.carriers import FAILED
 from penstock.stores.postgres.failures import lost, state_of, translate
+from penstock.stores.postgres.guard import Guard
 from penstock.stores.sql.executors import drive_async
 from penstock.stores.sql.library import Library
 
@@ -26,12 +28,17 @@ T = TypeVar("T")
 
 _DOING, _COMMITS = "run a statement in a transaction", "commit a transaction"
 _IN_FAILED = "25P02"
+_MORE = 5
+"""Seconds that the server waits longer than we do."""
+ENDED = "something of yours ended the transaction, by tx.connection; that is for its handler or block to do, by returning or raising"
+
+log = logging.getLogger("penstock.store")
 
 
 class Transaction:
     """Lives on the loop of its store."""
 
-    def __init__(self, access: Access, carrier: Carrier, library: Library, limit: float) -> None:
+    def __init__(self, access: Access, carrier: Carrier, library: Library, guard: Guard, limit: float) -> None:
         """`library` in the language of the carrier's driver."""
         self.access = access
         self.carrier = carrier
@@ -43,6 +50,7 @@ class Transaction:
         self.over: str | None = None
         self.last = ""
         self._library = library
+        self._guard = guard
         self._open = False
         self._lock = asyncio.Lock()
         self._deadline = 0.0
@@ -57,6 +65,7 @@ class Transaction:
         """Raises TransactionClosed when it is over, StoreError, and the driver's own errors of a statement."""
         async with self._lock:
             await self._begin()
+            await self._check_whole()
             try:
                 async with asyncio.timeout_at(self._deadline):
                     return await work(self.carrier)
@@ -75,6 +84,8 @@ class Transaction:
     async def rollback(self, why: str = "the transaction was rolled back") -> None:
         async with self._lock:
             if self.over is None:
+                if self._lost:
+                    log.error("%s; what was committed there stays; its last statement: %s", ENDED, self.last or "none")
                 await self._give_up(why + ("" if self.started else " before it began"))
 
     # -- ends
@@ -82,6 +93,7 @@ class Transaction:
     async def _commit(self, finish: Callable[[Carrier], Awaitable[None]]) -> None:
         async with self._lock:
             await self._begin()
+            await self._check_whole()
             reach = self.access.signals.reach
             try:
                 await finish(self.carrier)
@@ -113,7 +125,10 @@ class Transaction:
             return
         self.refused = True
         try:
-            await self.carrier.begin(*self.access.settings(durable=True))
+            await self._make_sure(await self.carrier.begin(self._settings()))
+        except ConfigurationError:
+            self.refused = False  # the program's fault: to try again, uncounted, would be for ever
+            raise
         except Exception as error:
             raise (translate(error, "begin a transaction") or error) from error
         self.refused = False
@@ -121,6 +136,32 @@ class Transaction:
         self._deadline = self.loop.time() + self.limit
         self._timer = self.loop.call_at(self._deadline, self._look_late)
         self.access.signals.reach("tx.begun")
+
+    def _settings(self) -> str:
+        """One statement: some drivers run no two in a round trip. A process that stands still is ended by the server; one that lives
+        ends the transaction itself, before that."""
+        flush, still = "on" if self.access.power else "off", round((self.limit + _MORE) * 1000)
+        return (
+            f"select set_config('synchronous_commit', '{flush}', true), set_config('idle_in_transaction_session_timeout', '{still}', true)"
+        )
+
+    async def _make_sure(self, stranger: Stranger | None) -> None:
+        if stranger is not None:
+            try:
+                await drive_async(self._guard.met(stranger), self._library, self.carrier.run)
+            except BaseException:
+                await self.carrier.rollback()
+                raise
+
+    @property
+    def _lost(self) -> bool:
+        return self._open and not self.carrier.broken and self.carrier.ended
+
+    async def _check_whole(self) -> None:
+        """Else what comes next, the settlement too, would be committed by itself."""
+        if self._lost:
+            await self._give_up(ENDED)
+            raise TransactionClosed(str(self.over))
 
     async def _explain(self, error: Exception) -> Exception:
         if self.carrier.broken:

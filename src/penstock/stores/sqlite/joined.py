@@ -18,7 +18,7 @@ from msgspec import Struct
 from penstock.errors import ConfigurationError
 from penstock.model.statement import Program, Rows, Statement
 from penstock.ports.store import Durability
-from penstock.ports.transaction import Answer, ForeignConnection
+from penstock.ports.transaction import AUTOCOMMITS, Answer, ForeignConnection
 from penstock.stores.sql.executors import drive, drive_async
 from penstock.stores.sql.verbs import JoinedVerbs
 from penstock.stores.sqlite.access import Access
@@ -137,8 +137,9 @@ class Joined(JoinedVerbs):
     async def _write(self, make: Callable[[int], Program[T]], doing: str) -> T:
         try:
             if self._foreign.awaits:
-                return await drive_async(self._program(make), self._host.access.library, self._foreign.run_async)
-            return drive(self._program(make), self._host.access.library, self._foreign.run)
+                program = self._program(make, await self._foreign.wire_async())
+                return await drive_async(program, self._host.access.library, self._foreign.run_async)
+            return drive(self._program(make, self._foreign.wire()), self._host.access.library, self._foreign.run)
         except sqlite3.Error as error:
             raise translated(error, doing) from error
 
@@ -146,14 +147,17 @@ class Joined(JoinedVerbs):
         if self._foreign.awaits:
             raise ConfigurationError("using(tx=…).sync: this connection is async; await the verb without .sync")
         try:
-            return drive(self._program(make), self._host.access.library, self._foreign.run)
+            return drive(self._program(make, self._foreign.wire()), self._host.access.library, self._foreign.run)
         except sqlite3.Error as error:
             raise translated(error, doing) from error
 
-    def _program(self, make: Callable[[int], Program[T]]) -> Program[T]:
+    def _program(self, make: Callable[[int], Program[T]], wire: Any) -> Program[T]:
+        """`wire`: a connection of sqlite3 or aiosqlite."""
         yield from check(self._host)
         self._host.janitor.tidy()
         yield Statement("take_write_lock")
+        if not wire.in_transaction:
+            raise ConfigurationError(AUTOCOMMITS)
         yield from self._host.access.clock.load()
         result = yield from make(self._host.access.clock.now())
         self._host.janitor.wrote()

@@ -91,8 +91,8 @@ class SqliteStore:
     def transaction(self, *, shared: bool = False, blocking: bool = False) -> Handle:
         return self._opened().transaction(shared=shared)
 
-    def check_transactions(self, *, blocking: bool) -> None:
-        """Everybody can have one."""
+    async def check_transactions(self, *, blocking: bool) -> None:
+        """All are on one connection of the store's; where that cannot be had, it has said so when it was opened."""
 
     def join(self, connection: object) -> Joined:
         return self._opened().join(connection, self._durability)

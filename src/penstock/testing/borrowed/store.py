@@ -66,8 +66,8 @@ class BorrowedStore:
     def transaction(self, *, shared: bool = False, blocking: bool = False) -> BorrowedTransaction:
         return BorrowedTransaction(self._desk, self.clock, self._connection)
 
-    def check_transactions(self, *, blocking: bool) -> None:
-        """Everybody can have one."""
+    async def check_transactions(self, *, blocking: bool) -> None:
+        """Every handler gets the test's."""
 
     def join(self, connection: object) -> BorrowedTransaction:
         """Whatever connection a handler joins: everything it does is in this one's transaction."""
