@@ -18,8 +18,8 @@ from penstock.api.transaction import SyncTransaction, Transaction
 from penstock.errors import ConfigurationError
 from penstock.integrations.fences import Fence
 from penstock.integrations.wires import in_transaction
+from penstock.ports.cancelling import Canceller
 from penstock.ports.transaction import Carrier, Stranger
-from penstock.stores.postgres.cancelling import Canceller
 
 T = TypeVar("T")
 

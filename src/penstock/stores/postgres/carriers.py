@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from penstock.errors import TransactionClosed
 from penstock.model.statement import Rows
+from penstock.ports.cancelling import Canceller
 from penstock.stores.postgres import wire
 from penstock.stores.postgres.access import undo
-from penstock.stores.postgres.cancelling import Canceller
 from penstock.stores.postgres.pool import ERRORS, Pool
 
 T = TypeVar("T")
