@@ -9,8 +9,8 @@ A batch is a run of one delivery with many rows. Until it is full, or its wait i
 Queues with limits give only what starts at once, so that they would get nothing while other work waits here for every slot. Then
 the claimer asks for a slot to be saved: after one more of what waits here the next slot that frees stays free until its claim came.
 
-How much waits here is a matter of how long the jobs are. Where all of it has run before the next claim has come, twice as much is claimed,
-up to what is worth a trip; where claims come seldom, it is little again, since who waits here waits for this worker.
+How much waits here is a matter of how long the jobs are. Where claims come one upon the other, twice as much is claimed, up to what is
+worth a trip; where they come seldom, it is little again, since who waits here waits for this worker.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from penstock.engine.stages.kit import Kit
 from penstock.model.delivery import Delivery
 
 MOST_AHEAD = 512
-SELDOM = 1.0
+OFTEN, SELDOM = 0.02, 1.0
 """Seconds between two claims."""
 
 Run: TypeAlias = Sequence[Delivery]
@@ -120,10 +120,11 @@ class Runner:
     def adapt(self, *, more: bool) -> None:
         """Before a claim's runs are offered: `more` was left in the store."""
         now = self._loop.time()
-        if now - self._offered > SELDOM:
+        since = now - self._offered
+        if since > SELDOM:
             self._ahead = self._little
-        elif more and not self.waiting and self._busy < self._slots:
-            self._ahead = max(self._ahead, min(MOST_AHEAD, 2 * self._ahead))
+        elif more and since < OFTEN:
+            self._ahead = min(MOST_AHEAD, 2 * self._ahead)
         self._offered = now
 
     def save_slot(self) -> None:

@@ -11,12 +11,15 @@ from penstock.cli.bench.processes import bystander
 from penstock.cli.bench.sites import AT_ONCE
 from penstock.stores.sqlite.files import Folder
 
+_ALONE = ("--queues", "bench")
+"""Not the jobs that follow."""
+
 
 def transactions(bench: Bench) -> Iterable[Sample]:
     """Raw: durable commits of the same rows; one after the other on a file, by 16 at once on a server."""
     count, sites = bench.plan.transactions, bench.sites
     raw = sites.raw.transactions(count)
-    one = drained(bench, sites.filled("register", count), count, lambda watch: watch.users() >= count, *sites.concurrency(AT_ONCE))
+    one = drained(bench, sites.filled("register", count), count, lambda watch: watch.users() >= count, *_ALONE, *sites.concurrency(AT_ONCE))
     cpu = None if one.cpu is None else 1000 * one.cpu / count
     yield Sample("tx", count / one.seconds, raw, cpu=cpu, rss=one.rss, depth=count, spent=one.spent)
 
@@ -27,7 +30,7 @@ def lock(bench: Bench) -> Iterable[Sample]:
     site = bench.sites.filled("register", count)
     waits: dict[str, list[float]] = {}
     beside = bystander(site.name, Folder(site.name).path / "write.lock", waits)
-    drained(bench, site, count, lambda watch: watch.users() >= count, beside=beside)
+    drained(bench, site, count, lambda watch: watch.users() >= count, *_ALONE, beside=beside)
     for line in ("queued", "foreign"):
         if waits[line]:
             p50, p99 = percentiles(waits[line])
