@@ -39,7 +39,7 @@ FILES = (
 )
 CROWD = Path(__file__).with_name("crowd.sql").read_text("utf-8")
 SMALL = {"worker", "counter", "delta", "setting", "wish", "limit", "bucket", "lease", "hook", "suspect"}
-SMALL |= {"topic", "subscription", "generation", "missed", "pg_database"}
+SMALL |= {"topic", "subscription", "generation", "missed", "meta", "pg_database"}
 """A row a queue, a worker, a topic, a limit, a setting, a suspect, what a worker wants, or what is not folded yet."""
 SCANS = {
     "any_schedule": {"schedule"},  # one row

@@ -42,14 +42,16 @@ async def test_names_are_locked_in_one_order(client: Client, other: Client, conn
     """Whoever has not got the first has none that others need; who comes second is told who holds them."""
     watcher = await connect()
     await client.run(uniques.take(asked("old", "B", "a"), 1))
+    await client.run(one("loosen_unique", names='["a", "B"]', jobs='["old"]'))
     async with watcher.transaction():
         await watcher.execute("select from penstock.unique where name = 'B' for update")
         both = []
         for each, names in ((client, ("a", "B")), (other, ("B", "a"))):
-            both.append(asyncio.create_task(each.run(uniques.take(asked(f"{each.pid}", *names), 1))))
+            both.append(asyncio.create_task(each.run(uniques.take(asked(f"{each.pid}", *names), 2))))
             await watcher.until_waits(each)
         await watcher.execute("select from penstock.unique where name = 'a' for update nowait")
-    assert await asyncio.gather(*both) == [{"B": ("old", True), "a": ("old", True)}] * 2
+    first = f"{client.pid}"
+    assert await asyncio.gather(*both) == [{"B": (first, True), "a": (first, True)}] * 2
 
 
 @pytest.mark.parametrize("ends", ["commit", "rollback"])
@@ -76,13 +78,13 @@ async def test_names_are_let_go_in_the_same_order(client: Client, other: Client,
     assert [row[0] for row in held] == {"free_unique": [], "loosen_unique": [False] * 2, "keep_unique": [True] * 2}[statement]
 
 
-async def test_a_name_that_is_asked_for_is_free_once_its_job_has_ended(client: Client, other: Client) -> None:
+async def test_a_name_is_held_until_the_end_of_its_job_is_committed(client: Client, other: Client) -> None:
+    """Nobody waits for that."""
     await client.run(uniques.take(asked("first", "a"), 1))
     async with client.transaction():
         await client.run(one("free_unique", names='["a"]', jobs='["first"]', now=1))
-        second = asyncio.create_task(other.run(uniques.take(asked("second", "a"), 1)))
-        await client.until_waits(other)
-    assert await second == {"a": ("second", True)}
+        assert await other.run(uniques.take(asked("second", "a"), 1)) == {"a": ("first", True)}
+    assert await other.run(uniques.take(asked("second", "a"), 1)) == {"a": ("second", True)}
 
 
 async def test_a_name_whose_window_is_over_is_forgotten_unless_it_is_just_taken(client: Client, other: Client) -> None:
