@@ -89,8 +89,10 @@ def answered(asked: subprocess.CompletedProcess[str]) -> str:
 
 @pytest.fixture(scope="session")
 def peers_python() -> str:
-    """Of the environment that `make bench` has for the peers: too much to be made for one test."""
+    """Of the environment that `make bench` has for the peers: too much to be made for one test, but on CI."""
     python = ROOT / ".venv-peers" / "bin" / "python"
+    if os.environ.get("CI") == "true":
+        subprocess.run([sys.executable, str(ROOT / "scripts" / "environment"), "peers"], cwd=ROOT, check=True)
     if not python.exists():
         pytest.skip("no .venv-peers here: scripts/environment peers")
     return str(python)

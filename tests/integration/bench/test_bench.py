@@ -98,6 +98,7 @@ def measured_on_server(postgres_url: str, tmp_path_factory: pytest.TempPathFacto
     return report
 
 
+@pytest.mark.timeout(400)
 def test_every_line_is_measured_on_a_server(measured_on_server: dict[str, Any]) -> None:
     lines = measured_on_server["lines"]
     assert set(lines) == set(ON_SERVERS)
@@ -105,12 +106,14 @@ def test_every_line_is_measured_on_a_server(measured_on_server: dict[str, Any]) 
     assert measured_on_server["machine"]["database"].startswith("PostgreSQL")
 
 
+@pytest.mark.timeout(400)
 def test_a_server_tells_what_a_job_costs_it(measured_on_server: dict[str, Any]) -> None:
     lines = measured_on_server["lines"]
     assert all(lines[name]["wal_bytes"] > 100 for name in ("enqueue", "many", "drain", "tx", "writers"))
     assert lines["enqueue"]["commits"] >= 1 > lines["many"]["commits"]
 
 
+@pytest.mark.timeout(400)
 def test_nothing_is_left_on_the_server(postgres_url: str, measured_on_server: dict[str, Any]) -> None:
     assert measured_on_server["rounds"] == 1
     with psycopg.connect(postgres_url) as connection:
