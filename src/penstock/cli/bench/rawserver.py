@@ -115,7 +115,7 @@ class RawServer:
         return count / self._timed(self._databases.empty(), [work], before=before)
 
     def appends(self, count: int, size: int) -> float:
-        """By `size` writers with a key each, a transaction for each event."""
+        """To `size` keys, on a connection each as far as a server's usual hundred allow, a transaction for each event."""
         topic: list[int] = []
         keys = iter(range(size))
 
@@ -123,11 +123,11 @@ class RawServer:
             topic.append(await connection.fetchval(_TOPIC))
 
         async def work(connection: Any) -> None:
-            key = f"acc-{next(keys)}"
-            for version in range(count // size):
-                await connection.execute(_APPEND, topic[0], key, version, self._some(1)[0], _BODY)
+            for key in keys:
+                for version in range(count // size):
+                    await connection.execute(_APPEND, topic[0], f"acc-{key}", version, self._some(1)[0], _BODY)
 
-        return count / self._timed(self._databases.empty(), [work] * size, before=before)
+        return count / self._timed(self._databases.empty(), [work] * min(size, AT_ONCE), before=before)
 
     def _some(self, count: int) -> list[str]:
         return [f"raw-{next(self._ids)}" for _ in range(count)]
