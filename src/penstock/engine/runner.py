@@ -29,7 +29,7 @@ from penstock.engine.running import Running
 from penstock.engine.stages.kit import Kit
 from penstock.model.delivery import Delivery
 
-MOST_AHEAD = 512
+MOST_AHEAD = 1_024
 OFTEN, SELDOM = 0.02, 1.0
 """Seconds between two claims."""
 

@@ -19,8 +19,8 @@ insert into penstock.busy (queue, key, last, owner)
 select 'q' || n % 10, 'k' || n, n, n % 1000
 from generate_series(1, 100000) n;
 
-insert into penstock.leased (owner, seq, claimed)
-select seq % 1000, seq, 1
+insert into penstock.leased (seq, owner, claimed)
+select seq, seq % 1000, 1
 from penstock.message;
 
 insert into penstock.cancel (owner, seq)

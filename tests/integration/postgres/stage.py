@@ -42,7 +42,7 @@ async def messages(client: Client, **keys: str | None) -> list[int]:
 async def lease(client: Client, owner: int, **keys: str | None) -> list[Delivery]:
     """Messages that a worker runs, each key's last one as the end of its run."""
     seqs = await messages(client, **keys)
-    await client.connection.executemany("insert into penstock.leased values ($1, $2, 1)", [(owner, seq) for seq in seqs])
+    await client.connection.executemany("insert into penstock.leased values ($1, $2, 1)", [(seq, owner) for seq in seqs])
     ends = {key: seq for key, seq in zip(keys.values(), seqs, strict=True) if key is not None}
     busy = "insert into penstock.busy values ($1, $2, $3, $4) on conflict (queue, key) do nothing"
     await client.connection.executemany(busy, [(QUEUE, key, seq, owner) for key, seq in ends.items()])

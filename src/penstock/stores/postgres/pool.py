@@ -30,6 +30,8 @@ _CONNECTING = 10
 _PLANNED = 10.0
 """Seconds that a statement keeps its plan. Within these a table of one page may have become one of thousands, all dead: so ours
 do without sequential scans where there is an index."""
+_PLANS = ("enable_seqscan = off", "plan_cache_mode = force_generic_plan")
+"""Of our own statements: their plans do not depend on what is asked, and planning a claim anew costs as much as half of it."""
 SIZE = 20
 _STILL, _STILL_DURABLE = 3, 10
 """Seconds after which the server ends a transaction in which nothing happens."""
@@ -128,7 +130,7 @@ class Pool:
         if self.pooled:
             return
         settings = ["jit = off", f"synchronous_commit = {'off' if self._relaxed else 'on'}", *wire.SERVER]
-        settings += [] if self._lent else ["enable_seqscan = off", not_for_long(relaxed=self._relaxed)]
+        settings += [] if self._lent else [*_PLANS, not_for_long(relaxed=self._relaxed)]
         settings += [f"lock_timeout = '{HASTE}'"] if self._hasty else []
         await connection.execute("; ".join(f"set {each}" for each in settings))
 

@@ -86,11 +86,11 @@ create table penstock.busy (
 
 create index busy_last on penstock.busy (last);
 
+-- By message, since a worker's own go by the thousand: a plan that finds the worker's reads what is gone of them, too.
 create table penstock.leased (
+    seq bigint primary key,
     owner bigint not null,
-    seq bigint not null,
-    claimed bigint not null,
-    primary key (owner, seq)
+    claimed bigint not null
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
 
 create table penstock.cancel (

@@ -93,8 +93,8 @@ with lives as materialized (
     delete from penstock.ready
     where ctid = any (array(select place from fit))
 ), leased as (
-    insert into penstock.leased (owner, seq, claimed)
-    select :owner, seq, :now
+    insert into penstock.leased (seq, owner, claimed)
+    select seq, :owner, :now
     from fit
 ), counted as (
     insert into penstock.delta (queue, waiting, running)
@@ -197,8 +197,8 @@ with mine as materialized (
     delete from penstock.aside
     where seq = any (array(select seq from mine where key is not null))
 ), leased as (
-    insert into penstock.leased (owner, seq, claimed)
-    select :owner, seq, :now
+    insert into penstock.leased (seq, owner, claimed)
+    select seq, :owner, :now
     from mine
 )
 update penstock.busy b

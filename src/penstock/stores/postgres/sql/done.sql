@@ -2,7 +2,6 @@
 -- for one row alone a plan may go through the table.
 
 -- name: settle_done
--- Leases are found one by one: a join could read all that the worker had, dead ones among them.
 with ended as materialized (
     select *
     from unnest(:rows(bigint, bigint, bigint, text, int, bytea, text)) as r (owner, now, seq, queue, attempt, result, note)

@@ -9,7 +9,7 @@ from penstock.message m
 left join penstock.event e on e.topic = m.ref_topic and e.pos = m.ref
 left join penstock.finished f on f.seq = m.seq
 left join penstock.dead d on d.seq = m.seq
-left join penstock.leased l on l.owner = any (array(select incarnation from penstock.worker)) and l.seq = m.seq
+left join penstock.leased l on l.seq = m.seq and l.owner = any (array(select incarnation from penstock.worker))
 left join penstock.worker w on w.incarnation = l.owner
 left join penstock.cancel c on c.owner = l.owner and c.seq = m.seq
 left join penstock.later t on t.queue = m.queue and t.due = m.due and t.seq = m.seq
@@ -25,7 +25,7 @@ from penstock.message m
 left join penstock.event e on e.topic = m.ref_topic and e.pos = m.ref
 left join penstock.finished f on f.seq = m.seq
 left join penstock.dead d on d.seq = m.seq
-left join penstock.leased l on l.owner = any (array(select incarnation from penstock.worker)) and l.seq = m.seq
+left join penstock.leased l on l.seq = m.seq and l.owner = any (array(select incarnation from penstock.worker))
 left join penstock.worker w on w.incarnation = l.owner
 left join penstock.cancel c on c.owner = l.owner and c.seq = m.seq
 left join penstock.later t on t.queue = m.queue and t.due = m.due and t.seq = m.seq
@@ -104,7 +104,7 @@ limit :limit
 -- name: seqs_running
 select seq
 from penstock.leased
-where owner = any (array(select incarnation from penstock.worker)) and seq < :before
+where seq < :before and owner = any (array(select incarnation from penstock.worker))
 limit :limit
 
 -- name: attempts
@@ -148,9 +148,14 @@ order by c.queue
 
 -- name: workers
 select w.incarnation, w.name, w.app, w.pid, w.host, w.started, w.beat, w.queues, w.tasks,
-    (select count(*) from penstock.leased l where l.owner = w.incarnation),
+    coalesce(l.held, 0),
     (select s.value from penstock.setting s where s.scope = 'worker:' || w.incarnation and s.name = 'blocked')
 from penstock.worker w
+left join (
+    select owner, count(*) as held
+    from penstock.leased
+    group by owner
+) l on l.owner = w.incarnation
 order by w.started
 
 -- name: next_moment
