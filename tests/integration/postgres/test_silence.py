@@ -14,7 +14,7 @@ import pytest
 
 from penstock.errors import StoreUnavailable
 from penstock.ports.leases import Enrolment
-from penstock.stores.postgres.access import told
+from penstock.stores.postgres.access import Told
 from penstock.stores.postgres.address import parse
 from penstock.stores.postgres.carriers import Threads
 from penstock.stores.postgres.pool import connect
@@ -81,7 +81,7 @@ async def test_who_stands_still_in_a_claim_does_not_keep_what_it_holds(store: Po
     access = store._opened().access
     async with access.relaxed.lend() as still, access.relaxed.lend() as other:
         with pytest.raises(StoreUnavailable, match="claim"):
-            async with told("claim", still), access.within(still, "claim", durable=False):
+            async with Told("claim", still), access.within(still, "claim", durable=False):
                 await still.execute("select pg_advisory_xact_lock(1, 2)")
                 await other.execute("select pg_advisory_lock(1, 2)", timeout=10)  # as soon as the other one has lost it
                 await still.execute("select 1")

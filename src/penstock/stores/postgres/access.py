@@ -71,15 +71,23 @@ class Access(Struct, frozen=True):
         return "; ".join(("begin", *self.settings(durable=durable), *local))
 
 
-@asynccontextmanager
-async def told(doing: str, connection: Any) -> AsyncGenerator[None, None]:
-    """Driver errors become StoreErrors: of the server, or of one statement's data."""
-    try:
-        yield
-    except ERRORS as error:
-        if connection.is_closed() and translate(error, doing) is None:
-            raise StoreUnavailable(f"{doing}: the connection broke ({error})") from error
-        raise translated(error, doing) from error
+class Told:
+    """`async with`: driver errors become StoreErrors, of the server, or of one statement's data."""
+
+    __slots__ = ("_connection", "_doing")
+
+    def __init__(self, doing: str, connection: Any) -> None:
+        self._doing = doing
+        self._connection = connection
+
+    async def __aenter__(self) -> None: ...
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None or not isinstance(error, ERRORS):
+            return
+        if self._connection.is_closed() and translate(error, self._doing) is None:
+            raise StoreUnavailable(f"{self._doing}: the connection broke ({error})") from error
+        raise translated(error, self._doing) from error
 
 
 async def commit(connection: Any, doing: str, *, durable: bool) -> None:

@@ -22,7 +22,7 @@ If the server fails after some queues, what they gave is returned, because it is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import msgspec
@@ -108,7 +108,7 @@ def _visit(ask: Claim, part: _Part, looked: int, found: Found, bounds: Bounds) -
     if not (place.starts or moves or (place.suspect and part.limit)):
         found.suspects |= place.suspect
         return
-    if not (moves or part.limit or ask.batches or place.queue in bounds.mixed):
+    if not (moves or part.limit or place.queue in bounds.mixed):
         plain: _Taken = yield Step(partial(_take_plain, ask, part), single=True)
         found.add(plain.share)
         found.suspects |= plain.suspects
@@ -148,7 +148,7 @@ def _take_alone(ask: Claim, sight: Sight) -> Course[Share | None]:
 def _take_suspect(ask: Claim, part: _Part, now: int) -> Program[Share]:
     share = yield from _admitted(ask, part, now)
     if share.room > 0:
-        rows = yield Statement("take_suspect", {"queue": share.queue, "tasks": _tasks(share)})
+        rows = yield Statement("take_suspect", {"queue": share.queue, "tasks": _listed(share.tasks)})
         free = bool(rows) and (rows[0][KEY] is None or (yield from Runs(share).occupy(rows)))
         if free:
             yield Statement("leave_suspect", {"seq": rows[0][SEQ]})
@@ -173,7 +173,8 @@ def _take_plain(ask: Claim, part: _Part, now: int) -> Program[_Taken]:
     room = int(part.room)
     share = Share(ask, part.place.queue, room, now)
     facts = {"owner": share.owner, "queue": share.queue, "now": now, "suspect": SUSPECT_DEATHS}
-    rows = yield Statement("take_plain", {**facts, "tasks": _tasks(share), "starts": as_json(part.place.starts), "room": room})
+    tasks = _listed(share.tasks - ask.batches.keys())
+    rows = yield Statement("take_plain", {**facts, "tasks": tasks, "starts": as_json(part.place.starts), "room": room})
     met, beyond = rows[0][_MET], rows[0][_BEYOND]
     taken = [row[:_FACTS] for row in rows if row[SEQ] is not None]
     share.note([(row,) for row in taken])
@@ -250,5 +251,5 @@ def _lower(starts: Starts, rows: Rows) -> None:
         starts[rank] = min(seq, starts.get(rank, seq))
 
 
-def _tasks(share: Share) -> str:
-    return msgspec.json.encode(sorted(share.tasks)).decode()
+def _listed(tasks: Iterable[str]) -> str:
+    return msgspec.json.encode(sorted(tasks)).decode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from penstock.errors import ConfigurationError, TransactionClosed
@@ -12,6 +13,7 @@ from penstock.model.delivery import Settlement
 from penstock.model.statement import Program, Row
 from penstock.ports.transaction import Carrier
 from penstock.stores.postgres.marks import bind
+from penstock.stores.postgres.settling import settle_with
 from penstock.stores.postgres.transaction import Transaction
 from penstock.stores.sql.endings import refuse_ending
 from penstock.stores.sql.turns import Turns
@@ -97,11 +99,12 @@ class Handle(KeptVerbs):
 
     async def _finish(self, ending: tuple[int, Sequence[Settlement]] | None) -> None:
         """All but the commit."""
-        await self._flush()
         if ending is None:
+            await self._flush()
             return
         owner, settlements = ending
-        settled = await self._inner.drive(lambda now: self._dialect.settle(owner, settlements, now))
+        settled, wrote = await self._inner.drive(partial(settle_with, self._kept, owner, settlements))
+        self._rings |= wrote
         refuse_lost(settled, settlements)
         self._rings |= any(brings_work(each.delivery) for each in settlements)
         self._heard += settled.heard

@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
@@ -77,16 +77,9 @@ class Pool:
         else:
             self._free.append(connection)
 
-    @asynccontextmanager
-    async def lend(self) -> AsyncGenerator[Any, None]:
-        connection = await self.take()
-        try:
-            yield connection
-        except asyncio.CancelledError:
-            await _cancellations()
-            raise
-        finally:
-            self.give(connection)
+    def lend(self) -> Lent:
+        """`async with`: a connection, given back at the end. Raises StoreError."""
+        return Lent(self)
 
     async def connect(self) -> Any:
         """One that the pool does not count."""
@@ -157,6 +150,26 @@ class Pool:
                 connection.terminate()
                 return await self._find()
         return connection
+
+
+class Lent:
+    """A context manager written out: that of a generator takes a tenth of what a put costs."""
+
+    __slots__ = ("_connection", "_pool")
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def __aenter__(self) -> Any:
+        self._connection = await self._pool.take()
+        return self._connection
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        try:
+            if isinstance(error, asyncio.CancelledError):
+                await _cancellations()
+        finally:
+            self._pool.give(self._connection)
 
 
 async def _cancellations() -> None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from penstock.errors import StoreUnavailable
 from penstock.model.statement import Program
-from penstock.stores.postgres.access import Access, told
+from penstock.stores.postgres.access import Access, Told
 
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ class Pulse:
         if self._connection is None or self._connection.is_closed():
             self._connection = await access.relaxed.connect()
         connection = self._connection
-        async with told(doing, connection), access.within(connection, doing, durable=False):
+        async with Told(doing, connection), access.within(connection, doing, durable=False):
             return await access.drive(connection, make(access.clock.now()))
 
     async def _let_go(self) -> None:

@@ -21,6 +21,8 @@ from penstock.stores.postgres.guard import OURS
 from penstock.stores.sql.placing import WIDTH, asked, in_turns, place, rows
 from penstock.stores.sql.uniques import take
 
+WIDTH_ALIKE = 2
+
 
 def put(messages: Sequence[Message], now: int) -> Program[list[Placed]]:
     """Keep all that are new. Where an id that the caller chose is known, or a unique name held, what is there stays as it is."""
@@ -73,9 +75,14 @@ def are_alike(messages: Sequence[Message]) -> bool:
 
 
 def _put_alike(messages: Sequence[Message], now: int) -> Statement:
+    shared, values = alike(messages, now)
+    return Statement("put_alike", {**OURS, **shared}, values, WIDTH_ALIKE)
+
+
+def alike(messages: Sequence[Message], now: int) -> tuple[dict[str, object], list[object]]:
+    """What they share, by its name in a statement, and the rows of what they do not."""
     first = messages[0]
     shared = {
-        **OURS,
         "queue": first.queue,
         "task": first.task,
         "rank": 9 - first.priority,
@@ -85,7 +92,7 @@ def _put_alike(messages: Sequence[Message], now: int) -> Statement:
         "options": first.options,
         "count": len(messages),
     }
-    return Statement("put_alike", shared, [value for m in messages for value in (m.id, m.body)], 2)
+    return shared, [value for m in messages for value in (m.id, m.body)]
 
 
 def _give_names_back(beaten: Sequence[Message]) -> Program[None]:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from penstock.model.statement import Program, Rows, Statement
-from penstock.stores.postgres.access import Access, told, undo
+from penstock.stores.postgres.access import Access, Told, undo
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ class PostgresReader:
     async def _looking(self) -> AsyncGenerator[Any, None]:
         """Behind a pooler a statement is prepared and run in one transaction, or else by two server processes."""
         pool = self._access.pool
-        async with pool.lend() as connection, told(_LOOK, connection):
+        async with pool.lend() as connection, Told(_LOOK, connection):
             if not pool.pooled:
                 yield connection
                 return

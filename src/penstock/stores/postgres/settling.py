@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from penstock.model.delivery import Settlement
+from penstock.model.message import Message
 from penstock.model.outcome import Committed, Done
 from penstock.model.statement import Program, Rows, Statement
-from penstock.stores.postgres.put import put
+from penstock.stores.postgres.put import WIDTH_ALIKE, alike, are_alike, put
 from penstock.stores.sql.dialect import Settled
+from penstock.stores.sql.kept import Kept
 from penstock.stores.sql.watching import hear, settle_and_hear
 
 _WIDTH = 7
@@ -31,7 +33,23 @@ def is_plain(settlements: Iterable[Settlement]) -> bool:
 def settle(owner: int, settlements: Sequence[Settlement], now: int) -> Program[Settled]:
     if not settlements or not is_plain(settlements):
         return (yield from settle_and_hear(owner, settlements, now, put))
-    rows = yield _statement(owner, settlements, now)
+    return (yield from _heard((yield _statement(owner, settlements, now)), settlements))
+
+
+def settle_with(kept: Kept, owner: int, settlements: Sequence[Settlement], now: int) -> Program[tuple[Settled, bool]]:
+    """In the transaction that had kept that back, as its end. And whether there was any of it."""
+    if len(settlements) == 1 and kept.only_messages and is_plain(settlements):
+        messages = kept.take_messages()
+        if are_alike(messages):
+            rows = yield _all_at_once(messages, owner, settlements[0], now)
+            return (yield from _heard(rows, settlements)), True
+        yield from put(messages, now)
+        return (yield from settle(owner, settlements, now)), True
+    wrote = yield from kept.write(now)
+    return (yield from settle(owner, settlements, now)), wrote
+
+
+def _heard(rows: Rows, settlements: Sequence[Settlement]) -> Program[Settled]:
     heard = (yield from hear(settlements)) if any(row[1] for row in rows) else _NOBODY
     released = {row[0] for row in rows}
     return Settled([each.delivery.seq for each in settlements if each.delivery.seq not in released], heard)
@@ -49,6 +67,13 @@ def _statement(owner: int, settlements: Sequence[Settlement], now: int) -> State
         queue, attempt, result, note = _end_of(each)
         values += (owner, now, each.delivery.seq, queue, attempt, result, note)
     return Statement("settle_done", values=values, width=_WIDTH)
+
+
+def _all_at_once(messages: Sequence[Message], owner: int, end: Settlement, now: int) -> Statement:
+    shared, values = alike(messages, now)
+    queue, attempt, result, note = _end_of(end)
+    ended = {"owner": owner, "ended": end.delivery.seq, "ended_queue": queue, "attempt": attempt, "result": result, "note": note}
+    return Statement("put_and_settle", {**shared, **ended}, values, WIDTH_ALIKE)
 
 
 def _end_of(settlement: Settlement) -> tuple[str, int, bytes | None, str | None]:

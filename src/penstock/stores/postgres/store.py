@@ -51,7 +51,7 @@ log = logging.getLogger("penstock.store")
 
 TX_LIMIT = 600.0
 """Seconds that a transaction may stay open: it holds back vacuum, and after an append all feeds."""
-_WORK, _LANES, _TRANSACTIONS = 6, 2 + ASIDE, 10
+_WORK, _LANES, _TRANSACTIONS = 6, 2 + ASIDE, 16
 """Connections of a process, at the most. Apart: so handlers, who hold one and wait for work to be written, cannot hold all."""
 _FOLD, _FOLD_ANYHOW, _DELTAS = 0.5, 10.0, 20_000
 """Seconds between two folds of the counters, and rows in one."""

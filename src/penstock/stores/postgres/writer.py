@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from penstock.errors import PublishUnknown, SchemaOutdated, StoreCorrupt, StoreFull, StoreReadOnly, StoreUnavailable
-from penstock.stores.postgres.access import Access, told, unknown_if_lost
+from penstock.stores.postgres.access import Access, Told, unknown_if_lost
 from penstock.stores.postgres.course import Course, Step
 from penstock.stores.postgres.failures import kept_waiting, passes
 from penstock.stores.postgres.pool import ERRORS
@@ -187,7 +187,7 @@ def _is_one_statement(operations: Sequence[Operation]) -> bool:
 async def _write_once(access: Access, group: Group, *, single: bool, hasty: bool) -> list[Any]:
     reach = access.signals.reach
     pool = access.pool_for(durable=group.durable, hasty=hasty)
-    async with pool.lend() as connection, told(group.doing, connection):
+    async with pool.lend() as connection, Told(group.doing, connection):
         reach("write.begun")
         if single and not pool.pooled:
             results = await _run_bare(access, group, connection)
@@ -243,7 +243,7 @@ async def walk(access: Access, course: Course[T], doing: str) -> T:
 
 async def _take(access: Access, step: Step, doing: str) -> Any:
     pool = access.relaxed
-    async with pool.lend() as connection, told(doing, connection):
+    async with pool.lend() as connection, Told(doing, connection):
         if step.single and not pool.pooled:
             return await access.drive(connection, step.make(access.clock.now()))
         async with access.within(connection, doing, durable=False):

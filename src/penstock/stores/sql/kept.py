@@ -38,13 +38,20 @@ class Kept:
         self._events += [(topic, event) for event in events]
         return [Placed(event.id) for event in events]
 
+    @property
+    def only_messages(self) -> bool:
+        return bool(self._messages) and not self._events
+
     def clear(self) -> None:
         self._messages.clear()
         self._events.clear()
 
+    def take_messages(self) -> list[Message]:
+        return [self._messages.popleft() for _ in range(len(self._messages))]
+
     def write(self, now: int) -> Program[bool]:
         """Whether there was anything."""
-        messages = [self._messages.popleft() for _ in range(len(self._messages))]
+        messages = self.take_messages()
         if messages:
             yield from self._dialect.put(messages, now)
         topics: dict[TopicSpec, list[Event]] = {}

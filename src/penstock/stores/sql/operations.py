@@ -133,10 +133,7 @@ class Group:
     def __init__(self, members: Sequence[Operation], dialect: Dialect) -> None:
         self._dialect = dialect
         self._members = members
-        lanes: dict[Hashable, list[int]] = {}
-        for index, member in enumerate(members):
-            lanes.setdefault(member.lane, []).append(index)
-        self._lanes = sorted(lanes.values(), key=lambda lane: _place(members[lane[0]]))
+        self._lanes = _lanes(members)
         told = [members[index] for lane in self._lanes for index in (lane[:1] if isinstance(members[lane[0]], _ALIKE) else lane)]
         self.durable = any(member.durable for member in told)
         self.rings = any(member.rings is True for member in told)
@@ -160,6 +157,15 @@ class Group:
         if not isinstance(member.rings, bool):
             self.rings |= member.rings(result)
         return [result]
+
+
+def _lanes(members: Sequence[Operation]) -> Sequence[list[int]]:
+    if len(members) == 1:
+        return [[0]]
+    lanes: dict[Hashable, list[int]] = {}
+    for index, member in enumerate(members):
+        lanes.setdefault(member.lane, []).append(index)
+    return sorted(lanes.values(), key=lambda lane: _place(members[lane[0]]))
 
 
 def _place(member: Operation) -> tuple[int, str]:

@@ -93,6 +93,14 @@ create table penstock.leased (
     claimed bigint not null
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
 
+-- Its file begins large and stays so: else a plan for the end of a user's transaction, where sequential scans are allowed, would read
+-- all of a small one for one row.
+insert into penstock.leased (seq, owner, claimed)
+select -n, 0, 0
+from generate_series(1, 10000) n;
+
+delete from penstock.leased;
+
 create table penstock.cancel (
     owner bigint not null,
     seq bigint not null,
@@ -276,11 +284,12 @@ create table penstock.wish (
 
 create index wish_subscription on penstock.wish (subscription);
 
--- Two looks inside a statement that may have waited for a lock, at what has been committed since it began: `volatile` says so.
+-- Two looks inside a statement that may have waited for a lock, at what has been committed since it began: `volatile` says so. In
+-- PL/pgSQL, since a function in SQL is planned anew by each statement that calls it.
 create function penstock.lives(incarnation bigint) returns boolean
-language sql volatile
-as 'select exists (select 1 from penstock.worker w where w.incarnation = $1)';
+language plpgsql volatile
+as 'begin return exists (select 1 from penstock.worker w where w.incarnation = $1); end';
 
 create function penstock.is_over(seq bigint) returns boolean
-language sql volatile
-as 'select exists (select 1 from penstock.finished f where f.seq = $1) or exists (select 1 from penstock.dead d where d.seq = $1)';
+language plpgsql volatile
+as 'begin return exists (select 1 from penstock.finished f where f.seq = $1) or exists (select 1 from penstock.dead d where d.seq = $1); end';

@@ -138,7 +138,14 @@ with host as materialized (
     cross join penstock.topic t
     where t.name = :topic
         and t.versioned
-        and (coalesce(:expected::bigint, 0) = 0 or penstock.version_of(t.number, :key) is not null)
+        and (
+            coalesce(:expected::bigint, 0) = 0
+            or exists (
+                select 1
+                from penstock.stream k
+                where k.topic = t.number and k.key = :key
+            )
+        )
     on conflict (topic, key) do update set version = s.version + excluded.version
     where s.version = coalesce(:expected, s.version)
     returning s.topic, s.version

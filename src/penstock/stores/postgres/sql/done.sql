@@ -61,3 +61,33 @@ with alive as materialized (
 )
 select r.seq, (select count(*) from penstock.watch w where w.seq = r.seq) > 0
 from released r
+
+-- name: put_and_settle
+-- What a transaction kept back and its end, where both are plain: `put_alike` and `settle_alike` in one round trip. What is not held
+-- any more is not in the answer; then the transaction is rolled back, and the messages with it.
+with released as (
+    delete from penstock.leased
+    where owner = :owner and seq = any (array[:ended::bigint])
+    returning seq
+), stopped as (
+    delete from penstock.cancel
+    where owner = :owner and seq = any (array[:ended::bigint])
+), finished as (
+    insert into penstock.finished (seq, queue, outcome, ended, attempt, owner, result, note)
+    select seq, :ended_queue, 'done', :now, :attempt, :owner, :result, :note
+    from released
+), kept as (
+    insert into penstock.message (id, queue, task, rank, expires, enqueued, headers, options, body)
+    select r.id, :queue, :task, :rank, :expires, :now, :headers, :options, r.body
+    from unnest(:rows(text, bytea)) as r (id, body)
+    returning seq
+), at_once as (
+    insert into penstock.ready (queue, rank, seq)
+    select :queue, :rank, seq
+    from kept
+), counted as (
+    insert into penstock.delta (queue, waiting, running, done, kept)
+    values (:queue, :count, 0, 0, 0), (:ended_queue, 0, -1, 1, 1)
+)
+select r.seq, (select count(*) from penstock.watch w where w.seq = r.seq) > 0
+from released r

@@ -9,7 +9,12 @@ from penstock.message m
 left join penstock.event e on e.topic = m.ref_topic and e.pos = m.ref
 left join penstock.finished f on f.seq = m.seq
 left join penstock.dead d on d.seq = m.seq
-left join penstock.leased l on l.seq = m.seq and l.owner = any (array(select incarnation from penstock.worker))
+left join lateral (
+    select owner, claimed
+    from penstock.leased
+    where seq = m.seq
+    offset 0
+) l on l.owner = any (array(select incarnation from penstock.worker))
 left join penstock.worker w on w.incarnation = l.owner
 left join penstock.cancel c on c.owner = l.owner and c.seq = m.seq
 left join penstock.later t on t.queue = m.queue and t.due = m.due and t.seq = m.seq
@@ -25,7 +30,12 @@ from penstock.message m
 left join penstock.event e on e.topic = m.ref_topic and e.pos = m.ref
 left join penstock.finished f on f.seq = m.seq
 left join penstock.dead d on d.seq = m.seq
-left join penstock.leased l on l.seq = m.seq and l.owner = any (array(select incarnation from penstock.worker))
+left join lateral (
+    select owner, claimed
+    from penstock.leased
+    where seq = m.seq
+    offset 0
+) l on l.owner = any (array(select incarnation from penstock.worker))
 left join penstock.worker w on w.incarnation = l.owner
 left join penstock.cancel c on c.owner = l.owner and c.seq = m.seq
 left join penstock.later t on t.queue = m.queue and t.due = m.due and t.seq = m.seq
