@@ -12,6 +12,8 @@ import psycopg
 import pytest
 
 from penstock.stores.postgres import migrate
+from penstock.stores.postgres.address import parse
+from penstock.stores.postgres.pool import Pool
 from tests.integration.postgres.client import marked
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
@@ -291,3 +293,13 @@ def test_plans_that_were_made_for_empty_tables_go_with_discard_plans(crowd: Conn
         run(connection, "discard plans")
         assert kept
         assert {name: found for name in HOT if (found := scanned(explained(connection, name)) - SCANS.get(name, set()))} == {}
+
+
+@pytest.mark.parametrize(("lent", "value"), [(False, "off"), (True, "on")])
+async def test_only_our_own_statements_do_without_bitmaps_and_scans(postgres_url: str, lent: bool, value: str) -> None:
+    """A bitmap is read to its end, dead rows included, where a limit wants the first one."""
+    pool = Pool(parse(postgres_url, "here"), lent=lent)
+    async with pool.lend() as connection:
+        found = [await connection.fetchval(f"show enable_{kind}") for kind in ("seqscan", "bitmapscan")]
+    await pool.close()
+    assert found == [value, value]

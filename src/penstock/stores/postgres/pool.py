@@ -30,7 +30,7 @@ _CONNECTING = 10
 _PLANNED = 10.0
 """Seconds that a statement keeps its plan. Within these a table of one page may have become one of thousands, all dead: so ours
 do without sequential scans where there is an index."""
-_PLANS = ("enable_seqscan = off", "plan_cache_mode = force_generic_plan")
+_PLANS = ("enable_seqscan = off", "enable_bitmapscan = off", "plan_cache_mode = force_generic_plan")
 """Of our own statements: their plans do not depend on what is asked, and planning a claim anew costs as much as half of it."""
 SIZE = 20
 _STILL, _STILL_DURABLE = 3, 10
