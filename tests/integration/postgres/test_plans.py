@@ -279,6 +279,18 @@ def test_a_lease_is_found_by_its_message(crowd: Connection, postgres_url: str, m
             assert all("seq" in each["Index Cond"] for each in nodes), name
 
 
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+def test_no_plan_for_empty_tables_scans_a_large_one(crowd: Connection, postgres_url: str, mode: str) -> None:
+    """It is kept while they grow, and made again until the server has analyzed them."""
+    database = f"empty_{mode}"
+    run(crowd, f"create database {database}")
+    with psycopg.connect(postgres_url, dbname=database, autocommit=True, prepare_threshold=None) as connection:
+        run(connection, migrate.missing())
+        run(connection, "set enable_seqscan = off; set enable_bitmapscan = off")
+        found = {name: scanned(plan(connection, name, mode)) - SCANS.get(name, set()) for name in names()}
+    assert {name: tables for name, tables in found.items() if tables} == {}
+
+
 def test_plans_that_were_made_for_empty_tables_go_with_discard_plans(crowd: Connection, postgres_url: str) -> None:
     """A generic plan is kept while a table grows, until that is analyzed: a minute of full scans, unless the session forgets it."""
     run(crowd, "create database grown")

@@ -256,7 +256,12 @@ limit 1
 select m.seq, m.id, m.task, m.key, m.failures, m.deaths, m.expires, m.enqueued, coalesce(e.headers, m.headers), m.options,
     coalesce(e.body, m.body), m.type, s.rank
 from penstock.suspect s
-join penstock.message m on m.seq = s.seq
+cross join lateral (
+    select *
+    from penstock.message
+    where seq = s.seq
+    offset 0
+) m
 left join penstock.event e on e.topic = m.ref_topic and e.pos = m.ref
 where s.queue = :queue and m.task = any (array(select jsonb_array_elements_text(:tasks::text::jsonb)))
 order by s.rank, s.seq
@@ -270,6 +275,11 @@ where seq = :seq
 -- name: holds_of
 select 1
 from penstock.leased l
-join penstock.message m on m.seq = l.seq
+cross join lateral (
+    select queue
+    from penstock.message
+    where seq = l.seq
+    offset 0
+) m
 where l.owner = :owner and m.queue = :queue
 limit 1

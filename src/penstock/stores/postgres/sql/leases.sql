@@ -58,7 +58,12 @@ with locked as materialized (
     join (
         select distinct m.queue, m.key
         from penstock.leased l
-        join penstock.message m on m.seq = l.seq
+        cross join lateral (
+            select queue, key
+            from penstock.message
+            where seq = l.seq
+            offset 0
+        ) m
         where l.owner = :owner and m.key is not null
     ) k on k.queue = b.queue and k.key = b.key
     order by b.queue, b.key

@@ -91,7 +91,12 @@ select
     exists (
         select 1
         from penstock.suspect s
-        join penstock.message m on m.seq = s.seq
+        cross join lateral (
+            select task
+            from penstock.message
+            where seq = s.seq
+            offset 0
+        ) m
         where s.queue = a.queue and m.task = any (array(select jsonb_array_elements_text(:tasks::text::jsonb)))
     ),
     (
