@@ -154,7 +154,8 @@ def pin(url: str) -> Generator[None, None, None]:
         assert reader.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
 
 
-def run(url: str, tally: Path, rate: int, period: float, periods: int) -> dict[str, Any]:
+def run(url: str, tally: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    rate, period, periods = arguments.rate, arguments.period, arguments.periods
     administration(url).migrate()
     tally.touch()
     with psycopg.connect(url, autocommit=True) as connection, program(url, tally, "work"):
@@ -170,18 +171,18 @@ def run(url: str, tally: Path, rate: int, period: float, periods: int) -> dict[s
                 wait_for(lambda: harness.done >= 0.98 * offered, "what was offered", period)
                 completed = harness.done
         with program(url, tally, "offer", rate, round(RECOVERY)):
-            recovery = recover(harness, before, min(period, 10.0))
+            recovery = recover(harness, before, min(period, 10.0), 4 * rate * arguments.naptime)
         return judged(before, pinned, recovery, offered, completed)
 
 
-def recover(harness: Harness, before: Period, step: float) -> dict[str, Any]:
-    """The pin is gone: how long until jobs and claims are as before."""
+def recover(harness: Harness, before: Period, step: float, dying: int) -> dict[str, Any]:
+    """The pin is gone: how long until jobs and claims are as before. `dying`: rows that die between two looks of the server."""
     began = time.monotonic()
     harness.start()
     while True:
         now = harness.period("released", step)
         seconds = time.monotonic() - began
-        normal = now.p99 <= 2 * max(before.p99, 5) and now.claim <= 2 * before.claim and now.dead < before.dead + now.completed * 4
+        normal = now.p99 <= 2 * max(before.p99, 5) and now.claim <= 2 * before.claim and now.dead < before.dead + dying
         if normal or seconds > RECOVERY:
             return {"seconds": round(seconds, 1), "normal": normal, **asdict(now)}
 
@@ -216,7 +217,7 @@ def main() -> None:
     parser.add_argument("--periods", type=int, default=10, help="with the pin")
     arguments = parser.parse_args()
     with server(arguments.naptime) as url, tempfile.TemporaryDirectory() as scratch:
-        result = run(url, Path(scratch) / "tally", arguments.rate, arguments.period, arguments.periods)
+        result = run(url, Path(scratch) / "tally", arguments)
     conclude(result)
 
 

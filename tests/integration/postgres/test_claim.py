@@ -117,6 +117,20 @@ async def test_a_queue_that_was_mixed_is_taken_plainly_again(worker: Worker) -> 
     assert await trips(worker) == (2, 0)
 
 
+async def test_what_is_plain_stays_plain_beside_tasks_that_take_batches(enrol: Enrol) -> None:
+    worker = await enrol(TASK, "other")
+    await worker.put(*(message(f"m{n}") for n in range(30)))
+    assert await trips(worker, room=20, batches={"other": 10}) == (2, 0)
+
+
+async def test_batches_are_met_row_by_row_after_the_first_time(worker: Worker) -> None:
+    batches = {TASK: 10}
+    await worker.put(*(message(f"m{n}") for n in range(60)))
+    first, second, third = [await trips(worker, room=2, batches=batches) for _ in range(3)]
+    assert first == (second[0] + 1, second[1])
+    assert third == second
+
+
 # -- order, room
 
 

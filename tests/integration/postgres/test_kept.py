@@ -15,7 +15,7 @@ from penstock.stores.sql import watching
 from penstock.stores.sql.dialect import Settled
 from penstock.stores.sql.kept import Kept
 from tests.integration.postgres.client import NOW, Client, Connect
-from tests.integration.postgres.stage import enrol, in_one, lease
+from tests.integration.postgres.stage import enrol, in_one, lease, one
 
 COUNTS = "select queue, waiting, running, done, kept from penstock.count order by queue"
 WAITS = "select m.id, r.queue from penstock.ready r join penstock.message m using (seq) order by r.queue, r.seq"
@@ -72,6 +72,17 @@ async def test_it_says_that_another_has_the_job(client: Client) -> None:
     settled, _ = await in_one(client, settle_with(kept, OWNER, [Settlement(held[0], Done())], NOW))
     assert settled.lost == [held[0].seq]
     assert await client.fetchval("select count(*) from penstock.finished") == 0
+    assert [tuple(row) for row in await client.connection.fetch(COUNTS)] == [("after", 1, 0, 0, 0)]
+
+
+async def test_a_request_to_cancel_ends_with_its_job(client: Client) -> None:
+    await enrol(client, OWNER)
+    kept = Kept(make_dialect(strict=False))
+    kept.put(follow("a"))
+    held = await lease(client, OWNER, job=None)
+    await client.run(one("request_cancel", owner=OWNER, seq=held[0].seq))
+    await in_one(client, settle_with(kept, OWNER, [Settlement(held[0], Done())], NOW))
+    assert await client.fetchval("select count(*) from penstock.cancel") == 0
 
 
 @pytest.mark.parametrize("messages", [follow("a", key="k"), follow("a", delay=5), follow("a") + follow("b", queue="other")])

@@ -77,7 +77,8 @@ class Meeting:
             yield from set_apart(share, ended, apart)
         yield from runs.write()
         self.suspects = bool(apart["put_suspects"]) or runs.suspects
-        self.mixed = bool(keyed or ended or any(apart.values()))
+        batched = any(row[TASK] in share.batches for row in rows)
+        self.mixed = bool(keyed or ended or batched or any(apart.values()))
         return sum(map(len, leased))
 
 

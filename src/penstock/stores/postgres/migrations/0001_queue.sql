@@ -285,11 +285,13 @@ create table penstock.wish (
 create index wish_subscription on penstock.wish (subscription);
 
 -- Two looks inside a statement that may have waited for a lock, at what has been committed since it began: `volatile` says so. In
--- PL/pgSQL, since a function in SQL is planned anew by each statement that calls it.
+-- PL/pgSQL, since a function in SQL is planned anew by each statement that calls it; without scans, since a session keeps its plan.
 create function penstock.lives(incarnation bigint) returns boolean
 language plpgsql volatile
+set enable_seqscan = off
 as 'begin return exists (select 1 from penstock.worker w where w.incarnation = $1); end';
 
 create function penstock.is_over(seq bigint) returns boolean
 language plpgsql volatile
+set enable_seqscan = off
 as 'begin return exists (select 1 from penstock.finished f where f.seq = $1) or exists (select 1 from penstock.dead d where d.seq = $1); end';

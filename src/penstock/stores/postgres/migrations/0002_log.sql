@@ -81,10 +81,12 @@ create index message_ref on penstock.message (ref_topic, ref) where ref is not n
 -- Two looks that an append takes inside its statement, at what has been committed since it began: `volatile` says so.
 create function penstock.version_of(topic int, key text) returns bigint
 language plpgsql volatile
+set enable_seqscan = off
 as 'begin return (select s.version from penstock.stream s where s.topic = $1 and s.key = $2); end';
 
 create function penstock.version_at(topic int, id text) returns bigint
 language plpgsql volatile
+set enable_seqscan = off
 as 'begin return (select e.version from penstock.event e where e.topic = $1 and e.id = $2); end';
 
 -- The floor. These are expressions, so that they become part of the statements that call them, and cost no call.

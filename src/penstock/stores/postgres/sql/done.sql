@@ -87,7 +87,10 @@ with released as (
     from kept
 ), counted as (
     insert into penstock.delta (queue, waiting, running, done, kept)
-    values (:queue, :count, 0, 0, 0), (:ended_queue, 0, -1, 1, 1)
+    select :queue, :count, 0, 0, 0
+    union all
+    select :ended_queue, 0, -1, 1, 1
+    from released
 )
 select r.seq, (select count(*) from penstock.watch w where w.seq = r.seq) > 0
 from released r
