@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -49,16 +50,16 @@ SCANS = {
     "free_all_keys": {"busy"},  # a rescue, now and then
     "changed_schedules": {"schedule", "definition", "declaration"},  # these five: when workers come or go
     "drop_declarations": {"declaration"},
-    "embody_begun": {"leased"},  # these five: what all workers hold, when one of them ends or an operator looks
     "end_schedules": {"schedule", "declaration"},
     "forget_definitions": {"definition", "declaration"},
-    "holds_of": {"leased"},  # a limit that others fill, and a suspect
-    "lapse_schedules": {"schedule"},
+    "embody_begun": {"leased"},  # these four: what all workers hold, when one of them ends or an operator looks
     "leases_of": {"leased"},
     "release_all": {"leased"},
+    "workers": {"leased"},
+    "holds_of": {"leased"},  # a limit that others fill, and a suspect
+    "lapse_schedules": {"schedule"},
     "schedules": {"schedule"},  # an operator looks
     "seqs_letters": {"dead", "message"},  # an operator looks: any field may be asked for
-    "workers": {"leased"},
 }
 INDEXES = {
     "release": {"message_pkey", "busy_pkey", "leased_pkey"},
@@ -182,6 +183,15 @@ def crowd(postgres_url: str) -> Iterator[Connection]:
         yield connection
 
 
+@contextmanager
+def empty(crowd: Connection, postgres_url: str, database: str) -> Iterator[Connection]:
+    """Another database, in which nothing is."""
+    run(crowd, f"create database {database}")
+    with psycopg.connect(postgres_url, dbname=database, autocommit=True, prepare_threshold=None) as connection:
+        run(connection, migrate.missing())
+        yield connection
+
+
 def run(connection: Connection, sql: str) -> psycopg.Cursor[tuple[Any, ...]]:
     return connection.execute(sql.encode())
 
@@ -266,10 +276,7 @@ def test_a_scan_is_found(crowd: Connection) -> None:
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
 def test_a_lease_is_found_by_its_message(crowd: Connection, postgres_url: str, mode: str) -> None:
     """By its worker alone, all that the worker ever had would be read, until it is vacuumed. The statistics know of nothing yet."""
-    database = f"leases_{mode}"
-    run(crowd, f"create database {database}")
-    with psycopg.connect(postgres_url, dbname=database, autocommit=True, prepare_threshold=None) as connection:
-        run(connection, migrate.missing())
+    with empty(crowd, postgres_url, f"leases_{mode}") as connection:
         run(connection, "alter table penstock.leased set (autovacuum_enabled = false)")
         run(connection, "vacuum analyze penstock.leased")
         run(connection, "insert into penstock.leased select seq, 500, 1 from generate_series(1, 8000) seq")
@@ -281,10 +288,7 @@ def test_a_lease_is_found_by_its_message(crowd: Connection, postgres_url: str, m
 
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
 def test_where_scans_are_allowed_few_leases_are_found_by_their_message(crowd: Connection, postgres_url: str, mode: str) -> None:
-    database = f"few_{mode}"
-    run(crowd, f"create database {database}")
-    with psycopg.connect(postgres_url, dbname=database, autocommit=True, prepare_threshold=None) as connection:
-        run(connection, migrate.missing())
+    with empty(crowd, postgres_url, f"few_{mode}") as connection:
         run(connection, "vacuum analyze penstock.leased")
         run(connection, "insert into penstock.leased select seq, 500, 1 from generate_series(1, 100) seq")
         assert "leased_pkey" in indexes(plan(connection, "put_and_settle", mode))
@@ -293,10 +297,7 @@ def test_where_scans_are_allowed_few_leases_are_found_by_their_message(crowd: Co
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
 def test_no_plan_for_empty_tables_scans_a_large_one(crowd: Connection, postgres_url: str, mode: str) -> None:
     """It is kept while they grow, and made again until the server has analyzed them."""
-    database = f"empty_{mode}"
-    run(crowd, f"create database {database}")
-    with psycopg.connect(postgres_url, dbname=database, autocommit=True, prepare_threshold=None) as connection:
-        run(connection, migrate.missing())
+    with empty(crowd, postgres_url, f"empty_{mode}") as connection:
         run(connection, "set enable_seqscan = off; set enable_bitmapscan = off")
         found = {name: scanned(plan(connection, name, mode)) - SCANS.get(name, set()) for name in names()}
     assert {name: tables for name, tables in found.items() if tables} == {}
@@ -304,9 +305,7 @@ def test_no_plan_for_empty_tables_scans_a_large_one(crowd: Connection, postgres_
 
 def test_plans_that_were_made_for_empty_tables_go_with_discard_plans(crowd: Connection, postgres_url: str) -> None:
     """A generic plan is kept while a table grows, until that is analyzed: a minute of full scans, unless the session forgets it."""
-    run(crowd, "create database grown")
-    with psycopg.connect(postgres_url, dbname="grown", autocommit=True, prepare_threshold=None) as connection:
-        run(connection, migrate.missing())
+    with empty(crowd, postgres_url, "grown") as connection:
         for (table,) in run(connection, "select tablename from pg_tables where schemaname = 'penstock'").fetchall():
             run(connection, f"alter table penstock.{table} set (autovacuum_enabled = false)")
         run(connection, "vacuum analyze")

@@ -77,7 +77,7 @@ class Meeting:
             yield from set_apart(share, ended, apart)
         yield from runs.write()
         self.suspects = bool(apart["put_suspects"]) or runs.suspects
-        batched = any(row[TASK] in share.batches for row in rows)
+        batched = bool(share.batches) and any(row[TASK] in share.batches for row in rows)
         self.mixed = bool(keyed or ended or batched or any(apart.values()))
         return sum(map(len, leased))
 

@@ -38,13 +38,11 @@ def settle(owner: int, settlements: Sequence[Settlement], now: int) -> Program[S
 
 def settle_with(kept: Kept, owner: int, settlements: Sequence[Settlement], now: int) -> Program[tuple[Settled, bool]]:
     """In the transaction that had kept that back, as its end. And whether there was any of it."""
-    if len(settlements) == 1 and kept.only_messages and is_plain(settlements):
-        messages = kept.take_messages()
-        if are_alike(messages):
-            rows = yield _all_at_once(messages, owner, settlements[0], now)
-            return (yield from _heard(rows, settlements)), True
-        yield from put(messages, now)
-        return (yield from settle(owner, settlements, now)), True
+    messages = kept.only_messages
+    if messages and len(settlements) == 1 and is_plain(settlements) and are_alike(messages):
+        kept.clear()
+        rows = yield _all_at_once(messages, owner, settlements[0], now)
+        return (yield from _heard(rows, settlements)), True
     wrote = yield from kept.write(now)
     return (yield from settle(owner, settlements, now)), wrote
 

@@ -39,19 +39,17 @@ class Kept:
         return [Placed(event.id) for event in events]
 
     @property
-    def only_messages(self) -> bool:
-        return bool(self._messages) and not self._events
+    def only_messages(self) -> Sequence[Message]:
+        """All there is, if that is messages."""
+        return () if self._events else tuple(self._messages)
 
     def clear(self) -> None:
         self._messages.clear()
         self._events.clear()
 
-    def take_messages(self) -> list[Message]:
-        return [self._messages.popleft() for _ in range(len(self._messages))]
-
     def write(self, now: int) -> Program[bool]:
         """Whether there was anything."""
-        messages = self.take_messages()
+        messages = [self._messages.popleft() for _ in range(len(self._messages))]
         if messages:
             yield from self._dialect.put(messages, now)
         topics: dict[TopicSpec, list[Event]] = {}

@@ -45,8 +45,9 @@ returning rank, seq
 
 -- name: take_plain
 -- What comes before the first that has a key, is late, unknown or of a batch, a suspect, or gives a unique name back when it starts
--- (such options say 'start'). It leaves the rest of what it meets, and says how much that was, and whether there is more behind it. The ranks come
--- in their order, and none is looked into before those before it are used up: each row that is locked is one that is met.
+-- (such options say 'start'). It leaves the rest of what it meets, and says how much that was, and whether there is more behind it.
+-- The ranks come in their order, and none is looked into before those before it are used up: each row that is locked is one that is
+-- met.
 with lives as materialized (
     select 1
     from penstock.worker

@@ -67,11 +67,11 @@ from released r
 -- any more is not in the answer; then the transaction is rolled back, and the messages with it.
 with released as (
     delete from penstock.leased
-    where owner = :owner and seq = any (array[:ended::bigint])
+    where owner = :owner and seq = :ended
     returning seq
 ), stopped as (
     delete from penstock.cancel
-    where owner = :owner and seq = any (array[:ended::bigint])
+    where owner = :owner and seq = :ended
 ), finished as (
     insert into penstock.finished (seq, queue, outcome, ended, attempt, owner, result, note)
     select seq, :ended_queue, 'done', :now, :attempt, :owner, :result, :note
