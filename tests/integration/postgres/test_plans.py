@@ -38,7 +38,7 @@ FILES = (
         "locks",
         "log",
     ),
-    *("look", "moments", "own", "put", "runs", "schedules", "settle", "store", "trimming", "unique"),
+    *("look", "moments", "own", "plain", "put", "runs", "schedules", "settle", "store", "trimming", "unique"),
 )
 CROWD = Path(__file__).with_name("crowd.sql").read_text("utf-8")
 SMALL = {"worker", "counter", "delta", "setting", "wish", "limit", "bucket", "lease", "hook", "suspect"}
@@ -143,7 +143,7 @@ HOT: tuple[str, ...] = (
     "holder",
     "take_unique",
 )
-HOT += ("look", "take_plain", "meet_ready", "occupy", "runs_of_keys", "lease", "set_aside", "promote", "put_messages")
+HOT += ("look", "take_new", "take_plain", "meet_ready", "occupy", "runs_of_keys", "lease", "set_aside", "promote", "put_messages")
 HOT += ("put_alike", "settle_done", "settle_alike", "put_and_settle", "append_event")
 HOT += ("publish_events", "append_events", "subscription", "feed", "events_upto")
 SAMPLES = {
@@ -301,6 +301,21 @@ def test_no_plan_for_empty_tables_scans_a_large_one(crowd: Connection, postgres_
         run(connection, "set enable_seqscan = off; set enable_bitmapscan = off")
         found = {name: scanned(plan(connection, name, mode)) - SCANS.get(name, set()) for name in names()}
     assert {name: tables for name, tables in found.items() if tables} == {}
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+@pytest.mark.parametrize("vacuumed", [True, False])
+def test_no_plan_for_jobs_without_events_scans_the_events(crowd: Connection, postgres_url: str, mode: str, vacuumed: bool) -> None:
+    """Of a store that had only jobs until now: a plan of then reads every event that comes."""
+    with empty(crowd, postgres_url, f"jobs_{mode}_{vacuumed}".lower()) as connection:
+        run(connection, "set enable_seqscan = off; set enable_bitmapscan = off")
+        put = "insert into penstock.message (id, queue, task, rank, enqueued, body) select n::text, 'q', 't', 5, 0, '' "
+        run(connection, put + "from generate_series(1, 300) n")
+        run(connection, "insert into penstock.ready (queue, rank, seq) select queue, rank, seq from penstock.message")
+        if vacuumed:
+            run(connection, "vacuum analyze")
+        found = {name for name in names() if "event" in scanned(plan(connection, name, mode)) - SCANS.get(name, set())}
+    assert found == set()
 
 
 def test_plans_that_were_made_for_empty_tables_go_with_discard_plans(crowd: Connection, postgres_url: str) -> None:

@@ -1,8 +1,9 @@
 """Wake-ups: NOTIFY after a commit, coalesced, and never in a producer's transaction; polling behind it.
 
-Everybody of a store listens on one channel. `ring` and a process's name say that a commit of it may have brought work; `told`, a
-process's name and jobs, that those ended and that process waits for them. Words are hints: one that is lost costs a look that
-comes later. Behind a transaction pooler nobody can listen: then looks come more often, the sooner after somebody was rung.
+Everybody of a store listens on one channel. `ring` and a process's name say that a commit of it may have brought work; signs of queues
+and ranks behind them, that messages were put there (`haste`). `told`, a process's name and jobs, that those ended and that process
+waits for them. Words are hints: one that is lost costs a look that comes later. Behind a transaction pooler nobody can listen: then
+looks come more often, the sooner after somebody was rung.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Any
 
 from penstock.errors import StoreError
 from penstock.model.statement import Rows
+from penstock.stores.postgres.haste import Haste, sign
 from penstock.stores.postgres.pool import ERRORS, Pool
 from penstock.stores.sql.expected import Expected
 
@@ -29,6 +31,8 @@ _LOOKS = (0.02, 0.5)
 _BACK = 0.5
 _JOBS = 50
 """In one word: NOTIFY takes 8,000 bytes."""
+_SIGNS = 20
+"""Queues and ranks that one ring names; of more it names none."""
 _PING, _PATIENCE = 10, 5.0
 """Looks after which a silent connection is tried, and seconds that it has to answer."""
 
@@ -36,7 +40,7 @@ _PING, _PATIENCE = 10, 5.0
 class Bells:
     """Lives on one loop."""
 
-    def __init__(self, pool: Pool, channel: str) -> None:
+    def __init__(self, pool: Pool, channel: str, haste: Haste) -> None:
         """`pool`: relaxed; a hint needs no flush to disk."""
         self.ear = secrets.token_hex(6)
         self._pool = pool
@@ -44,6 +48,8 @@ class Bells:
         self._loop = asyncio.get_running_loop()
         self._wakes: list[Callable[[], None]] = []
         self._expected = Expected()
+        self._haste = haste
+        self._rings: set[str] | None = None
         self._words: list[str] = []
         self._sender: asyncio.Task[None] | None = None
         self._listener: asyncio.Task[None] | None = None
@@ -52,10 +58,13 @@ class Bells:
 
     # -- saying
 
-    def ring(self) -> None:
-        """A commit may have brought work."""
+    def ring(self, ranks: Set[tuple[str, int]] = frozenset()) -> None:
+        """A commit may have brought work; of these queues, to these ranks, it did."""
+        signs = {sign(*each) for each in ranks} if len(ranks) <= _SIGNS else set()
+        self._haste.hear(signs)
         self._wake()
-        self._say(f"ring {self.ear}")
+        self._rings = signs if self._rings is None else self._rings | signs
+        self._send_soon()
 
     def tell(self, heard: Rows) -> None:
         """(job, ear): whom to tell of what has ended."""
@@ -67,18 +76,24 @@ class Bells:
                 others[ear].append(job)
         for ear, jobs in others.items():
             for start in range(0, len(jobs), _JOBS):
-                self._say(f"told {ear} {' '.join(jobs[start : start + _JOBS])}")
+                self._words.append(f"told {ear} {' '.join(jobs[start : start + _JOBS])}")
+        if self._words:
+            self._send_soon()
 
-    def _say(self, word: str) -> None:
-        if word not in self._words:
-            self._words.append(word)
+    def _send_soon(self) -> None:
         if self._sender is None:
             self._sender = self._loop.create_task(self._send())
 
+    def _take_words(self) -> list[str]:
+        words, self._words = self._words, []
+        if self._rings is not None:
+            signs, self._rings = self._rings if len(self._rings) <= _SIGNS else (), None
+            words.append(" ".join(("ring", self.ear, *signs)))
+        return words
+
     async def _send(self) -> None:
         try:
-            while self._words:
-                words, self._words = self._words, []
+            while words := self._take_words():
                 with suppress(StoreError, *ERRORS):  # a hint
                     async with self._pool.lend() as connection:
                         await _notify(connection, self._pool.pooled, self._channel, words)
@@ -140,11 +155,12 @@ class Bells:
                     connection.terminate()
 
     def _hear(self, connection: object, pid: int, channel: str, word: str) -> None:
-        what, ear, *jobs = word.split(" ")
+        what, ear, *rest = word.split(" ")
         if what == "ring" and ear != self.ear:
+            self._haste.hear(rest)
             self._wake()
         if what == "told" and ear == self.ear:
-            for job in jobs:
+            for job in rest:
                 self._expected.tell(job)
 
     def _wake(self) -> None:

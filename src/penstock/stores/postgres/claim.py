@@ -1,8 +1,9 @@
 """Leasing messages to a worker, a transaction a queue: `ports.queue.Claim` promises no more.
 
-**Steps.** One look at all queues says what there is (`look`). Then each queue that has something, in the order asked: where nothing but
-plain messages was met last time, one statement that takes them and counts itself. It leaves what it cannot decide, and then, or where
-keys, limits, batches, delays or strays come in, `_take` meets rows one by one, in a transaction:
+**Steps.** One look at all queues says what there is (`look`), unless one rang that was calm (`haste`). Then each queue that has
+something, in the order asked: where nothing but plain messages was met last time, one statement that takes them and counts itself
+(`plain`). It leaves what it cannot decide, and then, or where keys, limits, batches, delays or strays come in, `_take` meets rows one
+by one, in a transaction:
 
 1. `owner_lives … for key share`: a rescue waits for this claim, a beat does not. Else a claim that began before a rescue leases to a
    worker who is dead, for ever.
@@ -22,22 +23,21 @@ If the server fails after some queues, what they gave is returned, because it is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from penstock.errors import LeaseLost, StoreError
-from penstock.model.delivery import SUSPECT_DEATHS
 from penstock.model.limit import Limit
 from penstock.model.statement import Program, Rows, Statement
 from penstock.ports.queue import Claim, Claimed
 from penstock.stores.postgres.course import Course, Step, at_once
 from penstock.stores.postgres.locks import alone
 from penstock.stores.postgres.look import Bounds, Place, Sight, Starts, look
-from penstock.stores.postgres.meeting import Meeting, as_json
+from penstock.stores.postgres.meeting import Meeting
+from penstock.stores.postgres.plain import Plain, hurry, listed, note_calm, take_plain
 from penstock.stores.postgres.runs import Runs
 from penstock.stores.sql.found import Found
 from penstock.stores.sql.limits import Gate, gate
@@ -47,9 +47,6 @@ _MEET = 2_000
 _PROMOTE = 500
 _STRAYS = 32
 """At the least, however little room there is: some will not run."""
-_FACTS = 13
-"""Columns that `Share` reads; those behind them say what else was met."""
-_MET, _BEYOND = 13, 14
 
 
 class _Part(Struct, frozen=True):
@@ -84,6 +81,8 @@ def course(ask: Claim, bounds: Bounds, failed: Callable[[], None] = lambda: None
     """A transaction a queue. `failed` is told if one of them did, though others gave something. Raises LeaseLost."""
     found = Found(ask.slots)
     try:
+        if (yield from hurry(ask, bounds, found)):
+            return found.claimed(ask)
         sight: Sight = yield Step(partial(look, ask, bounds), single=True)
         if lone := (yield from _take_alone(ask, sight)):
             return Claimed(lone.runs, more=True, next_due=None, suspects=True)
@@ -91,6 +90,7 @@ def course(ask: Claim, bounds: Bounds, failed: Callable[[], None] = lambda: None
             if queue not in sight.rules.paused:
                 part = _Part(sight.places[queue], room, sight.limit(queue), found.slots)
                 yield from _visit(ask, part, sight.now, found, bounds)
+        note_calm(ask, sight, bounds, left=found.more)
     except StoreError as error:
         bounds.reset()
         if not found.runs or isinstance(error, LeaseLost):
@@ -104,14 +104,14 @@ def _visit(ask: Claim, part: _Part, looked: int, found: Found, bounds: Bounds) -
     """Take from a queue, if the look says that there is something."""
     place = part.place
     found.note_due(place.next_due)
-    moves = _is_due(place, looked) or not ask.tasks.isdisjoint(place.strays)
+    moves = place.is_due(looked) or not ask.tasks.isdisjoint(place.strays)
     if not (place.starts or moves or (place.suspect and part.limit)):
         found.suspects |= place.suspect
         return
     if not (moves or part.limit or place.queue in bounds.mixed):
-        plain: _Taken = yield Step(partial(_take_plain, ask, part), single=True)
+        plain: Plain = yield Step(partial(take_plain, ask, place, int(part.room)), single=True)
         found.add(plain.share)
-        found.suspects |= plain.suspects
+        found.suspects |= place.suspect
         if not plain.mixed:
             return
         part = replace(part, room=plain.share.room)
@@ -125,10 +125,6 @@ def _visit(ask: Claim, part: _Part, looked: int, found: Found, bounds: Bounds) -
         mixed |= taken.mixed
         rest = taken.rest
     (bounds.mixed.add if mixed else bounds.mixed.discard)(place.queue)
-
-
-def _is_due(place: Place, now: int) -> bool:
-    return place.due is not None and place.due <= now
 
 
 # -- suspects
@@ -148,7 +144,7 @@ def _take_alone(ask: Claim, sight: Sight) -> Course[Share | None]:
 def _take_suspect(ask: Claim, part: _Part, now: int) -> Program[Share]:
     share = yield from _admitted(ask, part, now)
     if share.room > 0:
-        rows = yield Statement("take_suspect", {"queue": share.queue, "tasks": _listed(share.tasks)})
+        rows = yield Statement("take_suspect", {"queue": share.queue, "tasks": listed(share.tasks)})
         free = bool(rows) and (rows[0][KEY] is None or (yield from Runs(share).occupy(rows)))
         if free:
             yield Statement("leave_suspect", {"seq": rows[0][SEQ]})
@@ -164,24 +160,6 @@ def _suspect_waits(share: Share, ask: Claim, known: bool) -> Program[bool]:
     if share.is_full:  # of others: this one waits for nothing
         return bool((yield Statement("holds_of", {"owner": share.owner, "queue": share.queue})))
     return True
-
-
-# -- what is plain
-
-
-def _take_plain(ask: Claim, part: _Part, now: int) -> Program[_Taken]:
-    room = int(part.room)
-    share = Share(ask, part.place.queue, room, now)
-    facts = {"owner": share.owner, "queue": share.queue, "now": now, "suspect": SUSPECT_DEATHS}
-    tasks = _listed(share.tasks - ask.batches.keys())
-    rows = yield Statement("take_plain", {**facts, "tasks": tasks, "starts": as_json(part.place.starts), "room": room})
-    met, beyond = rows[0][_MET], rows[0][_BEYOND]
-    taken = [row[:_FACTS] for row in rows if row[SEQ] is not None]
-    share.note([(row,) for row in taken])
-    share.room -= len(taken)
-    mixed = len(taken) < met
-    share.more = beyond and not mixed
-    return _Taken(share, mixed, part.place.suspect)
 
 
 # -- what has to be decided row by row
@@ -227,7 +205,7 @@ def _gate(part: _Part, now: int) -> Program[Gate | None]:
 
 def _promote(share: Share, place: Place, starts: Starts) -> Program[int | None]:
     """Move what is due to ready: at once, so that it competes by its priority. When to ask again, if that was not all."""
-    if not _is_due(place, share.now):
+    if not place.is_due(share.now):
         return None
     facts = {"queue": share.queue, "since": place.due, "now": share.now, "limit": _PROMOTE}
     rows = yield Statement("promote", facts)
@@ -249,7 +227,3 @@ def _call_strays_back(share: Share, place: Place, starts: Starts) -> Program[Non
 def _lower(starts: Starts, rows: Rows) -> None:
     for rank, seq in rows:
         starts[rank] = min(seq, starts.get(rank, seq))
-
-
-def _listed(tasks: Iterable[str]) -> str:
-    return msgspec.json.encode(sorted(tasks)).decode()

@@ -86,7 +86,7 @@ class Handle(KeptVerbs):
         await self._inner.commit(lambda _: self._finish(settle))
         self._access.bells.tell(self._heard)
         if self._rings:
-            self._access.bells.ring()
+            self._access.bells.ring(self._kept.ranks)
 
     async def rollback(self) -> None:
         if self._ended:
@@ -191,6 +191,7 @@ class Savepoint(Handle):
         self._close()
         await self._end(self._release)
         self._outer._rings |= self._rings
+        self._outer._kept.ranks |= self._kept.ranks
 
     async def rollback(self) -> None:
         if self._ended:

@@ -27,11 +27,11 @@ from penstock.model.clock import SECOND
 from penstock.model.limit import Limit
 from penstock.model.statement import Program, Row, Statement
 from penstock.ports.queue import Claim
+from penstock.stores.postgres.haste import RANKS, Haste
 from penstock.stores.sql.limits import Rules
 
-_SNAPSHOT, _LIVES, _NEWS, _READY, _LATER, _QUEUE, _STARTS, _DUE, _NEXT_DUE, _STRAYS, _SUSPECT, _RULES = range(12)
+_SNAPSHOT, _LIVES, _NEWS, _READY, _LATER, _QUEUE, _STARTS, _DUE, _NEXT_DUE, _STRAYS, _SUSPECT, _RULES, _LAST = range(13)
 """Columns of a look. The first five say the same in each row."""
-_RANKS = range(10)
 _NOTHING = (1 << 63) - 1
 """The bound of what is empty."""
 _STALE = 5 * SECOND
@@ -57,11 +57,16 @@ class Place(Struct, frozen=True):
     suspect: bool
     """One waits that this worker knows."""
 
+    def is_due(self, now: int) -> bool:
+        return self.due is not None and self.due <= now
+
 
 class Sight(Struct, frozen=True):
     now: int
     rules: Rules
     places: Mapping[str, Place]
+    last: int
+    """The place that was given last: what is put later comes behind it."""
 
     def limit(self, queue: str) -> Limit | None:
         return self.rules.limit(queue)
@@ -87,9 +92,11 @@ class Bounds:
         self._known = _Known()
         self.mixed: set[str] = set()
         """Queues in which the last claim met what it could not take in one statement."""
+        self.haste = Haste()
 
     def reset(self) -> None:
         self._known = _Known()
+        self.haste.forget()
 
     def known(self, now: int) -> _Known:
         old = self.lasting is not None and now - self._known.since >= self.lasting
@@ -115,14 +122,14 @@ def look(ask: Claim, bounds: Bounds, now: int) -> Program[Sight]:
         raise LeaseLost(f"worker {ask.owner:x} was declared dead; what it held is another's")
     places = {row[_QUEUE]: _place(row) for row in rows if row[_QUEUE] is not None}
     bounds.learn(known, _learnt(known, rows[0], now, places.values()))
-    return Sight(now, Rules([(row[_QUEUE], *rule) for row in rows for rule in _decoded(row[_RULES])]), places)
+    return Sight(now, Rules([(row[_QUEUE], *rule) for row in rows for rule in _decoded(row[_RULES])]), places, rows[0][_LAST])
 
 
 def _look(ask: Claim, known: _Known, now: int) -> Statement:
     asked: list[object] = []
     for queue in dict.fromkeys([queue for queue, _ in ask.queues] + list(ask.suspects)):
         starts = known.starts.get(queue)
-        bounds = [0] * len(_RANKS) if starts is None else [starts.get(rank, _NOTHING) for rank in _RANKS]
+        bounds = [0] * len(RANKS) if starts is None else [starts.get(rank, _NOTHING) for rank in RANKS]
         asked.append((queue, bounds, known.dues.get(queue, 0)))
     facts = {"owner": ask.owner, "tasks": _json(sorted(ask.tasks)), "asked": _json(asked), "now": now}
     return Statement("look", {**facts, "snapshot": known.snapshot, "flood": _FLOOD})

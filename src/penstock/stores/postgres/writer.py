@@ -163,7 +163,7 @@ async def write(access: Access, operations: Sequence[Operation], *, hasty: bool 
     group, results = await _until_it_passes(attempt, hasty=hasty)
     access.bells.tell(group.heard)
     if group.rings:
-        access.bells.ring()
+        access.bells.ring(group.ranks)
     return results
 
 

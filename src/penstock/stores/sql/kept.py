@@ -10,6 +10,7 @@ from penstock.model.log import Event, TopicSpec
 from penstock.model.message import Message, Placed
 from penstock.model.statement import Program
 from penstock.stores.sql.dialect import Dialect
+from penstock.stores.sql.placing import ranks
 
 Write: TypeAlias = Callable[[int], Program[list[Placed]]]
 
@@ -21,12 +22,15 @@ class Kept:
         self._dialect = dialect
         self._messages: deque[Message] = deque()
         self._events: deque[tuple[TopicSpec, Event]] = deque()
+        self.ranks: set[tuple[str, int]] = set()
+        """Queues and ranks to which messages came that may start at once."""
 
     def __bool__(self) -> bool:
         return bool(self._messages or self._events)
 
     def put(self, messages: Sequence[Message]) -> list[Placed] | Write:
         """Keep them; or, where an id is given or a unique name wanted, the write that says whether it is free."""
+        self.ranks |= ranks(messages)
         if any(message.asks for message in messages):
             return lambda now: self._dialect.put(messages, now)
         self._messages += messages

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence, Set
 from typing import Any, TypeAlias, cast
 
 from msgspec import Struct
@@ -14,6 +14,7 @@ from penstock.model.message import Message, Placed
 from penstock.model.outcome import Dead, Done
 from penstock.model.statement import Program, Row
 from penstock.stores.sql.dialect import Dialect
+from penstock.stores.sql.placing import ranks
 
 CLAIMS = "claim"
 """What a claim does."""
@@ -145,6 +146,11 @@ class Group:
     @property
     def doing(self) -> str:
         return self._members[0].doing
+
+    @property
+    def ranks(self) -> Set[tuple[str, int]]:
+        """Queues and ranks to which it puts messages that may start at once."""
+        return ranks(message for member in self._members if isinstance(member, Put) for message in member.messages)
 
     def parts(self, now: int) -> Iterator[Part]:
         for lane in self._lanes:

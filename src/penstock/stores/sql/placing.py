@@ -6,7 +6,7 @@ An id that comes again in one put is asked for again only if a name refused the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from penstock.model.message import Message, Placed
 from penstock.model.statement import Program
@@ -51,6 +51,11 @@ def place(message: Message, known: Collection[str], holders: Mapping[str, tuple[
         return Placed(message.id, False)
     holder, held = (message.id, True) if message.unique is None else holders[message.unique.name]
     return Placed(holder, held and holder == message.id)
+
+
+def ranks(messages: Iterable[Message]) -> set[tuple[str, int]]:
+    """Queues and ranks to which messages are put that may start at once."""
+    return {(message.queue, 9 - message.priority) for message in messages if message.due is message.delay is None}
 
 
 def rows(messages: Sequence[Message], now: int) -> tuple[list[object], Counter[str]]:

@@ -43,93 +43,6 @@ select queue, rank, seq, key
 from back
 returning rank, seq
 
--- name: take_plain
--- What comes before the first that has a key, is late, unknown or of a batch, a suspect, or gives a unique name back when it starts
--- (such options say 'start'). It leaves the rest of what it meets, and says how much that was, and whether there is more behind it.
--- The ranks come in their order, and none is looked into before those before it are used up: each row that is locked is one that is
--- met.
-with lives as materialized (
-    select 1
-    from penstock.worker
-    where incarnation = :owner
-    for key share
-), met as materialized (
-    select r.place, r.rank, r.seq, r.key
-    from lives
-    cross join jsonb_array_elements(:starts::text::jsonb) as s
-    cross join lateral (
-        select ctid as place, rank, seq, key
-        from penstock.ready
-        where queue = :queue and rank = (s.value ->> 0)::smallint and seq >= (s.value ->> 1)::bigint
-        order by seq
-        limit :room
-        for update skip locked
-    ) r
-    limit :room
-), judged as materialized (
-    select met.place, m.*,
-        met.key is null
-            and (m.expires is null or m.expires > :now)
-            and m.deaths < :suspect
-            and m.task = any (array(select jsonb_array_elements_text(:tasks::text::jsonb)))
-            and (m.options is null or position('start'::bytea in m.options) = 0) as plain
-    from met
-    cross join lateral (
-        select *
-        from penstock.message
-        where seq = met.seq
-        offset 0
-    ) m
-), other as materialized (
-    select rank, seq
-    from judged
-    where not plain
-    order by rank, seq
-    limit 1
-), fit as materialized (
-    select *
-    from judged
-    where coalesce((rank, seq) < (select rank, seq from other), true)
-), gone as (
-    delete from penstock.ready
-    where ctid = any (array(select place from fit))
-), leased as (
-    insert into penstock.leased (seq, owner, claimed)
-    select seq, :owner, :now
-    from fit
-), counted as (
-    insert into penstock.delta (queue, waiting, running)
-    select :queue, -count(*), count(*)
-    from fit
-    having count(*) > 0
-), last as materialized (
-    select rank, seq
-    from met
-    order by rank desc, seq desc
-    limit 1
-)
-select fit.seq, fit.id, fit.task, fit.key, fit.failures, fit.deaths, fit.expires, fit.enqueued, coalesce(e.headers, fit.headers),
-    fit.options, coalesce(e.body, fit.body), fit.type, fit.rank,
-    (select count(*) from met),
-    (select count(*) from met) = :room and exists (
-        select 1
-        from last
-        join jsonb_array_elements(:starts::text::jsonb) as s on (s.value ->> 0)::smallint >= last.rank
-        cross join lateral (
-            select 1
-            from penstock.ready
-            where queue = :queue
-                and rank = (s.value ->> 0)::smallint
-                and seq >= case when (s.value ->> 0)::smallint = last.rank then last.seq + 1 else (s.value ->> 1)::bigint end
-            order by seq
-            limit 1
-        ) behind
-    )
-from (select 1) one
-left join fit on true
-left join penstock.event e on e.topic = fit.ref_topic and e.pos = fit.ref
-order by fit.rank, fit.seq
-
 -- name: meet_ready
 with met as materialized (
     select r.rank, r.seq
@@ -153,7 +66,12 @@ cross join lateral (
     where seq = met.seq
     offset 0
 ) m
-left join penstock.event e on e.topic = m.ref_topic and e.pos = m.ref
+left join lateral (
+    select *
+    from penstock.event
+    where topic = m.ref_topic and pos = m.ref
+    offset 0
+) e on true
 order by met.rank, met.seq
 
 -- name: any_from
@@ -263,7 +181,12 @@ cross join lateral (
     where seq = s.seq
     offset 0
 ) m
-left join penstock.event e on e.topic = m.ref_topic and e.pos = m.ref
+left join lateral (
+    select *
+    from penstock.event
+    where topic = m.ref_topic and pos = m.ref
+    offset 0
+) e on true
 where s.queue = :queue and m.task = any (array(select jsonb_array_elements_text(:tasks::text::jsonb)))
 order by s.rank, s.seq
 limit 1

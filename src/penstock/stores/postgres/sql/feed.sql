@@ -34,10 +34,18 @@ returning topic
 -- Letters that a settle buries, which are its own: whoever else has locked one waits for nothing.
 update penstock.message m
 set body = e.body, headers = e.headers, ref_topic = null, ref = null
-from penstock.event e
-where m.seq = any (array(select value::bigint from jsonb_array_elements_text(:seqs::text::jsonb)))
-    and e.topic = m.ref_topic
-    and e.pos = m.ref
+from (
+    select r.seq, e.*
+    from penstock.message r
+    cross join lateral (
+        select headers, body
+        from penstock.event
+        where topic = r.ref_topic and pos = r.ref
+        offset 0
+    ) e
+    where r.seq = any (array(select value::bigint from jsonb_array_elements_text(:seqs::text::jsonb)))
+) e
+where m.seq = e.seq
 
 -- name: embody_begun
 -- What others have locked gets its copy when its event is forgotten.
@@ -74,7 +82,12 @@ with begun as materialized (
 ), locked as materialized (
     select m.seq, e.body, e.headers
     from penstock.message m
-    join penstock.event e on e.topic = m.ref_topic and e.pos = m.ref
+    cross join lateral (
+        select headers, body
+        from penstock.event
+        where topic = m.ref_topic and pos = m.ref
+        offset 0
+    ) e
     where m.seq = any (array(select seq from begun))
     for update of m skip locked
 )

@@ -6,7 +6,12 @@ select m.seq, m.id, m.queue, m.task, m.rank, m.key, m.due, m.expires, m.enqueued
     f.outcome, f.ended, f.attempt, f.owner, f.result, f.note, d.died, d.attempts,
     l.owner, l.claimed, w.name, c.seq, t.seq, m.type, p.fraction, p.note, p.at, m.options
 from penstock.message m
-left join penstock.event e on e.topic = m.ref_topic and e.pos = m.ref
+left join lateral (
+    select *
+    from penstock.event
+    where topic = m.ref_topic and pos = m.ref
+    offset 0
+) e on true
 left join penstock.finished f on f.seq = m.seq
 left join penstock.dead d on d.seq = m.seq
 left join lateral (
@@ -27,7 +32,12 @@ select m.seq, m.id, m.queue, m.task, m.rank, m.key, m.due, m.expires, m.enqueued
     f.outcome, f.ended, f.attempt, f.owner, f.result, f.note, d.died, d.attempts,
     l.owner, l.claimed, w.name, c.seq, t.seq, m.type, p.fraction, p.note, p.at, m.options
 from penstock.message m
-left join penstock.event e on e.topic = m.ref_topic and e.pos = m.ref
+left join lateral (
+    select *
+    from penstock.event
+    where topic = m.ref_topic and pos = m.ref
+    offset 0
+) e on true
 left join penstock.finished f on f.seq = m.seq
 left join penstock.dead d on d.seq = m.seq
 left join lateral (

@@ -110,7 +110,8 @@ select
             from penstock.limit
             where queue = a.queue
         ) rule
-    )::text
+    )::text,
+    coalesce(pg_sequence_last_value('penstock.message_seq_seq'), 0)
 from (select 1) one
 left join asked a on true
 left join lateral (

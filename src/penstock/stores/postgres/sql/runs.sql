@@ -84,7 +84,12 @@ cross join lateral (
     where seq = fitting.seq
     offset 0
 ) m
-left join penstock.event e on e.topic = m.ref_topic and e.pos = m.ref
+left join lateral (
+    select *
+    from penstock.event
+    where topic = m.ref_topic and pos = m.ref
+    offset 0
+) e on true
 where fitting.before < :room
 order by fitting.n, fitting.seq
 

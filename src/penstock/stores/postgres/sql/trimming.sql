@@ -43,7 +43,12 @@ limit :limit
 with locked as materialized (
     select m.seq, e.body, e.headers
     from penstock.message m
-    join penstock.event e on e.topic = m.ref_topic and e.pos = m.ref
+    cross join lateral (
+        select headers, body
+        from penstock.event
+        where topic = m.ref_topic and pos = m.ref
+        offset 0
+    ) e
     where m.ref_topic = :topic
         and m.ref between :first and :last
         and not exists (select 1 from penstock.finished f where f.seq = m.seq)

@@ -1,0 +1,87 @@
+"""Claims of what needs no decision: messages without keys, limits, batches. One statement a queue, and it counts itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import Struct
+
+from penstock.model.delivery import SUSPECT_DEATHS
+from penstock.model.statement import Program, Rows, Statement
+from penstock.ports.queue import Claim
+from penstock.stores.postgres.course import Course, Step
+from penstock.stores.postgres.look import Bounds, Place, Sight
+from penstock.stores.postgres.meeting import as_json
+from penstock.stores.sql.found import Found
+from penstock.stores.sql.share import SEQ, Share
+
+_FACTS = 13
+"""Columns that `Share` reads; those behind them say what else was met."""
+_MET, _BEYOND = 13, 14
+
+
+class Plain(Struct, frozen=True):
+    share: Share
+    mixed: bool
+    """Something was met that one statement cannot take."""
+
+
+def take_plain(ask: Claim, place: Place, room: int, now: int) -> Program[Plain]:
+    share = Share(ask, place.queue, room, now)
+    rows = yield Statement("take_plain", {**_facts(share), "starts": as_json(place.starts), "room": room})
+    mixed = _note(share, rows)
+    share.more = rows[0][_BEYOND] and not mixed
+    return Plain(share, mixed)
+
+
+def hurry(ask: Claim, bounds: Bounds, found: Found) -> Course[bool]:
+    """Before a look: `haste`. Whether there was something; then it is worth looking at once."""
+    for queue, rank, room in bounds.haste.rung(ask):
+
+        def take(now: int, queue: str = queue, rank: int = rank, room: int = room) -> Program[Share]:
+            return _take_new(Share(ask, queue, room, now), rank, bounds.haste.since(ask, queue, now))
+
+        share: Share = yield Step(take, single=True)
+        found.add(share)
+        if found.runs:
+            found.note_due(share.now)
+            return True
+    return False
+
+
+def _take_new(share: Share, rank: int, since: int | None) -> Program[Share]:
+    if since is not None:
+        room = int(share.room)
+        rows = yield Statement("take_new", {**_facts(share), "rank": rank, "since": since, "room": room})
+        _note(share, rows)
+        share.more = rows[0][_MET] == room
+    return share
+
+
+def note_calm(ask: Claim, sight: Sight, bounds: Bounds, *, left: bool) -> None:
+    """After a claim. Not where something was left: it comes before what is put later."""
+    for queue, _ in ask.queues:
+        place = sight.places[queue]
+        known = not ask.tasks.isdisjoint(place.strays)
+        if left or known or queue in sight.rules.queues or queue in bounds.mixed or place.suspect or place.is_due(sight.now):
+            bounds.haste.forget(queue)
+        else:
+            bounds.haste.note(ask, queue, sight.last, sight.now, place.next_due)
+
+
+def _facts(share: Share) -> dict[str, object]:
+    tasks = listed(share.tasks - share.batches.keys())
+    return {"owner": share.owner, "queue": share.queue, "now": share.now, "suspect": SUSPECT_DEATHS, "tasks": tasks}
+
+
+def _note(share: Share, rows: Rows) -> bool:
+    """What was taken. Whether more was met than that."""
+    taken = [row[:_FACTS] for row in rows if row[SEQ] is not None]
+    share.note([(row,) for row in taken])
+    share.room -= len(taken)
+    return bool(len(taken) < rows[0][_MET])
+
+
+def listed(names: Iterable[str]) -> str:
+    return msgspec.json.encode(sorted(names)).decode()
