@@ -9,18 +9,22 @@ import pytest
 
 from penstock.errors import LeaseLost
 from penstock.model.limit import Limit
-from penstock.model.message import DEFAULT_PRIORITY, Message
+from penstock.model.message import DEFAULT_PRIORITY, Message, Options
+from penstock.model.unique import Hold
 from penstock.observe.signals import Signals
 from penstock.ports.queue import Claim, Claimed
 from penstock.stores.postgres.address import parse
+from penstock.stores.postgres.claim import course
 from penstock.stores.postgres.haste import sign
 from penstock.stores.postgres.store import PostgresStore
 from penstock.testing.conformance.ground import until
+from penstock.testing.conformance.options import with_options
 from tests.integration.postgres.client import NOW, Connect
 from tests.integration.postgres.play import QUEUE, TASK, Worker, failed, message
 
 SECOND = 1_000_000
 RANK = 9 - DEFAULT_PRIORITY
+HOLD = Hold("task/name", "start")
 
 
 @pytest.fixture
@@ -67,16 +71,70 @@ async def test_a_ring_counts_once(worker: Worker, other: Worker) -> None:
     assert (taken(claimed), claimed.next_due) == (["b"], None)
 
 
-async def test_by_rank(worker: Worker, other: Worker) -> None:
+async def test_the_best_rank_first(worker: Worker, other: Worker) -> None:
     await other.put(message("low", priority=0), message("high", priority=9))
-    assert taken(await rung(worker, 9, 0)) == ["high"]
-    assert taken(await rung(worker, 9)) == ["low"]
+    claimed = await rung(worker, 9, 0)
+    assert (taken(claimed), hurried(worker, claimed)) == (["high"], True)
+    assert taken(await worker.ask()) == ["low"]
 
 
 async def test_a_ring_that_was_wrong_is_looked_into(worker: Worker, other: Worker) -> None:
     await other.put(message("a", priority=9))
     claimed = await rung(worker)
-    assert (taken(claimed), len(worker.steps)) == (["a"], 3)
+    assert (taken(claimed), claimed.next_due) == (["a"], None)
+
+
+async def test_who_comes_too_late_writes_nothing(worker: Worker, other: Worker) -> None:
+    """Every ring reaches all workers: a transaction each would be many."""
+    await other.put(message("a"))
+    assert len(await other.claim()) == 1
+    before = await worker.client.fetchval("select pg_snapshot_xmax(pg_current_snapshot())::text")
+    assert taken(await rung(worker)) == []
+    assert await worker.client.fetchval("select pg_snapshot_xmax(pg_current_snapshot())::text") == before
+
+
+async def test_a_second_ring_does_not_put_the_look_off(worker: Worker, other: Worker) -> None:
+    """Else what a look alone can see would wait for as long as it rings; and here the second ring's message is a worse one."""
+    await other.put(*(message(f"high{n}", priority=9) for n in range(3)))
+    claimed = await rung(worker, 0, room=2)
+    assert (taken(claimed), claimed.more) == (["high0", "high1"], True)
+    await other.put(message("low", priority=0))
+    assert taken(await rung(worker, 9, room=1)) == ["high2"]
+
+
+async def test_a_look_that_began_before_does_not_make_calm_again(worker: Worker, other: Worker) -> None:
+    """Two workers of one process share the marks."""
+    other.bounds = worker.bounds
+    slow = course(Claim(other.owner, [(QUEUE, 1)], other.tasks), worker.bounds)
+    look = next(slow)
+    seen = await other.client.run(look.make(NOW))
+    await worker.put(message("a"))
+    assert taken(await rung(worker)) == ["a"]
+    with pytest.raises(StopIteration):
+        slow.send(seen)
+    await worker.put(message("b"))
+    claimed = await rung(worker)
+    assert (taken(claimed), claimed.next_due) == (["b"], None)
+
+
+async def test_of_several_queues_one_goes_before_the_look(worker: Worker, other: Worker) -> None:
+    queues = ("elsewhere", QUEUE)
+    await worker.ask(100, *queues)
+    await other.put(message("a"), message("b", queue="elsewhere"))
+    worker.bounds.haste.hear([sign("elsewhere", RANK), sign(QUEUE, RANK)])
+    assert taken(await worker.ask(100, *queues)) == ["b"]
+    worker.bounds.haste.hear([sign("elsewhere", RANK)])
+    assert taken(await worker.ask(100, *queues)) == ["a"]
+
+
+async def test_a_suspect_of_any_queue_goes_before_it(worker: Worker, other: Worker) -> None:
+    await other.put(message("s", queue="elsewhere"))
+    await worker.client.execute("update penstock.message set deaths = 2")
+    assert (await worker.ask(1, QUEUE, "elsewhere")).suspects
+    await other.put(message("a"))
+    claimed = await rung(worker, suspects=(QUEUE, "elsewhere"))
+    assert taken(claimed) == ["s"]
+    assert claimed.suspects
 
 
 async def test_what_committed_late_with_a_low_place_comes_with_the_look(worker: Worker, other: Worker) -> None:
@@ -96,13 +154,14 @@ async def test_what_committed_late_with_a_low_place_comes_with_the_look(worker: 
         lambda: message("x", key="k"),
         lambda: message("x", expires=NOW),
         lambda: message("x", task="unknown"),
+        lambda: with_options(message("x", unique=HOLD), Options(unique=HOLD)),
     ],
 )
 async def test_what_is_not_plain_is_left_to_the_look(worker: Worker, other_kind: Callable[[], Message]) -> None:
     await worker.put(message("a"), other_kind(), message("b"))
     assert taken(await rung(worker)) == ["a", "b"]
     assert (await worker.where())["ready"] == ["x"]
-    assert taken(await rung(worker)) == (["x"] if other_kind().key else [])
+    assert taken(await worker.ask()) == (["x"] if other_kind().task == TASK and other_kind().expires is None else [])
     assert "ready" not in await worker.where()
 
 
@@ -175,6 +234,7 @@ async def test_who_serves_other_tasks_now_looks(worker: Worker) -> None:
 async def test_a_retry_comes_with_the_look(worker: Worker) -> None:
     await worker.put(message("a"))
     held = (await rung(worker)).runs[0]
+    await worker.ask()
     await worker.settle(held, failed(NOW))
     await worker.put(message("b"))
     assert taken(await rung(worker)) == ["b"]
@@ -197,7 +257,8 @@ async def test_another_process_hears_which_queue_rang(worker: Worker, postgres_u
     try:
         for store in stores:
             await store.open()
-        assert (await stores[1].queue.claim(ask)).runs == []
+        for _ in range(2):  # after the first one nothing is known: it connected
+            assert (await stores[1].queue.claim(ask)).runs == []
         stores[1].listen(lambda: rings.append(None))
         haste = stores[1].queue._bounds.haste
         await until(lambda: bool(rings), "the listener stands")

@@ -132,6 +132,9 @@ ON_SERVERS: Mapping[str, Line] = {
     "tx": replace(LINES["tx"], target=0.6, raw="the same by 16 connections"),
     "append-together": replace(LINES["append-together"], kind="none", raw="by 100 connections"),
     "writers": Line("append by 16 writers apart", "/s", "rate", 10_000, 1 / 16, _ON_SERVER, "by 16 connections", 1),
+    "writers-together": Line("append by 16 writers of one app", "/s", "rate", 10_000, 1 / 16, _ON_SERVER, "by 16 connections", 1),
+    "latency-return-p50": replace(LINES["latency-return-p50"], target=2.0),
+    "latency-return-p99": replace(LINES["latency-return-p99"], target=5.0),
     "latency-call-p50": replace(LINES["latency-call-p50"], kind="cpu", target=2.0),
     "latency-call-p99": replace(LINES["latency-call-p99"], kind="p99", target=5.0),
 }

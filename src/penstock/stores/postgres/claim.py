@@ -80,17 +80,22 @@ def claim(ask: Claim, now: int) -> Program[Claimed]:
 def course(ask: Claim, bounds: Bounds, failed: Callable[[], None] = lambda: None) -> Course[Claimed]:
     """A transaction a queue. `failed` is told if one of them did, though others gave something. Raises LeaseLost."""
     found = Found(ask.slots)
+    turn = bounds.haste.turn
     try:
-        if (yield from hurry(ask, bounds, found)):
+        seen: Share | Sight = yield Step(partial(_begin, ask, bounds), single=True)
+        if isinstance(seen, Share):
+            found.add(seen)
+            found.note_due(seen.now)
             return found.claimed(ask)
-        sight: Sight = yield Step(partial(look, ask, bounds), single=True)
+        sight = seen
         if lone := (yield from _take_alone(ask, sight)):
+            bounds.haste.forget()
             return Claimed(lone.runs, more=True, next_due=None, suspects=True)
         for queue, room in ask.queues:
             if queue not in sight.rules.paused:
                 part = _Part(sight.places[queue], room, sight.limit(queue), found.slots)
                 yield from _visit(ask, part, sight.now, found, bounds)
-        note_calm(ask, sight, bounds, left=found.more)
+        note_calm(ask, sight, bounds, left=found.more or found.suspects or turn != bounds.haste.turn)
     except StoreError as error:
         bounds.reset()
         if not found.runs or isinstance(error, LeaseLost):
@@ -98,6 +103,16 @@ def course(ask: Claim, bounds: Bounds, failed: Callable[[], None] = lambda: None
         failed()
         found.more = True
     return found.claimed(ask)
+
+
+def _begin(ask: Claim, bounds: Bounds, now: int) -> Program[Share | Sight]:
+    """What was taken in haste, else what there is."""
+    if (spot := bounds.haste.spot(ask, now)) is not None:
+        share = yield from hurry(ask, spot, now)
+        if share.runs:
+            bounds.haste.forget()
+            return share
+    return (yield from look(ask, bounds, now))
 
 
 def _visit(ask: Claim, part: _Part, looked: int, found: Found, bounds: Bounds) -> Course[None]:

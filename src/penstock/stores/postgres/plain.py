@@ -10,10 +10,9 @@ from msgspec import Struct
 from penstock.model.delivery import SUSPECT_DEATHS
 from penstock.model.statement import Program, Rows, Statement
 from penstock.ports.queue import Claim
-from penstock.stores.postgres.course import Course, Step
+from penstock.stores.postgres.haste import Spot
 from penstock.stores.postgres.look import Bounds, Place, Sight
 from penstock.stores.postgres.meeting import as_json
-from penstock.stores.sql.found import Found
 from penstock.stores.sql.share import SEQ, Share
 
 _FACTS = 13
@@ -35,39 +34,22 @@ def take_plain(ask: Claim, place: Place, room: int, now: int) -> Program[Plain]:
     return Plain(share, mixed)
 
 
-def hurry(ask: Claim, bounds: Bounds, found: Found) -> Course[bool]:
-    """Before a look: `haste`. Whether there was something; then it is worth looking at once."""
-    for queue, rank, room in bounds.haste.rung(ask):
-
-        def take(now: int, queue: str = queue, rank: int = rank, room: int = room) -> Program[Share]:
-            return _take_new(Share(ask, queue, room, now), rank, bounds.haste.since(ask, queue, now))
-
-        share: Share = yield Step(take, single=True)
-        found.add(share)
-        if found.runs:
-            found.note_due(share.now)
-            return True
-    return False
-
-
-def _take_new(share: Share, rank: int, since: int | None) -> Program[Share]:
-    if since is not None:
-        room = int(share.room)
-        rows = yield Statement("take_new", {**_facts(share), "rank": rank, "since": since, "room": room})
-        _note(share, rows)
-        share.more = rows[0][_MET] == room
+def hurry(ask: Claim, spot: Spot, now: int) -> Program[Share]:
+    """Before a look: `haste`."""
+    share = Share(ask, spot.queue, spot.room, now)
+    rows = yield Statement("take_new", {**_facts(share), "rank": spot.rank, "since": spot.since, "room": spot.room})
+    mixed = _note(share, rows)
+    share.more = rows[0][_MET] == spot.room and not mixed
     return share
 
 
 def note_calm(ask: Claim, sight: Sight, bounds: Bounds, *, left: bool) -> None:
-    """After a claim. Not where something was left: it comes before what is put later."""
-    for queue, _ in ask.queues:
-        place = sight.places[queue]
+    """After a claim. Not if it left something: that comes before what is put later."""
+    for queue, place in sight.places.items():
+        bounds.haste.note(queue, suspect=place.suspect)
         known = not ask.tasks.isdisjoint(place.strays)
-        if left or known or queue in sight.rules.queues or queue in bounds.mixed or place.suspect or place.is_due(sight.now):
-            bounds.haste.forget(queue)
-        else:
-            bounds.haste.note(ask, queue, sight.last, sight.now, place.next_due)
+        if not (left or known or queue in sight.rules.queues or queue in bounds.mixed or place.suspect or place.is_due(sight.now)):
+            bounds.haste.note_calm(ask, queue, sight.last, sight.now, place.next_due)
 
 
 def _facts(share: Share) -> dict[str, object]:

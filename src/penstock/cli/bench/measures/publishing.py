@@ -32,8 +32,12 @@ def append(bench: Bench) -> Iterable[Sample]:
 
 
 def writers(bench: Bench) -> Iterable[Sample]:
-    """Sixteen writers that share nothing but the server, each event in a transaction of its own. Raw: the same."""
-    yield _appended(bench, "writers", "apart", min(bench.plan.depth, 20_000), AT_ONCE)
+    """Sixteen writers that share nothing but the server, each event in a transaction of its own; and sixteen of one app. Raw: by
+    sixteen connections."""
+    count = min(bench.plan.depth, 20_000)
+    raw = bench.sites.raw.appends(count, AT_ONCE)
+    yield _said(bench, "writers", "apart", count, raw)
+    yield _said(bench, "writers-together", "crew", count, raw)
 
 
 def read(bench: Bench) -> Iterable[Sample]:

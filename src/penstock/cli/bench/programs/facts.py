@@ -1,6 +1,6 @@
 """Topics under measurement: their publishers, writers and readers. Its handlers do nothing.
 
-    python facts.py publish|together|many|append|race|apart|read|replay|feed COUNT
+    python facts.py publish|together|many|append|race|crew|apart|read|replay|feed COUNT
     python facts.py steady COUNT RATE
 
 Each prints one JSON object. PENSTOCK_BENCH_READERS: how many subscriptions a worker of `facts:app` has.
@@ -84,14 +84,18 @@ async def append(count: int) -> Answer:
     return {"waits": [await timed(accounts.append("acc", [EVENT], expected=version)) for version in range(count)]}
 
 
-async def race(count: int) -> Answer:
+async def race(count: int, writers: int = CLIENTS) -> Answer:
     """Writers that each append to a key of their own."""
 
     async def writer(key: str) -> list[float]:
-        return [await timed(accounts.append(key, [EVENT], expected=version)) for version in range(count // CLIENTS)]
+        return [await timed(accounts.append(key, [EVENT], expected=version)) for version in range(count // writers)]
 
-    waits = await asyncio.gather(*(writer(f"acc-{n}") for n in range(CLIENTS)))
+    waits = await asyncio.gather(*(writer(f"acc-{n}") for n in range(writers)))
     return {"waits": [wait for writer in waits for wait in writer]}
+
+
+async def crew(count: int) -> Answer:
+    return await race(count, AT_ONCE)
 
 
 async def apart(count: int) -> Answer:
@@ -188,8 +192,8 @@ async def measured(before: Callable[[], Awaitable[None]] | None, work: Callable[
 def main() -> None:
     verb, count, *rest = sys.argv[1], int(sys.argv[2]), *map(int, sys.argv[3:])
     plain: dict[str, Callable[[int], Awaitable[Answer]]] = {
-        "publish": publish, "together": together, "many": many, "append": append, "race": race, "apart": apart,
-        "feed": feed,
+        "publish": publish, "together": together, "many": many, "append": append, "race": race, "crew": crew,
+        "apart": apart, "feed": feed,
     }  # fmt: skip
     filled: dict[str, Callable[[int], Awaitable[Answer]]] = {"read": reads, "replay": replay}
     if verb == "steady":

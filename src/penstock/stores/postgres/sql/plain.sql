@@ -94,11 +94,18 @@ order by fit.rank, fit.seq
 
 -- name: take_new
 -- One rank of what was put behind a place, by who has not looked: nothing of a queue with settings or limits. What is not plain, as
--- `take_plain` has it, stays for who looks; it says how much it met.
+-- `take_plain` has it, stays for who looks; it says how much it met. Who finds nothing, since another was faster, locks nothing.
 with lives as materialized (
     select 1
     from penstock.worker
     where incarnation = :owner
+        and (
+            select seq
+            from penstock.ready
+            where queue = :queue and rank = :rank and seq > :since
+            order by seq
+            limit 1
+        ) is not null
         and not exists (
             select 1
             from penstock.setting
