@@ -34,13 +34,12 @@ from penstock.model.limit import Limit
 from penstock.model.statement import Program, Rows, Statement
 from penstock.ports.queue import Claim, Claimed
 from penstock.stores.postgres.course import Course, Step, at_once
-from penstock.stores.postgres.locks import alone
+from penstock.stores.postgres.locks import gate_of
 from penstock.stores.postgres.look import Bounds, Place, Sight, Starts, look
 from penstock.stores.postgres.meeting import Meeting
 from penstock.stores.postgres.plain import Plain, hurry, listed, note_calm, take_plain
 from penstock.stores.postgres.runs import Runs
 from penstock.stores.sql.found import Found
-from penstock.stores.sql.limits import Gate, gate
 from penstock.stores.sql.share import KEY, SEQ, Share
 
 _MEET = 2_000
@@ -208,14 +207,8 @@ def _admitted(ask: Claim, part: _Part, now: int) -> Program[Share]:
     if not (yield Statement("owner_lives", {"owner": ask.owner})):
         raise LeaseLost(f"worker {ask.owner:x} was declared dead; what it held is another's")
     share = Share(ask, part.place.queue, part.room, now)
-    share.admit((yield from _gate(part, now)), part.slots)
+    share.admit((yield from gate_of(part.place.queue, part.limit, now)), part.slots)
     return share
-
-
-def _gate(part: _Part, now: int) -> Program[Gate | None]:
-    if part.limit is not None:
-        yield from alone(f"claim {part.place.queue}")
-    return (yield from gate(part.limit, now))
 
 
 def _promote(share: Share, place: Place, starts: Starts) -> Program[int | None]:
