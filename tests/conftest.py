@@ -70,6 +70,19 @@ def networks() -> None:
     subprocess.run([ip, "netns", "delete", name], check=True)
 
 
+@pytest.fixture(scope="session")
+def disks() -> None:
+    """File systems of one's own can be mounted here."""
+    with tempfile.TemporaryDirectory(prefix="penstock-disk-") as name:
+        image = Path(name, "disk.img")
+        with image.open("wb") as file:
+            file.truncate(16 << 20)
+        subprocess.run([answered(ask("find", "e2fsprogs")), "-q", "-F", str(image)], check=True)
+        if subprocess.run(["mount", "-o", "loop", str(image), name], capture_output=True, check=False).returncode:
+            pytest.skip("only root can mount a disk of its own")
+        subprocess.run(["umount", name], check=True)
+
+
 def services(verb: str, directory: str, service: str = "postgres", *options: str) -> subprocess.CompletedProcess[str]:
     return ask(verb, service, "--dir", directory, *options)
 

@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from penstock import App, Context, Retry, Transaction
 from penstock.engine.program import WorkerOptions
@@ -29,7 +30,8 @@ KEYS = 20
 """Every 20th job has a key: 5 %."""
 TICK = 0.05
 
-app = App(name="victim")
+durability: Any = os.environ.get("DURABILITY", "power")
+app = App(name="victim", durability=durability)
 
 
 def write(*words: object) -> None:

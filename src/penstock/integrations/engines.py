@@ -53,7 +53,7 @@ class AsyncEngineCarrier:
     def ended(self) -> bool:
         return self._hold is not None and self._hold.lost
 
-    async def begin(self, *settings: str) -> Stranger:
+    async def begin(self, settings: Mapping[str, str]) -> Stranger:
         connection: AsyncConnection = await self._engine.connect()
         try:
             hold = await connection.run_sync(_hold, settings)
@@ -113,7 +113,7 @@ class EngineCarrier:
     def ended(self) -> bool:
         return self._hold is not None and self._hold.lost
 
-    async def begin(self, *settings: str) -> Stranger:
+    async def begin(self, settings: Mapping[str, str]) -> Stranger:
         self.connection, hold = await self._run(lambda: self._begin(settings))
         self._hold = hold
         return Stranger(hold.wire, self._engine.url.render_as_string())
@@ -143,7 +143,7 @@ class EngineCarrier:
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    def _begin(self, settings: Sequence[str]) -> tuple[Connection, Hold]:
+    def _begin(self, settings: Mapping[str, str]) -> tuple[Connection, Hold]:
         connection = self._engine.connect()
         try:
             return connection, _hold(connection, settings)
@@ -189,12 +189,11 @@ def _let_go(hold: Hold | None) -> bool:
     return not hold.lost
 
 
-def _hold(connection: Connection, settings: Sequence[str]) -> Hold:
+def _hold(connection: Connection, settings: Mapping[str, str]) -> Hold:
     """Begin. Raises ConfigurationError where each statement would be committed by itself: the driver knows when one has run."""
     fence = Fence(connection)
     try:
-        for setting in settings:
-            connection.exec_driver_sql(setting)
+        connection.exec_driver_sql("select " + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items()))
     except BaseException:
         fence.fall()
         raise

@@ -102,8 +102,8 @@ class Carrier(Protocol):
         """Somebody else has ended the transaction, on `connection`. Asks the driver, not the server."""
         ...
 
-    async def begin(self, *settings: str) -> Stranger | None:
-        """Take a connection and begin; then run these statements. None: the connection is the store's own.
+    async def begin(self, settings: Mapping[str, str]) -> Stranger | None:
+        """Take a connection and begin, with these settings until it ends. None: the connection is the store's own.
 
         Raises ConfigurationError where each statement would be committed by itself."""
         ...

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from penstock.errors import ConfigurationError, PublishUnknown, StoreUnavailable, TransactionClosed
@@ -137,13 +137,10 @@ class Transaction:
         self._timer = self.loop.call_at(self._deadline, self._look_late)
         self.access.signals.reach("tx.begun")
 
-    def _settings(self) -> str:
-        """One statement: some drivers run no two in a round trip. A process that stands still is ended by the server; one that lives
-        ends the transaction itself, before that."""
+    def _settings(self) -> Mapping[str, str]:
+        """A process that stands still is ended by the server; one that lives ends the transaction itself, before that."""
         flush, still = "on" if self.access.power else "off", round((self.limit + _MORE) * 1000)
-        return (
-            f"select set_config('synchronous_commit', '{flush}', true), set_config('idle_in_transaction_session_timeout', '{still}', true)"
-        )
+        return {"synchronous_commit": flush, "idle_in_transaction_session_timeout": str(still)}
 
     async def _make_sure(self, stranger: Stranger | None) -> None:
         if stranger is not None:
