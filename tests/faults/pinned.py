@@ -34,9 +34,9 @@ SERVICES = ROOT / "scripts" / "services"
 RECOVERY = 300.0
 """Seconds in which it has to be as before."""
 _CLAIMS = """
-select coalesce(sum(total_exec_time), 0)::float8, coalesce(sum(calls) filter (where query like '%judged as materialized%'), 0)::bigint
+select coalesce(sum(total_exec_time), 0)::float8, coalesce(sum(calls) filter (where query like '%met.place, m.*%'), 0)::bigint
 from pg_stat_statements
-where query like '%judged as materialized%' or query like '%new_ready as materialized%'
+where query like '%met.place, m.*%' or query like '%new_ready as materialized%'
 """
 _DEAD = "select coalesce(sum(n_dead_tup), 0)::bigint from pg_stat_user_tables where schemaname = 'penstock'"
 _DONE = "select coalesce(sum(done), 0)::bigint, coalesce(sum(waiting + running), 0)::bigint from penstock.count"

@@ -34,10 +34,8 @@ from tests.faults.waiting import conclude, kill_all, wait_for
 WORKERS, LANES = 2, (1, 2)
 RATE = 300
 """Jobs a second of each producer."""
-SOME = 150
-"""Acknowledgements between two cuts, at the least."""
-SLACK = (0.0, 0.6)
-"""Seconds after these until the cut."""
+SOME = (150, 600)
+"""Acknowledgements between two cuts, at the least and at the most."""
 
 
 @dataclass
@@ -145,8 +143,7 @@ def storm(test: Run, disk: Disk, server: Server | None, cuts: int, chance: rando
     losses = Losses()
     began = time.monotonic()
     for number in range(cuts):
-        wait_for_load(test)
-        time.sleep(chance.uniform(*SLACK))
+        wait_for_load(test, chance.randint(*SOME))
         cut(test, disk, server)
         losses.look(test)
         print(f"cut {number + 1} of {cuts}: lost {len(losses.lost)}, {losses.broken or 'sound'}", file=sys.stderr, flush=True)
@@ -157,9 +154,9 @@ def storm(test: Run, disk: Disk, server: Server | None, cuts: int, chance: rando
     return losses, time.monotonic() - began
 
 
-def wait_for_load(test: Run) -> None:
+def wait_for_load(test: Run, some: int) -> None:
     tail = Tail(test.ledger)
-    wait_for(lambda: tail.count("ACK ") >= SOME, "some load", 60)
+    wait_for(lambda: tail.count("ACK ") >= some, "some load", 60)
 
 
 def cut(test: Run, disk: Disk, server: Server | None) -> None:
