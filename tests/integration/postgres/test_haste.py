@@ -9,6 +9,7 @@ import pytest
 
 from penstock.errors import LeaseLost
 from penstock.model.limit import Limit
+from penstock.model.log import Event, SubscriptionSpec
 from penstock.model.message import DEFAULT_PRIORITY, Message, Options
 from penstock.model.unique import Hold
 from penstock.observe.signals import Signals
@@ -19,7 +20,7 @@ from penstock.stores.postgres.haste import sign
 from penstock.stores.postgres.store import PostgresStore
 from penstock.testing.conformance.ground import until
 from penstock.testing.conformance.options import with_options
-from tests.integration.postgres.client import NOW, Connect
+from tests.integration.postgres.client import FACTS, NOW, Connect
 from tests.integration.postgres.play import QUEUE, TASK, Worker, failed, message
 
 SECOND = 1_000_000
@@ -271,6 +272,26 @@ async def test_another_process_hears_which_queue_rang(worker: Worker, postgres_u
     finally:
         for store in stores:
             await store.close()
+
+
+async def test_an_event_that_is_fed_is_taken_before_the_look(worker: Worker, postgres_url: str) -> None:
+    """With what the event holds. Not in the first rounds: whenever the pool makes a connection, nothing is known."""
+    store = PostgresStore(parse(postgres_url, "a server"), signals=Signals())
+    ask = Claim(worker.owner, [("sub", 10)], frozenset(["sub"]))
+    await store.open()
+    hurried: list[bool] = []
+    try:
+        await store.log.declare([SubscriptionSpec("sub", FACTS, "app", None, "beginning")])
+        for n in range(6):
+            assert (await store.queue.claim(ask)).runs == []
+            await store.log.publish(FACTS, [Event(f"e{n}", "Happened", b"body")])
+            assert (await store.log.feed("sub", 10)).count == 1
+            claimed = await store.queue.claim(ask)
+            assert [(delivery.job_id, delivery.body) for run in claimed.runs for delivery in run] == [(f"e{n}@sub", b"body")]
+            hurried.append(claimed.next_due is not None)  # as only who was in haste says here
+    finally:
+        await store.close()
+    assert any(hurried)
 
 
 async def put(store: PostgresStore, messages: Sequence[Message], *, in_transaction: bool) -> None:

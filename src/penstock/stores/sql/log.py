@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from penstock.model.log import Append as Appended
 from penstock.model.log import Event, Fed, Recorded, Span, SubscriptionSpec, TopicSpec
-from penstock.model.message import Placed
+from penstock.model.message import DEFAULT_PRIORITY, Placed
 from penstock.stores.sql import seeking
 from penstock.stores.sql.appending import agreed
 from penstock.stores.sql.dialect import Dialect
@@ -51,6 +51,7 @@ class SqlLog:
             durable=False,
             rings=lambda fed: fed.count > 0,
             point="feed",
+            ranks=frozenset([(subscription, 9 - DEFAULT_PRIORITY)]),
         )
         return await self._writer.submit(work)  # type: ignore[no-any-return]
 

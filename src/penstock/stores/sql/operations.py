@@ -110,6 +110,8 @@ class Run(Struct, frozen=True):
     rings: bool | Callable[[Any], bool] = False
     """Or whether it does, given its result."""
     point: str | None = None
+    ranks: Set[tuple[str, int]] = frozenset()
+    """Queues and ranks to which it brings messages that may start at once, if it rings."""
     weight: int = 1
 
     @property
@@ -149,8 +151,9 @@ class Group:
 
     @property
     def ranks(self) -> Set[tuple[str, int]]:
-        """Queues and ranks to which it puts messages that may start at once."""
-        return ranks(message for member in self._members if isinstance(member, Put) for message in member.messages)
+        """Queues and ranks to which it brings messages that may start at once."""
+        put = ranks(message for member in self._members if isinstance(member, Put) for message in member.messages)
+        return put.union(*(member.ranks for member in self._members if isinstance(member, Run)))
 
     def parts(self, now: int) -> Iterator[Part]:
         for lane in self._lanes:
