@@ -8,7 +8,7 @@ from benchmarks.history import history
 
 
 def test_a_past_is_made_and_compared(postgres_url: str) -> None:
-    words = ["--store", postgres_url, "--finished", "3000", "--waiting", "2000", "--depth", "1000", "--rounds", "1"]
+    words = ["--store", postgres_url, "--finished", "3000", "--waiting", "4000", "--depth", "1000", "--rounds", "2"]
     done = CliRunner().invoke(history, words)
     assert done.exit_code in (0, 1), done.output
     found = json.loads(done.stdout)

@@ -129,7 +129,8 @@ class DatabaseWatch(Watch):
 
     def pause(self) -> None:
         self._connection.execute(
-            "insert into penstock.setting (scope, name, value, by, at) values ('queue:bench', 'paused', 'true', 'bench', 0)"
+            "insert into penstock.setting (scope, name, value, by, at) values ('queue:bench', 'paused', 'true', 'bench', 0) "
+            "on conflict do nothing"
         )
 
     def resume(self) -> None:
