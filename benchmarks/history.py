@@ -107,7 +107,7 @@ def history(store: str | None, finished: int, waiting: int, depth: int, rounds: 
 
 
 def compare(databases: Databases, past: Past, depth: int, rounds: int) -> dict[str, Any]:
-    """The long one is drained on from round to round: it has enough. The short one is a fresh copy each time."""
+    """The long one is drained on from round to round: it has enough; both are vacuumed before. The short one is made anew each time."""
     tables.note("making the store with a past")
     long = databases.filled("nothing", depth)
     past.add(long)
@@ -118,6 +118,7 @@ def compare(databases: Databases, past: Past, depth: int, rounds: int) -> dict[s
         site = databases.filled("nothing", depth)
         short.append(drained(databases, site, depth))
         databases.drop(site)
+        databases.rest(long)
         full.append(drained(databases, long, depth))
     medians = {name: (median(each[name] for each in short), median(each[name] for each in full)) for name in short[0]}
     ratios = {
