@@ -40,7 +40,10 @@ class Disk:
         _run("sync", "-f", str(self.root))
 
     def cut(self) -> None:
-        """Nothing more reaches the disk. Who has files open there has to end before `mount`."""
+        """Nothing more reaches the disk. Who has files open there has to stand still, and to end before `mount`: of a plain file with a
+        sync a line, 7 of 100 cuts lost a line whose sync was under way and then said that it had been done; of 150 cuts of a process
+        that stood still, none did.
+        """
         place = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.ioctl(place, _SHUTDOWN, struct.pack("I", _NO_FLUSH))

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -83,15 +83,20 @@ class Server:
     def _settle(self) -> None:
         """How the server was started stands in a file that it does not sync; a configuration would be on the disk for long."""
         self._disk.flush()
-        self._master = int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
+        self.master = int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
+
+    @property
+    def family(self) -> Sequence[int]:
+        """Complete once the first one stands still, and has no more children."""
+        return [self.master, *_children(self.master)]
 
     def die(self) -> None:
         """Its processes: they can write nothing any more."""
-        family = [self._master, *_children(self._master)]
+        family = self.family
         for pid in family:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: not any(_lives(pid) for pid in family), "the server's processes to end")
+        wait_for(lambda: not any(_state(pid) for pid in family), "the server's processes to end")
 
     def start(self) -> None:
         """The number of its old process is nobody's after a loss of power; here it may be a process that nobody has waited for."""
@@ -160,6 +165,10 @@ def wait_for_load(test: Run, some: int) -> None:
 
 
 def cut(test: Run, disk: Disk, server: Server | None) -> None:
+    freeze(test.processes)
+    if server is not None:
+        freeze([server.master])
+        freeze(server.family)
     disk.cut()
     kill_all(process for process, _ in test.processes.values())
     test.processes.clear()
@@ -188,6 +197,15 @@ def report(test: Run, losses: Losses, cuts: int, seconds: float, durability: str
         "bound_95_percent": round(3 / cuts, 4),
         "ok": wanted and not losses.broken,
     }
+
+
+def freeze(pids: Iterable[int]) -> None:
+    """All at once, as a loss of power would; whatever was under way in the kernel is over then."""
+    chosen = list(pids)
+    for pid in chosen:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: not "".join(map(_state, chosen)).replace("T", ""), "all to stand still")
 
 
 @contextmanager
@@ -223,10 +241,13 @@ def _children(pid: int) -> Iterable[int]:
                 yield int(stat.parent.name)
 
 
-def _lives(pid: int) -> bool:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
+def _state(pid: int) -> str:
+    """One letter for each of its threads; those of the dead have none."""
+    letters = ""
+    for stat in Path("/proc").glob(f"{pid}/task/*/stat"):
+        with suppress(OSError):
+            letters += stat.read_text().rpartition(")")[2].split()[0]
+    return letters.replace("Z", "").replace("X", "")
 
 
 def main() -> None:
