@@ -156,6 +156,7 @@ def storm(test: Run, disk: Disk, server: Server | None, cuts: int, chance: rando
             test.replace("worker")
         for lane in LANES:
             test.replace(f"producer {lane}")
+    wait_for(lambda: set(test.pids("worker")) <= Ledger.read(test.ledger).incarnations.keys(), "the last workers to start")
     return losses, time.monotonic() - began
 
 
