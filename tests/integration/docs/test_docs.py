@@ -177,6 +177,8 @@ def test_every_option_that_is_named_exists(page: str) -> None:
         "--seconds",
         "--keys",
         "--crowd",
+        "--cuts",
+        "--durability",
         "--writers",
         "--events",
         "--server",
