@@ -30,6 +30,8 @@ BACK = 20.0
 """Seconds after which what was cut off has to take part again."""
 BUSY = {"BUSY": "0.4"}
 ALONE = "alone"
+LONG = "-long"
+"""Ends what such jobs are called."""
 
 
 def run(seconds: float, cuts: int) -> dict[str, object]:
@@ -50,9 +52,9 @@ def run(seconds: float, cuts: int) -> dict[str, object]:
 
 
 def cut_off(net: Net, crew: Crew, lonely: int, seconds: float) -> tuple[int, int]:
-    """When, in µs. It goes on when the machine's worker has begun jobs again."""
-    begun = count(crew, lonely)
-    wait_for(lambda: count(crew, lonely) > begun + 20, "some load")
+    """When, in µs: while a handler runs there that takes as long as a lease. It goes on when the machine's worker has begun jobs again."""
+    begun, longest = count(crew, lonely), count(crew, lonely, LONG)
+    wait_for(lambda: count(crew, lonely) > begun + 20 and count(crew, lonely, LONG) > longest, "some load, and a long job", 20)
     net.cut(ALONE)
     cut = time.monotonic_ns() // 1000
     wait_for(lambda: time.monotonic_ns() // 1000 > cut + seconds * 1e6, "the cut to last", seconds + 10)
@@ -62,8 +64,8 @@ def cut_off(net: Net, crew: Crew, lonely: int, seconds: float) -> tuple[int, int
     return cut, mended
 
 
-def count(crew: Crew, pid: int) -> int:
-    return sum(line.pid == pid for line in crew.book().of("BEGIN"))
+def count(crew: Crew, pid: int, kind: str = "") -> int:
+    return sum(line.pid == pid and line.facts[0].endswith(kind) for line in crew.book().of("BEGIN"))
 
 
 def found(what: str) -> str:

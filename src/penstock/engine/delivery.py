@@ -30,6 +30,8 @@ from penstock.model.outcome import Committed, Dead, Done, Outcome, Released
 from penstock.ports.handler import Next
 
 RELEASED = Released()
+TWIN = 1.0
+"""Seconds after which a message is tried again that still runs here from a claim before."""
 
 
 class Courier:
@@ -41,6 +43,7 @@ class Courier:
         self._chains = chains
         self._holding = holding
         self._clock = kit.store.clock
+        self._judge = kit.judge
         self._table = kit.table
         self._settler = kit.settler
         self._hooks = kit.hooks
@@ -52,6 +55,10 @@ class Courier:
         try:
             for delivery in running.run:
                 # A crash up to here costs nothing but the lease: the message is rescued with one death more, and runs again.
+                if table.replaces(delivery.seq):  # a crash of the store undid a claim: what was begun then ends first
+                    settler.add(delivery, self._judge.again(TWIN))
+                    carried += 1
+                    break
                 if delivery.expires is not None and delivery.expires <= self._clock.now():  # the next claim ends it
                     break
                 if not table.begin(running, delivery):  # the worker stops, or somebody cancelled it
@@ -66,11 +73,8 @@ class Courier:
                 # A crash here: the handler's effects outside its `tx` happened, and will happen again. At least once.
                 if not table.end(running, delivery, outcome):  # abandoned: it was released when the worker gave it up
                     return
-                match outcome:
-                    case Committed():
-                        pass  # a tx handler has settled in its own transaction: no crash can undo it or do it twice
-                    case _:
-                        settler.add(delivery, outcome)  # a crash before its batch is written: as above
+                if not isinstance(outcome, Committed):  # else it is in its own transaction: no crash can undo it or do it twice
+                    settler.add(delivery, outcome)  # a crash before its batch is written: as above
                 carried += 1
                 ended = not goes_on(outcome, delivery.task in self._holding)
                 if ended:  # in the same batch: the failed one keeps its place before them

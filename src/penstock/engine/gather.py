@@ -24,7 +24,8 @@ def together(rows: Sequence[Delivery]) -> Delivery:
 class _Open(Struct, eq=False):
     """A batch that is not full yet."""
 
-    rows: list[Delivery]
+    rows: dict[int, Delivery]
+    """By seq: of two claims of one, a crash of the store undid the first."""
     timer: asyncio.TimerHandle
 
 
@@ -71,8 +72,10 @@ class Gather:
         """Take these rows out of the batches that are not full yet."""
         gone: list[Delivery] = []
         for name, batch in list(self._open.items()):
-            gone += [row for row in batch.rows if unwanted(row)]
-            batch.rows[:] = [row for row in batch.rows if not unwanted(row)]
+            leaving = [row for row in batch.rows.values() if unwanted(row)]
+            for row in leaving:
+                del batch.rows[row.seq]
+            gone += leaving
             if not batch.rows:
                 self._take(name)
         return gone
@@ -81,8 +84,8 @@ class Gather:
         batch = self._open.get(kind.name)
         if batch is None:
             timer = self._loop.call_later(kind.wait, self._end_wait, kind.name)
-            batch = self._open[kind.name] = _Open([], timer)
-        batch.rows.append(row)
+            batch = self._open[kind.name] = _Open({}, timer)
+        batch.rows[row.seq] = row
         return together(self._take(kind.name)) if len(batch.rows) >= kind.size else None
 
     def _end_wait(self, name: str) -> None:
@@ -91,4 +94,4 @@ class Gather:
     def _take(self, name: str) -> list[Delivery]:
         batch = self._open.pop(name)
         batch.timer.cancel()
-        return batch.rows
+        return list(batch.rows.values())

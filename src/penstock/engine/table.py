@@ -64,6 +64,15 @@ class Table:
                 self._signals.emit(Started(each))
         return True
 
+    def replaces(self, seq: int) -> bool:
+        """An earlier claim of it still runs here: a crash of the store has undone that one, so it is told to stop."""
+        earlier = self._rows.get(seq)
+        if earlier is None:
+            return False
+        if earlier.reason != "lost":
+            earlier.interrupt("lost")
+        return True
+
     def fit(self, rows: Sequence[Delivery], now: Callable[[], int]) -> Sequence[Delivery]:
         """Those that nobody cancelled and that have not expired."""
         if not self._recalled and all(row.expires is None for row in rows):

@@ -22,6 +22,10 @@ KILL = """
     where pid <> pg_backend_pid() and backend_type = 'client backend'
 """
 
+LEFT = "select seq from {where} join message m using (seq) where not exists (select from effects where m.id = 'job-' || n)"
+"""What has no effect yet."""
+WHERE = ("message", "ready", "later", "aside", "suspect", "leased", "finished", "dead")
+
 
 @pytest.fixture(scope="module")
 def own_server() -> Iterator[tuple[str, str]]:
@@ -75,6 +79,18 @@ class Shop:
     def done(self) -> set[int]:
         return {n for (n,) in self.query("select n from effects")}
 
+    async def finish(self) -> None:
+        """Raises AssertionError if what was acknowledged is not done in time, and says where it is."""
+
+        async def nothing_left() -> bool:
+            return not await asyncio.to_thread(self.query, LEFT.format(where="message"))
+
+        try:
+            await until(nothing_left, "all effects", PATIENCE)
+        except AssertionError as error:
+            places = {where: len(self.query(LEFT.format(where=where))) for where in WHERE}
+            raise AssertionError(f"{error}; of {len(self.acknowledged)} that were acknowledged there are left: {places}") from error
+
     def twice(self) -> list[tuple[int]]:
         return self.query("select n from effects group by n having count(*) > 1")
 
@@ -95,7 +111,7 @@ async def ride_out(shop: Shop, trouble: list[str], folder: str) -> Shop:
         await until(lambda: len(shop.acknowledged) > before + 200, "200 jobs after it", PATIENCE)
         stop.set()
         await asyncio.gather(*producers)
-        await until(lambda: shop.done() >= set(shop.acknowledged), "all effects", PATIENCE)
+        await shop.finish()
     await shop.app.close()
     return shop
 

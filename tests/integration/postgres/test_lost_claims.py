@@ -73,6 +73,25 @@ def mend(store: PostgresStore) -> None:
     del store._parts.access.relaxed.lend
 
 
+HELD = "insert into penstock.leased (owner, seq, claimed) values ($1, $2, 0)"
+
+
+async def run(store: PostgresStore, sql: str, *params: object) -> None:
+    """What a crash would have left."""
+    assert store._parts is not None
+    pool = store._parts.access.relaxed
+    async with pool.lend() as connection:
+        await connection.execute(in_schema(sql, pool._address.schema), *params)
+
+
+def break_all(store: PostgresStore) -> None:
+    """The connections that claims are made on."""
+    assert store._parts is not None
+    free = store._parts.access.relaxed._free
+    while free:
+        free.pop().terminate()
+
+
 @pytest.mark.parametrize(("key", "deed"), [(None, "a statement"), ("k", "commit")])
 async def test_what_nobody_knows_of_comes_again(ground: Ground, key: str | None, deed: str) -> None:
     worker = await ground.worker()
@@ -89,22 +108,36 @@ async def test_what_nobody_knows_of_comes_again(ground: Ground, key: str | None,
     assert (await ground.counters()).running == 2
 
 
-async def test_an_end_that_a_crash_undid_is_found_when_somebody_connects_anew(ground: Ground) -> None:
-    """Settles are not flushed. The rows are put back as a recovery would have them."""
+async def test_a_claim_that_a_crash_undid_leaves_nothing_behind(ground: Ground) -> None:
+    """It is claimed again, and its end is undone, too: the worker does not take it for what the first claim gave."""
+    worker = await ground.worker()
+    await ground.put("a")
+    (first,) = await worker.claim()
+    assert isinstance(worker.store, PostgresStore)
+    await run(worker.store, "delete from penstock.leased")
+    await run(worker.store, "insert into penstock.ready (queue, rank, seq) values ($1, 0, $2)", first.queue, first.seq)
+    (again,) = await worker.claim()
+    assert again.seq == first.seq
+    assert await worker.settle(again, Done()) == []
+    await run(worker.store, "delete from penstock.finished")
+    await run(worker.store, HELD, worker.incarnation, first.seq)
+    break_all(worker.store)
+    assert ids(await worker.claim()) == []  # which connects
+    assert ids(await worker.claim()) == [first.job_id]
+
+
+@pytest.mark.parametrize("how", ["a settle", "a commit"])
+async def test_an_end_that_a_crash_undid_is_found_when_somebody_connects_anew(ground: Ground, how: str) -> None:
+    """Settles are not flushed, commits not where `durability` says "process". The rows are put back as a recovery would have them."""
     worker = await ground.worker()
     await ground.put("a", "b")
     first, second = await worker.claim()
-    assert await worker.settle(first, Done()) == []
+    await (worker.commit if how == "a commit" else worker.end)(first, Done())
     assert isinstance(worker.store, PostgresStore)
-    assert worker.store._parts is not None
-    pool = worker.store._parts.access.relaxed
-    async with pool.lend() as connection:
-        await connection.execute(in_schema("delete from penstock.finished", pool._address.schema))
-        sql = in_schema("insert into penstock.leased (owner, seq, claimed) values ($1, $2, 0)", pool._address.schema)
-        await connection.execute(sql, worker.incarnation, first.seq)
+    await run(worker.store, "delete from penstock.finished")
+    await run(worker.store, HELD, worker.incarnation, first.seq)
     assert ids(await worker.claim()) == []
-    while pool._free:
-        pool._free.pop().terminate()
+    break_all(worker.store)
     assert ids(await worker.claim()) == []  # which connects
     assert ids(await worker.claim()) == [first.job_id]
     assert await worker.settle(second, Done()) == []

@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 
 from penstock.errors import StoreError
 from penstock.model.delivery import Delivery, Settlement
@@ -39,6 +40,7 @@ class Doubt:
         self._owner = owner
         self._known: Counter[int] = Counter()
         """How often it was claimed and has not ended: what was given back can be claimed again before its settle is answered."""
+        self._settling: set[int] = set()
         self._until = 0.0
         self._look = False
         self._every = _NOW_AND_THEN if pooled else math.inf
@@ -47,16 +49,34 @@ class Doubt:
     def course(self, ask: Claim, bounds: Bounds) -> Course[Claimed]:
         """A claim. Only one of a worker's runs at a time."""
         if (step := self._step()) is not None:
-            yield step
+            try:
+                yield step
+            except StoreError:
+                self._look = True
+                raise
         try:
             claimed = yield from course(ask, bounds, self._rise)
         except StoreError:
             self._rise()
             raise
-        self._known.update(delivery.seq for run in claimed.runs for delivery in run)
+        self._learn([delivery.seq for run in claimed.runs for delivery in run])
         return claimed
 
-    def ended(self, seqs: Iterable[int]) -> None:
+    @contextmanager
+    def settling(self, seqs: Sequence[int]) -> Generator[None, None, None]:
+        """Around a settle of these. One that fails is tried again."""
+        self._settling.update(seqs)
+        try:
+            yield
+            self.end(seqs)
+        finally:
+            self._settling.difference_update(seqs)
+
+    def look(self) -> None:
+        """The server may have crashed."""
+        self._look = True
+
+    def end(self, seqs: Iterable[int]) -> None:
         known = self._known
         for seq in seqs:
             if known[seq] > 1:
@@ -64,9 +84,13 @@ class Doubt:
             else:
                 del known[seq]
 
-    def look(self) -> None:
-        """The server may have crashed."""
-        self._look = True
+    def _learn(self, seqs: Sequence[int]) -> None:
+        """Claimed anew though it has not ended: it is just being given back, or a crash has undone the claim before."""
+        known = self._known
+        if known.keys().isdisjoint(seqs):
+            known.update(seqs)
+        else:
+            known.update([seq for seq in seqs if seq not in known or seq in self._settling])
 
     def _rise(self) -> None:
         self._until = time.monotonic() + _LASTS

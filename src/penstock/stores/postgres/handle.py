@@ -22,15 +22,18 @@ from penstock.stores.sql.verbs import KeptVerbs, refuse_lost
 T = TypeVar("T")
 
 Work: TypeAlias = Callable[[Carrier], Awaitable[T]]
+Ended: TypeAlias = Callable[[int, Sequence[Settlement]], None]
+"""Told which of a worker's deliveries have ended by a commit."""
 _OVER = "the transaction has ended; nothing more can join it"
 
 
 class Handle(KeptVerbs):
     """Implements `ports.transaction.OpenTransaction`."""
 
-    def __init__(self, inner: Transaction) -> None:
+    def __init__(self, inner: Transaction, ended: Ended) -> None:
         super().__init__(inner.access.dialect)
         self._inner = inner
+        self._tell_ended = ended
         self._access = inner.access
         self._turns: Turns | None = None
         self._depth = 0
@@ -84,6 +87,8 @@ class Handle(KeptVerbs):
         if not self._inner.started and not self._kept and settle is None:
             return
         await self._inner.commit(lambda _: self._finish(settle))
+        if settle is not None:
+            self._tell_ended(*settle)
         self._access.bells.tell(self._heard)
         if self._rings:
             self._access.bells.ring(self._kept.ranks)
@@ -171,7 +176,7 @@ class Savepoint(Handle):
     """
 
     def __init__(self, outer: Handle, turns: Turns) -> None:
-        super().__init__(outer._inner)
+        super().__init__(outer._inner, outer._tell_ended)
         self._outer = outer
         self._siblings = turns
         self._depth = outer._depth + 1

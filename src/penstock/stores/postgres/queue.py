@@ -35,8 +35,13 @@ class PostgresQueue(SqlQueue):
         doubt = self._doubts.setdefault(ask.owner, Doubt(ask.owner, pooled=self._pooled))
         return await self._walk(doubt.course(ask, self._bounds), CLAIMS)
 
-    async def settle(self, owner: int, settlements: Sequence[Settlement]) -> list[int]:
-        lost = await super().settle(owner, settlements)
+    def ended(self, owner: int, settlements: Sequence[Settlement]) -> None:
+        """By a transaction."""
         if (doubt := self._doubts.get(owner)) is not None:
-            doubt.ended(each.delivery.seq for each in settlements)
-        return lost
+            doubt.end([each.delivery.seq for each in settlements])
+
+    async def settle(self, owner: int, settlements: Sequence[Settlement]) -> list[int]:
+        if (doubt := self._doubts.get(owner)) is None:
+            return await super().settle(owner, settlements)
+        with doubt.settling([each.delivery.seq for each in settlements]):
+            return await super().settle(owner, settlements)
