@@ -86,7 +86,7 @@ class Handle(KeptVerbs):
         self._close()
         if not self._inner.started and not self._kept and settle is None:
             return
-        await self._inner.commit(lambda _: self._finish(settle))
+        await self._inner.commit(lambda _: self._finish(settle), shielded=settle is None)
         if settle is not None:
             self._tell_ended(*settle)
         self._access.bells.tell(self._heard)
@@ -135,7 +135,7 @@ class Handle(KeptVerbs):
         async def noted(carrier: Carrier) -> T:
             self._check()
             if sql:
-                self._inner.last = " ".join(sql.split())[:200]
+                self._inner.last = sql
             return await work(carrier)
 
         return await self._inner.run(noted)

@@ -49,6 +49,7 @@ class Transaction:
         """It could not begin, for the store's reasons."""
         self.over: str | None = None
         self.last = ""
+        """The SQL of the user's statement that came last."""
         self._library = library
         self._guard = guard
         self._open = False
@@ -77,15 +78,19 @@ class Transaction:
             except Exception as error:
                 raise (await self._explain(error)) from error
 
-    async def commit(self, finish: Callable[[Carrier], Awaitable[None]]) -> None:
-        """`finish` writes what is left. To its end, whoever stops waiting for it; if it fails, all is rolled back."""
-        await asyncio.shield(self.loop.create_task(self._commit(finish)))
+    async def commit(self, finish: Callable[[Carrier], Awaitable[None]], *, shielded: bool = True) -> None:
+        """`finish` writes what is left; if it fails, all is rolled back. To its end, whoever stops waiting for it; `shielded`: unless
+        who waits sees to that, as the engine does for handlers, where a task more costs a twentieth of the whole."""
+        if shielded:
+            await asyncio.shield(self.loop.create_task(self._commit(finish)))
+        else:
+            await self._commit(finish)
 
     async def rollback(self, why: str = "the transaction was rolled back") -> None:
         async with self._lock:
             if self.over is None:
                 if self._lost:
-                    log.error("%s; what was committed there stays; its last statement: %s", ENDED, self.last or "none")
+                    log.error("%s; what was committed there stays; its last statement: %s", ENDED, self._said)
                 await self._give_up(why + ("" if self.started else " before it began"))
 
     # -- ends
@@ -186,7 +191,11 @@ class Transaction:
         if self._open:
             self._open = False
             await self.carrier.rollback()
-        self._end(f"{why}; its last statement: {self.last or 'none'}" if self.started else why)
+        self._end(f"{why}; its last statement: {self._said}" if self.started else why)
+
+    @property
+    def _said(self) -> str:
+        return " ".join(self.last.split())[:200] or "none"
 
     def _end(self, why: str) -> None:
         if self.over is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from penstock.errors import ConfigurationError
 
@@ -14,8 +15,13 @@ _ENDING = re.compile(rf"{_BEFORE}(?:{_WORDS})\b", re.IGNORECASE | re.DOTALL)
 
 def refuse_ending(sql: str) -> None:
     """Raises ConfigurationError; nothing was run."""
-    if _ENDING.match(sql):
+    if _ends(sql):
         raise ConfigurationError(
             f"{sql.strip()[:60]!r} in a transaction of Penstock's: it commits when its handler or block returns, and rolls back "
             "when that raises; for a part of it use `async with app.transaction()` inside"
         )
+
+
+@lru_cache(maxsize=1_000)
+def _ends(sql: str) -> bool:
+    return _ENDING.match(sql) is not None
