@@ -51,7 +51,7 @@ class BatchCourier:
                 run = self._chains.get(batch.task, unknown)
                 try:
                     outcome = await run(batch)
-                except BaseException:  # a handler's own kind, outside of Exception: nothing is known, so it is run again
+                except BaseException:  # the process ends, by KeyboardInterrupt
                     self._table.end(running, batch, RELEASED)
                     raise
                 if not self._table.end(running, batch, outcome):  # abandoned: all of it was released when the worker gave it up

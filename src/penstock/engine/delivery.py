@@ -66,7 +66,7 @@ class Courier:
                 run = self._chains.get(delivery.task, unknown)  # middleware around tx around the handler; never raises
                 try:
                     outcome = await run(delivery)
-                except BaseException:  # a handler's own kind, outside of Exception: nothing is known, so it is run again
+                except BaseException:  # the process ends, by KeyboardInterrupt
                     table.end(running, delivery, RELEASED)
                     self._release(running, carried)
                     raise

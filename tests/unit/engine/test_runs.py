@@ -45,7 +45,7 @@ async def test_after_what_keeps_its_place_the_rest_is_released(error: Exception,
     assert await outcomes(script(None, error)) == [Done, end, Released]
 
 
-@pytest.mark.parametrize(("error", "end"), [(OSError(), Failed), (Snooze(1), Snoozed), (Fatal(), Released)])
+@pytest.mark.parametrize(("error", "end"), [(OSError(), Failed), (Snooze(1), Snoozed), (Fatal(), Failed)])
 async def test_what_ends_a_run_and_the_rest_of_it_are_one_batch(error: BaseException, end: type[Outcome]) -> None:
     """Whatever `on_error` waits for: a crash in between would leave the rest held while the failed one waits for its retry."""
 

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from penstock.engine.stages.kit import Kit
-from penstock.engine.stages.verdict import FAILURES, RELEASED
+from penstock.engine.stages.verdict import RELEASED
 from penstock.errors import LeaseLost, PublishUnknown, StoreError
 from penstock.model.delivery import Delivery, Settlement
 from penstock.model.outcome import Committed, Done, Ending
@@ -38,7 +38,7 @@ class Committing:
         except (StoreError, PublishUnknown) as error:
             self._ties.trouble("tx", error)
             return self._judge.again(_AGAIN)
-        except FAILURES as error:
+        except BaseException as error:
             return self._judge(delivery, error)
         return COMMITTED
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from penstock.engine.running import Flag
 from penstock.engine.stages.kit import Kit
-from penstock.engine.stages.verdict import DONE, FAILURES
+from penstock.engine.stages.verdict import DONE
 from penstock.engine.table import Table
 from penstock.model.delivery import Delivery
 from penstock.model.outcome import Done, Ending
@@ -67,7 +67,7 @@ class Invoking:
                 return judge.undecodable(delivery, error)
             try:
                 value = await call(arguments, None, NOTHING)
-            except FAILURES as error:
+            except BaseException as error:
                 return judge(delivery, error)
             return DONE if value is None else done(route, value)
 
@@ -84,7 +84,7 @@ class Invoking:
             try:
                 scope = Surroundings(delivery, flag_of(self._table, delivery), self._state, transaction_of(route), self._told)
                 value = await call(arguments, scope, await route.inject())
-            except FAILURES as error:
+            except BaseException as error:
                 return judge(delivery, error)
             return DONE if value is None else done(route, value)
 
@@ -101,7 +101,7 @@ class Invoking:
                 return judge.undecodable(delivery, error)
             try:
                 return await call(delivery)
-            except FAILURES as error:
+            except BaseException as error:
                 return judge(delivery, error)
 
         return invoke

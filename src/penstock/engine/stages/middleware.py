@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from penstock.engine.stages.verdict import FAILURES, Judge
+from penstock.engine.stages.verdict import Judge
 from penstock.model.delivery import Delivery
 from penstock.model.outcome import Committed, Dead, Done, Ending, Failed, Outcome, Released, Snoozed, Split
 from penstock.ports.handler import Handler, Next, Stage
@@ -29,7 +29,7 @@ def around(stage: Stage, handler: Handler, judge: Judge) -> Handler:
             outcome = await stage(delivery, cast(Next, handler) if shown is None else shown.next)
             if not isinstance(outcome, OUTCOMES):
                 raise TypeError(f"the stage {stage!r} returned {type(outcome).__name__}, not an Outcome: return await next(delivery)")
-        except FAILURES as error:
+        except BaseException as error:
             return judge(delivery, error)
         return outcome if shown is None else shown.meant(outcome)
 

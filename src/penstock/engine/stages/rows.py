@@ -8,7 +8,7 @@ from typing import Any
 
 from penstock.engine.stages.invoke import NOTHING, Call, Surroundings, flag_of, transaction_of
 from penstock.engine.stages.kit import Kit
-from penstock.engine.stages.verdict import DONE, FAILURES
+from penstock.engine.stages.verdict import DONE
 from penstock.model.delivery import Delivery
 from penstock.model.outcome import Done, Ending, Split
 from penstock.ports.handler import Handler, Route, Scope
@@ -35,7 +35,7 @@ class Batching:
             try:
                 scope = None if bare else self._scope(route, delivery)
                 value = await call(values, scope, NOTHING if bare else await route.inject())
-            except FAILURES as error:
+            except BaseException as error:
                 return judge(delivery, error)
             return DONE if value is None else _NO_RESULT
 

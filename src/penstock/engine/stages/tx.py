@@ -12,7 +12,6 @@ from contextlib import suppress
 
 from penstock.engine.stages.commit import COMMITTED, Committing
 from penstock.engine.stages.kit import Kit
-from penstock.engine.stages.verdict import FAILURES
 from penstock.model.delivery import Delivery
 from penstock.model.outcome import Done, Ending, Split
 from penstock.ports.handler import Handler
@@ -37,7 +36,7 @@ class Transacting:
                 await self._committing.prepare(delivery)
                 tx = self._store.transaction(shared=True, blocking=blocking)
                 outcome = await self._inside(tx, handler, delivery)
-            except FAILURES as error:
+            except BaseException as error:
                 outcome = self._judge(delivery, error)
             if tx is not None and outcome is not COMMITTED:
                 await self._roll_back(tx)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
@@ -15,8 +14,8 @@ from penstock.model.delivery import Delivery
 from penstock.model.outcome import Dead, Done, Ending, Outcome, Released, Snoozed, Split
 from penstock.model.retry import PartialFailure, Reject, RetryAfter, Snooze, after_error, describe
 
-FAILURES = (Exception, asyncio.CancelledError, SystemExit)
-"""What ends a handler without ending the process: `KeyboardInterrupt` passes."""
+_PASSES = (KeyboardInterrupt, GeneratorExit)
+"""What ends more than a handler. Whatever else one raises is its failure, also what is no `Exception`: else it would run for ever."""
 
 DONE = Done()
 RELEASED = Released()
@@ -39,6 +38,8 @@ class Judge:
         self._random = random
 
     def __call__(self, delivery: Delivery, error: BaseException) -> Ending:
+        if isinstance(error, _PASSES):
+            raise error
         running = self._table.get(delivery.seq)
         if running is None or running.reason in ("cancel", "shutdown", "lost"):
             return RELEASED
