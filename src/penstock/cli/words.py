@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
+import msgspec
+
+from penstock.api.payload import refuse_traps
+from penstock.errors import PayloadError
 from penstock.model.clock import SECOND, to_datetime
 from penstock.model.log import COUNTED
 
@@ -77,13 +80,15 @@ def size(count: int) -> str:
 
 
 def value(body: bytes | None) -> Any:
-    """Stored JSON as it is; bytes that are not JSON under `undecodable`, in base64."""
+    """Stored JSON as workers read it; what is none, or nests too deep to be printed, under `undecodable`, in base64."""
     if body is None:
         return None
     try:
-        return json.loads(body)
-    except ValueError:
+        found = msgspec.json.decode(body)
+        refuse_traps(body, None, "")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, PayloadError):
         return {"undecodable": base64.b64encode(body).decode()}
+    return found
 
 
 def near(name: str, known: Iterable[str]) -> list[str]:

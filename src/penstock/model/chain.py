@@ -6,30 +6,34 @@ store enqueues it in the transaction that writes `Done`. Its id is made when the
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 from msgspec.structs import replace
 
+from penstock.model.clock import Span
 from penstock.model.delivery import Delivery
-from penstock.model.message import DEFAULT_PRIORITY, NOTHING, Message, Options, decode_options, raw
+from penstock.model.ids import Name
+from penstock.model.message import DEFAULT_PRIORITY, NOTHING, UNREADABLE, Message, Options, decode_options, raw
 from penstock.model.outcome import Done
 
 
 class Successor(Struct, frozen=True, omit_defaults=True):
     """A message that waits for another job's end. `delay` and `lifetime` (µs) count from then; `at` and `expires` are instants."""
 
-    id: str
-    queue: str
-    task: str
+    id: Name
+    queue: Name
+    task: Name
     body: Raw
     headers: Raw = NOTHING
     options: Raw = NOTHING
-    key: str | None = None
-    priority: int = DEFAULT_PRIORITY
-    delay: int | None = None
-    at: int | None = None
-    lifetime: int | None = None
-    expires: int | None = None
+    key: Name | None = None
+    priority: Annotated[int, Meta(ge=0, le=9)] = DEFAULT_PRIORITY
+    delay: Span | None = None
+    at: Span | None = None
+    lifetime: Span | None = None
+    expires: Span | None = None
     given: bool = False
     """The caller chose the id: if it is known by then, that job is this one."""
 
@@ -67,5 +71,9 @@ def brings_work(delivery: Delivery) -> bool:
 
 
 def successor_of(options: Options) -> Successor | None:
-    """What is enqueued when the job that has these options is done."""
-    return _successors.decode(options.then) if options.then else None
+    """What is enqueued when the job that has these options is done. It was checked when it was written; if it cannot be read all the
+    same, there is none."""
+    try:
+        return _successors.decode(options.then) if options.then else None
+    except UNREADABLE:
+        return None

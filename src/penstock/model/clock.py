@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, TypeAlias
+from typing import Annotated, Protocol, TypeAlias
+
+from msgspec import Meta
 
 Duration: TypeAlias = float | timedelta
 """A length of time. A number is seconds."""
 
 SECOND = 1_000_000
 """Microseconds in a second."""
+
+LONGEST = 1 << 62
+"""µs: added to any instant of a store it still fits into 64 bits."""
+
+Span: TypeAlias = Annotated[int, Meta(ge=0, le=LONGEST)]
+"""µs, where they are read from the store."""
 
 
 class Clock(Protocol):

@@ -5,9 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta
 
 NAME = re.compile(r"[A-Za-z0-9_.:-]{1,128}\Z")
 """What queues, tasks, keys, ids and workers may be called."""
+
+Name: TypeAlias = Annotated[str, Meta(pattern=rf"\A{NAME.pattern}")]
+"""One, where it is read from the store."""
 
 _LOW = (1 << 62) - 1
 

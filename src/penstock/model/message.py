@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
+from penstock.model.ids import Name
 from penstock.model.unique import Hold
 
 MAX_BODY = 256 * 1024
@@ -25,15 +27,15 @@ class Options(Struct, frozen=True, omit_defaults=True):
     A message that has none of it has no options at all, and costs nothing to look.
     """
 
-    attempts: int | None = None
-    first: float | None = None
-    factor: float | None = None
-    limit: float | None = None
-    timeout: float | None = None
+    attempts: Annotated[int, Meta(ge=1)] | None = None
+    first: Annotated[float, Meta(ge=0)] | None = None
+    factor: Annotated[float, Meta(ge=1)] | None = None
+    limit: Annotated[float, Meta(ge=0)] | None = None
+    timeout: Annotated[float, Meta(gt=0)] | None = None
     unique: Hold | None = None
     then: Raw = NOTHING
     """A `Successor`; empty for none."""
-    after: str | None = None
+    after: Name | None = None
     """The job whose end enqueued this one."""
     previous: Raw = NOTHING
     """Its result; empty for None."""
@@ -87,6 +89,9 @@ def raw(encoded: bytes | None) -> Raw:
     return Raw(encoded) if encoded else NOTHING
 
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that are not what was written."""
+
 _options = msgspec.json.Decoder(Options)
 _PLAIN = Options()
 
@@ -95,7 +100,7 @@ def decode_options(raw: bytes | None) -> Options:
     """They were checked when they were written; if they cannot be read all the same, there are none."""
     try:
         return _options.decode(raw) if raw else _PLAIN
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         return _PLAIN
 
 

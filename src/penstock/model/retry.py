@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from penstock.errors import ChildRaised
-from penstock.model.clock import SECOND, Duration, seconds
+from penstock.model.clock import LONGEST, SECOND, Duration, seconds
 from penstock.model.outcome import Dead, Failed, Failure, Outcome, Snoozed
 
 TRACEBACK_LIMIT = 16_384
@@ -84,7 +84,7 @@ class Retry:
             ceiling = min(seconds(self.limit), seconds(self.first) * self.factor**exponent)
         except OverflowError:
             ceiling = seconds(self.limit)
-        return ceiling * chance
+        return min(ceiling, LONGEST / SECOND) * chance
 
 
 def after_error(error: BaseException, policy: Retry, attempt: int, now: int, chance: float) -> Outcome:

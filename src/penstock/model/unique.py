@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from penstock.errors import ConfigurationError
-from penstock.model.clock import Duration, micros
+from penstock.model.clock import LONGEST, Duration, Span, micros
 from penstock.model.ids import is_name
 
 Until: TypeAlias = Literal["done", "start"]
@@ -43,9 +43,9 @@ class Unique:
 class Hold(Struct, frozen=True, omit_defaults=True):
     """The name that a job holds, as it stands in the store, `task/name`."""
 
-    name: str
+    name: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_.:-]+/[A-Za-z0-9_.:-]+\Z")]
     until: Until = "done"
-    window: int = 0
+    window: Span = 0
     """µs from the enqueue on."""
 
     @property
@@ -62,6 +62,6 @@ def hold_of(unique: Unique, task: str) -> Hold:
 def _window(length: Duration) -> int:
     """µs; 0 for what is no length of time."""
     try:
-        return max(0, micros(length))
+        return min(max(0, micros(length)), LONGEST)
     except (TypeError, ValueError, OverflowError):
         return 0
