@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
-from urllib.parse import quote
+from urllib.parse import SplitResult, quote, urlsplit
 
 from penstock.errors import ConfigurationError
 
@@ -125,10 +125,33 @@ def _store(url: object, file: Path) -> Found | None:
     return Found(url, "pyproject.toml")
 
 
-_PASSWORD = re.compile(r"(?<=//)([^/@\s]*?):([^/\s]*)(?=@)")
-_SECRET = re.compile(r"(?i)([?&][^=&#]*(?:pass|secret|token|key)[^=&#]*=)[^&#]*")
+_PASSWORD = re.compile(r"(?<=//)([^/@:\s]*):.*(?=@)", re.DOTALL)
+_SECRET = re.compile(r"(?i)([?&][^=&#]*(?:pass|secret|token|key)[^=&#]*=)[^&]*")
 
 
 def masked(url: str) -> str:
-    """Fit to be printed: without passwords."""
+    """Fit to be printed: without passwords. Of a URL in which one is not encoded, up to the last @ that it may reach to."""
     return _SECRET.sub(r"\1***", _PASSWORD.sub(r"\1:***", url))
+
+
+_HOST = r"(?:\[[^\[\]]*\]|[^@:,\[\]]*)(?::[0-9]*)?"
+_PLACE = re.compile(rf"(?:(?:[^%@\s]|%(?!00)[0-9A-Fa-f]{{2}})*@)?{_HOST}(?:,{_HOST})*")
+
+
+def split(url: str) -> SplitResult:
+    """As `urlsplit`. Raises ConfigurationError for what it, or a driver, would refuse in words that tell a part of the password."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = None
+    if parts is None or not _PLACE.fullmatch(parts.netloc) or _goes_on(parts):
+        raise ConfigurationError(
+            f"{masked(url)!r} cannot be read: in a user's name or password write / as %2F, ? as %3F, @ as %40, % as %25, and so on"
+        )
+    return parts
+
+
+def _goes_on(parts: SplitResult) -> bool:
+    """What looks like a host and its port is a user and the begin of a password, whose / or ? is not encoded."""
+    behind = f"{parts.path}?{parts.query}".partition("=")[0]
+    return parts.netloc != "" and "@" not in parts.netloc and "@" in behind

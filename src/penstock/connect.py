@@ -17,9 +17,9 @@ from pathlib import Path
 from random import Random
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
-from penstock.config import masked
+from penstock.config import masked, split
 from penstock.engine.nursery import Home, LogFormat, Nursery
 from penstock.engine.program import Program, WorkerOptions
 from penstock.errors import ConfigurationError
@@ -123,7 +123,7 @@ def copy_target(url: str) -> CopyTarget:
 
 
 def is_postgres(url: str) -> bool:
-    return urlsplit(url).scheme.partition("+")[0] in ("postgresql", "postgres")
+    return split(url).scheme.partition("+")[0] in ("postgresql", "postgres")
 
 
 def check_url(url: str) -> None:
@@ -148,7 +148,7 @@ def migrates_itself(url: str) -> bool:
 
 def sqlite_path(url: str) -> Path:
     """The file that a `sqlite:` URL means, absolute; a relative one is relative to the working directory."""
-    parts = urlsplit(url)
+    parts = split(url)
     _check_scheme(parts.scheme, url)
     if parts.netloc or not url.partition(":")[2].startswith("///"):
         raise ConfigurationError(f"{masked(url)!r} has a host: {_ACCEPTED} (three slashes, or four for an absolute path)")
