@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import sqlite3
 from collections import defaultdict
@@ -23,6 +24,9 @@ from penstock.stores.sqlite.forkable import Forkable
 
 _LOOK = 0.05
 """Seconds between looks at data_version while nothing rings: 0.02 % of a core."""
+
+EAR = re.compile(r"ear-[0-9a-z]{1,32}")
+"""What the sockets of those who wait for an end are called: anything else in a row is nobody's, and perhaps somebody's file."""
 
 _WORDS = 100
 """Ends in one datagram."""
@@ -49,7 +53,8 @@ class Ringer:
         """Ring those who wait for an end: (job, bell). Never raises."""
         bells: defaultdict[str, list[str]] = defaultdict(list)
         for job, bell in heard:
-            bells[bell].append(job)
+            if isinstance(bell, str) and EAR.fullmatch(bell):
+                bells[bell].append(job)
         for bell, jobs in bells.items():
             for start in range(0, len(jobs), _WORDS):
                 send(self._socket, " ".join(jobs[start : start + _WORDS]).encode(), self._bells / bell)

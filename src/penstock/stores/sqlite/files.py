@@ -49,7 +49,7 @@ class Folder:
 
     def _check_owner(self) -> None:
         """A run-time folder lies where anybody may create one."""
-        found = self.bells.stat()
+        found = self.bells.lstat()
         if self.bells != self.path and (found.st_uid != os.getuid() or found.st_mode & 0o077):
             raise ConfigurationError(f"{self.bells} belongs to somebody else or is open to others: remove it, or set XDG_RUNTIME_DIR")
 
