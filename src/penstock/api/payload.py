@@ -31,6 +31,13 @@ class PydanticModel(Protocol):
     def model_validate_json(cls, json_data: bytes) -> Self: ...
 
 
+@runtime_checkable
+class _PydanticError(Protocol):
+    """What a pydantic model raises."""
+
+    def errors(self, *, include_url: bool, include_context: bool, include_input: bool) -> list[dict[str, Any]]: ...
+
+
 def _encode_hook(value: object) -> object:
     if isinstance(value, PydanticModel):
         return msgspec.Raw(value.model_dump_json(round_trip=True, by_alias=True).encode())
@@ -40,9 +47,23 @@ def _encode_hook(value: object) -> object:
 def decode_hook(kind: type[Any], value: object) -> object:
     if kind is object:
         return value
-    if issubclass(kind, PydanticModel):
+    if not issubclass(kind, PydanticModel):
+        raise TypeError(_no_json(kind))
+    try:
         return kind.model_validate_json(msgspec.json.encode(value))
-    raise TypeError(_no_json(kind))
+    except ValueError as error:
+        raise ValueError(_without_values(error)) from error
+
+
+def _without_values(error: ValueError) -> str:
+    """Its text quotes what was wrong, which is an argument: it would stand in logs."""
+    if not isinstance(error, _PydanticError):
+        return str(error)
+    found = [
+        (".".join(map(str, each["loc"])), each["msg"])
+        for each in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    return "; ".join(f"{message} - at `{place}`" if place else message for place, message in found)
 
 
 def _no_json(kind: type[Any]) -> str:
