@@ -40,7 +40,7 @@ class Site:
         """A message that may be claimed at once; its id."""
         made = {"id": f"foreign-{next(self._ids)}", "queue": queue, "task": task, "rank": 5, "enqueued": 1, "body": body} | columns
         self.insert("message", **made)
-        ((seq,),) = self.rows(f"select seq from {self.table('message')} where id = '{made['id']}'")
+        ((seq,),) = self.rows(f"select seq from {self.table('message')} where id = {self.mark}", made["id"])
         self.insert("ready", queue=queue, rank=5, seq=seq)
         return str(made["id"])
 
@@ -48,7 +48,7 @@ class Site:
         marks = ", ".join([self.mark] * len(columns))
         self.write(f"insert into {self.table(table)} ({', '.join(columns)}) values ({marks})", tuple(columns.values()))
 
-    def rows(self, sql: str) -> list[Any]:
+    def rows(self, sql: str, *values: object) -> list[Any]:
         raise NotImplementedError
 
     def write(self, sql: str, values: tuple[object, ...] = ()) -> None:
@@ -69,9 +69,9 @@ class File(Site):
         self.path = path
         super().__init__(f"sqlite:///{path}")
 
-    def rows(self, sql: str) -> list[Any]:
+    def rows(self, sql: str, *values: object) -> list[Any]:
         with closing(self._connected()) as connection:
-            return connection.execute(sql).fetchall()
+            return connection.execute(sql, values).fetchall()
 
     def write(self, sql: str, values: tuple[object, ...] = ()) -> None:
         with closing(self._connected()) as connection, connection:
@@ -96,9 +96,9 @@ class Server(Site):
         self.bare, self.schema = url, f"threats_{secrets.token_hex(4)}"
         super().__init__(f"{url}?schema={self.schema}")
 
-    def rows(self, sql: str) -> list[Any]:
+    def rows(self, sql: str, *values: object) -> list[Any]:
         with psycopg.connect(self.bare, autocommit=True) as connection:
-            return connection.execute(sql.encode()).fetchall()
+            return connection.execute(sql.encode(), values or None).fetchall()
 
     def write(self, sql: str, values: tuple[object, ...] = ()) -> None:
         with psycopg.connect(self.bare, autocommit=True) as connection:
