@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.walls import edges, exemptions, habits, patience, size, sql, texts
+from tests.architecture.walls import dangers, edges, exemptions, habits, patience, size, sql, texts
 
 ROOT = Path(__file__).resolve().parents[2]
 SQLITE = "src/penstock/stores/sqlite/sql/queue.sql"
@@ -61,6 +61,23 @@ WALLS = [
     Wall(habits.swallowed_errors, python("try:\n    f()\nexcept (ValueError, BaseException):\n    ...")),
     Wall(habits.swallowed_errors, python("try:\n    f()\nexcept:\n    raise")),
     Wall(habits.swallowed_errors, python("from contextlib import suppress\nwith suppress(Exception):\n    f()")),
+    Wall(dangers.unsafe_imports, python("import pickle")),
+    Wall(dangers.unsafe_imports, python("from marshal import loads")),
+    Wall(dangers.unsafe_imports, python("def f():\n    import yaml.loader as x")),
+    Wall(dangers.unsafe_imports, python("from zlib import crc32, decompress")),
+    Wall(dangers.unsafe_imports, python("import zlib")),
+    Wall(dangers.unsafe_calls, python("eval('1')")),
+    Wall(dangers.unsafe_calls, python("import builtins as b\nb.exec('1')")),
+    Wall(dangers.unsafe_calls, python("__import__('os')")),
+    Wall(dangers.unsafe_calls, python("from os import system\nsystem('ls')")),
+    Wall(dangers.unsafe_calls, python("import subprocess\nsubprocess.run('ls', shell=True)")),
+    Wall(dangers.composed_sql, python("connection.execute(f'select {name}')")),
+    Wall(dangers.composed_sql, python("connection.execute('select %s' % name)")),
+    Wall(dangers.composed_sql, python("connection.fetch('select ' + name)")),
+    Wall(dangers.composed_sql, python("connection.cursor('select {}'.format(name))")),
+    Wall(dangers.composed_sql, python("text = f'insert into {table} values (1)'")),
+    Wall(dangers.composed_sql, python("text = f'  DELETE FROM users where name = {name!r}'")),
+    Wall(dangers.composed_sql, python("text = f'set {name}'")),
     Wall(sql.ill_named_sql, {SQLITE: "select 1;"}),
     Wall(sql.ill_named_sql, {SQLITE: "-- name: putJob\nselect 1;"}),
     Wall(sql.ill_named_sql, {SQLITE: "-- name: put\n-- nothing\n"}),
@@ -141,6 +158,10 @@ GOOD = {
         "try:\n    f()\nexcept ValueError:\n    pass\nexcept Exception as error:\n    raise RuntimeError from error"
     ),
     "src/penstock/model/clock.py": "import time\n\ndef now():\n    return time.time_ns()",
+    "src/penstock/stores/sqlite/reader.py": (
+        "import re\nfrom zlib import crc32\nimport subprocess\nsubprocess.run(['ls'], shell=False)\nTEXT = re.compile('a')\n"
+        "def f(connection, name):\n    connection.execute('select :name', name)\n    raise OSError(f'set {name} of {connection}')"
+    ),
     SQLITE.replace("queue", "own"): "-- name: last_seq\nselect 1;",
     SQLITE: "-- the queue\n-- name: put\n-- ANY case here; ? too\ninsert into jobs(body, at) values (:body, :now) returning 'X; ? $1';\n",
     POSTGRES: "-- name: put\ninsert into jobs(body, at) values (:body::bytea, :now);\n",

@@ -33,6 +33,23 @@ DYNAMIC_NAMES = {
     SRC + "testing/__init__.py": "loads the public names when they are asked for, so that pytest starts fast",
     SRC + "cli/lazy.py": "loads sub-commands by name",
 }
+COMPOSED_SQL = {
+    SRC + "cli/bench/": "makes and drops databases of its own, by names that it makes",
+    SRC + "cli/demo/": "makes and drops tables of its own, by names that stand in the code",
+    SRC + "integrations/engines.py": "settings of a transaction, which are constants",
+    SRC + "stores/postgres/access.py": "settings of a transaction, which are constants",
+    SRC + "stores/postgres/carriers.py": "settings of a session, which are constants",
+    SRC + "stores/postgres/contents.py": "tables and columns that stand in the code",
+    SRC + "stores/postgres/copysource.py": "sequences that stand in the code",
+    SRC + "stores/postgres/copytarget.py": "tables and sequences that stand in the code",
+    SRC + "stores/postgres/handle.py": "savepoints, by names that are made there",
+    SRC + "stores/postgres/migrate.py": "a schema's quoted name, and facts that are made there",
+    SRC + "stores/postgres/pool.py": "settings of a session, which are constants; a process id that libpq gave as a number",
+    SRC + "stores/sqlite/copysource.py": "tables and columns that stand in the code",
+    SRC + "stores/sqlite/handle.py": "savepoints, by names that are made there",
+    SRC + "stores/sqlite/migrate.py": "facts that are made there",
+    SRC + "stores/sqlite/writer.py": "a pragma, with one of two words",
+}
 PACKAGE_ROOT = {
     SRC + "cli/": "its demo is a user's program",
     SRC + "web/": "a shell",
