@@ -54,6 +54,30 @@ def test_sdist_holds_what_builds_and_tests_it(built: Path) -> None:
     assert {"pyproject.toml", "LICENSE", "README.md", "Makefile", "requirements/dev.txt", "tests/conftest.py"} <= names
 
 
+def test_both_hold_the_bytes_of_the_checkout(built: Path) -> None:
+    """No file of the package that is not here, none changed on the way, no link, nothing that would be run or put elsewhere."""
+    with tarfile.open(sdist(built)) as archive:
+        inside = {member.name.partition("/")[2]: member for member in archive.getmembers() if not member.isdir()}
+        assert [name for name, member in inside.items() if not member.isfile() or ".." in name or name.endswith(".pth")] == []
+        source = {name.removeprefix("src/"): content_of(archive, member) for name, member in inside.items() if name.startswith("src/")}
+    with zipfile.ZipFile(wheel(built)) as packed:
+        package = {name: packed.read(name) for name in packed.namelist() if name.startswith("penstock/")}
+    assert source == package
+    assert {name: (ROOT / "src" / name).read_bytes() for name in package} == package
+
+
+def test_a_second_build_gives_the_same_wheel(built: Path, tmp_path: Path) -> None:
+    """From the checkout, and not from the sdist: whoever builds it can compare."""
+    run(sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", tmp_path, ROOT)
+    assert wheel(tmp_path).read_bytes() == wheel(built).read_bytes()
+
+
+def content_of(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = archive.extractfile(member)
+    assert file is not None
+    return file.read()
+
+
 def ours(pattern: str) -> list[str]:
     return [path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "penstock").rglob(pattern)]
 
