@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from penstock import App, Context, DeadLetter
 from penstock.errors import JobFailed, ResultUnavailable
+from penstock.model.job import JobFilter
 from tests.integration.cli.console import PATIENCE
+from tests.integration.play import until
 from tests.threats.site import ONCE, Site, as_json, letter_of, nested, view_of
 
 STRAYS = [
@@ -70,6 +73,11 @@ OPTIONS = {
 } | {name: b'{"then":' + (nested(10_000) if value is ... else as_json(value)) + b"}" for name, value in SUCCESSORS.items()}
 
 
+@dataclass
+class Order:
+    id: str
+
+
 def shop_of(site: Site) -> tuple[App, list[str]]:
     """An app, and what ran."""
     app, ran = site.app(), list[str]()
@@ -118,6 +126,51 @@ async def test_a_forged_call_of_a_hook_is_no_dead_letter(site: Site) -> None:
             with pytest.raises(JobFailed):
                 await app.job(job).result(timeout=PATIENCE)
     assert ran == []
+
+
+def test_an_app_has_no_tasks_of_its_own() -> None:
+    """None that runs a command, fetches an address, or is an example."""
+    assert dict(App("sqlite:///never.db", name="shop").routes()) == {}
+
+
+# -- events
+
+
+EVENTS = {
+    "os.system": b'{"id": "1"}',
+    "builtins.eval": b'"__import__"',
+    "Order ": b'{"id": "1"}',
+    "": b'{"id": "1"}',
+    "Order": nested(10_000),
+    "Older": b"\x80\x04N.",
+}
+
+
+async def test_a_forged_event_is_a_dead_letter(site: Site) -> None:
+    """Of a type that nobody declared, which another release may know, or in a body that is none of a type's."""
+    app, ran = site.app(), list[str]()
+    orders = app.topic("orders", Order, aliases={"Older": Order})
+
+    @app.subscribe(orders, start="beginning", retry=ONCE)
+    async def ship(order: Order) -> None:
+        ran.append(order.id)
+
+    for number, (kind, body) in enumerate(EVENTS.items()):
+        await orders.using(id=f"forged-{number}").publish(Order("forged"))
+        where = f"where id = {site.mark}"
+        site.write(f"update {site.table('event')} set type = {site.mark}, body = {site.mark} {where}", (kind, body, f"forged-{number}"))
+    await orders.publish(Order("good"))
+    store = await app._link.opened()
+
+    async def all_dead() -> bool:
+        return await store.inspect.count_letters(JobFilter()) == len(EVENTS) and ran == ["good"]
+
+    async with app.worker():
+        await until(app, all_dead)
+    letters = await store.inspect.letters(JobFilter(), limit=100)
+    assert {(letter.type, letter.body) for letter in letters} == set(EVENTS.items())
+    assert {letter.reason for letter in letters if letter.type in ("Order", "Older")} == {"undecodable"}
+    assert {letter.reason for letter in letters if letter.type not in ("Order", "Older")} == {"failed 1 times"}
 
 
 # -- options and headers
