@@ -51,6 +51,8 @@ class Run:
     site: Site
     processes: dict[int, tuple[subprocess.Popen[bytes], str]] = field(default_factory=dict)
     kills: list[Kill] = field(default_factory=list)
+    patience: float = 120
+    """Seconds."""
     unknown: int = 0
     replayed: int = 0
     """Dead letters: chance killed three workers under the same message."""
@@ -87,14 +89,14 @@ class Run:
         return [pid for pid, (_, name) in self.processes.items() if name.split()[0] == role]
 
 
-def run(kills: int, seed: int, disk: Path, server: str | None = None) -> dict[str, object]:
+def run(kills: int, seed: int, disk: Path, server: str | None = None, patience: float = 120) -> dict[str, object]:
     chance = random.Random(seed)
     folder = Path(tempfile.mkdtemp(prefix="penstock-kills-", dir=disk))
     memory = Path("/dev/shm") if Path("/dev/shm").is_dir() else folder
     ledger = Path(tempfile.mkdtemp(prefix="penstock-ledger-", dir=memory)) / "ledger"
     ledger.touch()
     (folder / "stand").mkdir()
-    test = Run(folder, ledger, Site(folder / "kills.db") if server is None else Site.on(server))
+    test = Run(folder, ledger, Site(folder / "kills.db") if server is None else Site.on(server), patience=patience)
     began = time.monotonic()
     try:
         prepare(test)
@@ -121,6 +123,7 @@ def prepare(test: Run) -> None:
 def create_tables(site: Site) -> None:
     site.rows(f"create table effects (n integer, key text, place {site.number})")
     site.rows("create table follows (n integer)")
+    site.rows("create table heard (n integer)")
 
 
 def storm(test: Run, kills: int, chance: random.Random) -> int:
@@ -160,9 +163,9 @@ def finish(test: Run) -> None:
         process, _ = test.processes.pop(pid)
         if process.wait(60) != 0:
             raise SystemExit("what was unknown could not be settled")
-    wait_for(lambda: unfinished(test.site) == 0, "all work to be done", 120)
+    wait_for(lambda: unfinished(test.site) == 0, "all work to be done", test.patience)
     test.replayed = replay_the_dead(test)
-    wait_for(lambda: unfinished(test.site) == 0, "what was replayed to be done", 120)
+    wait_for(lambda: unfinished(test.site) == 0, "what was replayed to be done", test.patience)
     for pid in test.pids("worker"):
         process, _ = test.processes.pop(pid)
         process.terminate()
@@ -236,8 +239,9 @@ def main() -> None:
     parser.add_argument(
         "--server", help="the URL of a PostgreSQL database; another one is made beside it, and dropped; a pooler may stand before it"
     )
+    parser.add_argument("--patience", type=float, default=120, help="seconds until what is left has to be done")
     options = parser.parse_args()
-    conclude(run(options.kills, options.seed, options.disk, options.server))
+    conclude(run(options.kills, options.seed, options.disk, options.server, options.patience))
 
 
 if __name__ == "__main__":

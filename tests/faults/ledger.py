@@ -19,6 +19,10 @@ class Ledger:
     """Unknown outcomes settled by a retry with the same id: was it new?"""
     begins: dict[str, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
     ended: set[tuple[str, int]] = field(default_factory=set)
+    told: set[int] = field(default_factory=set)
+    """Events whose publishing was acknowledged."""
+    committed: set[str] = field(default_factory=set)
+    """Jobs whose transactions were."""
     incarnations: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     @classmethod
@@ -42,6 +46,10 @@ class Ledger:
                 self.begins[facts[0]].append((at, pid))
             case "END":
                 self.ended.add((facts[0], pid))
+            case "TOLD":
+                self.told.add(int(facts[0]))
+            case "COMMITTED":
+                self.committed.add(facts[0])
             case "WORKER":
                 self.incarnations[pid].append(facts[0])
 
@@ -69,12 +77,22 @@ class Verdict:
     follow_ups: list[int]
     """Follow-up messages that did not run exactly once."""
     disordered: list[str]
+    missed: list[int]
+    """Events that the subscription should have had."""
+    heard_twice: list[int]
     dead: int
     corrupt: str
 
     @property
+    def events(self) -> list[int]:
+        return self.missed + self.heard_twice
+
+    @property
     def good(self) -> bool:
-        return not (self.lost or self.twice or self.missing or self.follow_ups or self.disordered or self.dead) and self.corrupt == "ok"
+        return (
+            not (self.lost or self.twice or self.missing or self.follow_ups or self.disordered or self.events or self.dead)
+            and self.corrupt == "ok"
+        )
 
 
 def judge(ledger: Ledger, site: Site) -> Verdict:
@@ -82,6 +100,7 @@ def judge(ledger: Ledger, site: Site) -> Verdict:
     done = {row[0] for row in site.rows(_DONE)}
     effects = [(n, key) for n, key in site.rows("select n, key from effects order by place")]
     follows = Counter(row[0] for row in site.rows("select n || '' from follows"))
+    heard = Counter(row[0] for row in site.rows("select n from heard"))
     replayed = {row[0] for row in site.rows(_REPLAYED)}
     dead = site.value("select count(*) from penstock_dead")
     corrupt = site.soundness()
@@ -96,6 +115,8 @@ def judge(ledger: Ledger, site: Site) -> Verdict:
         missing=[n for lane, n in wanted if (lane, n) not in counts],
         follow_ups=[int(n) for n in expected | follows if expected[n] != follows[n]],
         disordered=disordered([(n, key) for n, key in effects if key.startswith("k") and f"{key[1]}-{n}" not in replayed]),
+        missed=sorted(ledger.told - heard.keys()),
+        heard_twice=sorted(n for n, count in heard.items() if count > 1),
         dead=dead,
         corrupt=corrupt,
     )

@@ -23,7 +23,6 @@ from tests.faults.waiting import conclude, kill_all, wait_for
 
 ROOT = Path(__file__).parents[2]
 WORKERS = 2
-PATIENCE = 240
 TASKS = {
     **dict.fromkeys(("raises", "escapes", "exits", "recurses", "swallows memory"), "failing"),
     "deadlocks": "deadlocked",
@@ -67,7 +66,7 @@ class Ward:
         return [worker.wait(30) for worker in self.workers]
 
 
-def run(each: int, good: int, server: str | None) -> dict[str, object]:
+def run(each: int, good: int, server: str | None, patience: float) -> dict[str, object]:
     folder = Path(tempfile.mkdtemp(prefix="penstock-poison-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
     site = Site(folder / "poison.db") if server is None else Site.on(server)
     ward = Ward(folder, site)
@@ -76,7 +75,7 @@ def run(each: int, good: int, server: str | None) -> dict[str, object]:
         began = time.monotonic()
         for _ in range(WORKERS):
             ward.start()
-        wait_for(ward.tended, "all work to be done", PATIENCE)
+        wait_for(ward.tended, "all work to be done", patience)
         seconds = time.monotonic() - began
         return report(ward, each, good, seconds, ward.stop())
     finally:
@@ -131,8 +130,9 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=5, help="messages of each kind")
     parser.add_argument("--good", type=int, default=10_000)
     parser.add_argument("--server", help="URL of a PostgreSQL database, instead of a file")
+    parser.add_argument("--patience", type=float, default=240, help="seconds until all has to be done")
     options = parser.parse_args()
-    conclude(run(options.each, options.good, options.server))
+    conclude(run(options.each, options.good, options.server, options.patience))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """Power cuts: everything that runs dies in the middle of its load, and its disk with it; then it starts again. Needs root.
 
-    python -m tests.faults.power --cuts 300 --seed 1 [--server]
+    python -m tests.faults.power --cuts 300 --seed 1 [--server [--survivors]]
 
-The store lies on a disk of its own (`disk`), the ledger elsewhere. After each cut every acknowledged job has to be in the store; at the
-end every one is done, and every effect is there once. Without `--server` the store is a file, with it a PostgreSQL server whose data
-lies on that disk. `--durability process` says to the victims not to sync: then the test has to find losses, and fails if it does not.
-Prints a JSON verdict; exit 1 if anything was lost, done twice, out of order or broken, or if the run could not have seen it.
+The store lies on a disk of its own (`disk`), the ledger elsewhere. After each cut every acknowledged job has to be in the store, and
+every committed one done; at the end every one is done, and every effect is there once. Without `--server` the store is a file, with it
+a PostgreSQL server whose data lies on that disk. With `--survivors` only the server dies: workers and producers go on when it is back,
+with what they hold and no longer have. `--durability process` says to the victims not to sync: then the test has to find losses, and
+fails if it does not. Prints a JSON verdict; exit 1 if anything was lost, done twice, out of order or broken, or if the run could not
+have seen it.
 """
 
 from __future__ import annotations
@@ -48,9 +50,12 @@ class Losses:
     worst: int = 0
 
     def look(self, test: Run) -> None:
-        """All that was acknowledged by now has to be there."""
+        """All that was acknowledged by now has to be there, and all that was committed has to be done."""
+        ledger = Ledger.read(test.ledger)  # before the store, where somebody may be at work
         kept = {row[0] for row in test.site.rows("select id from penstock_message")}
-        missing = set(Ledger.read(test.ledger).acknowledged) - kept - self.lost
+        ended = {row[0] for row in test.site.rows("select m.id from penstock_message m join penstock_finished f on f.seq = m.seq")}
+        missing = (set(ledger.acknowledged) - kept) | (ledger.committed - ended)
+        missing -= self.lost
         self.lost |= missing
         self.cuts_that_lost += bool(missing)
         self.worst = max(self.worst, len(missing))
@@ -108,17 +113,17 @@ class Server:
         _services("stop", self._folder)
 
 
-def run(cuts: int, seed: int, place: Path, durability: str, *, on_server: bool) -> dict[str, object]:
+def run(cuts: int, seed: int, place: Path, durability: str, *, on_server: bool, survivors: bool) -> dict[str, object]:
     chance = random.Random(seed)
     folder = Path(tempfile.mkdtemp(prefix="penstock-power-", dir=place))
     folder.chmod(0o755)
     memory = Path(tempfile.mkdtemp(prefix="penstock-ledger-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
-    os.environ["DURABILITY"] = durability
+    os.environ |= {"DURABILITY": durability, "WITNESS": "1"}
     try:
         with spinning(folder) as disk, served(disk) if on_server else no_server() as server:
             test = begin(folder, memory, disk, server)
             try:
-                losses, seconds = storm(test, disk, server, cuts, chance)
+                losses, seconds = storm(test, disk, server, cuts, chance, survivors=survivors)
                 finish(test)
                 return report(test, losses, cuts, seconds, durability)
             finally:
@@ -144,18 +149,19 @@ def begin(folder: Path, memory: Path, disk: Disk, server: Server | None) -> Run:
     return test
 
 
-def storm(test: Run, disk: Disk, server: Server | None, cuts: int, chance: random.Random) -> tuple[Losses, float]:
+def storm(test: Run, disk: Disk, server: Server | None, cuts: int, chance: random.Random, *, survivors: bool) -> tuple[Losses, float]:
     losses = Losses()
     began = time.monotonic()
     for number in range(cuts):
         wait_for_load(test, chance.randint(*SOME))
-        cut(test, disk, server)
+        cut(test, disk, server, survivors=survivors)
         losses.look(test)
         print(f"cut {number + 1} of {cuts}: lost {len(losses.lost)}, {losses.broken or 'sound'}", file=sys.stderr, flush=True)
-        for _ in range(WORKERS):
-            test.replace("worker")
-        for lane in LANES:
-            test.replace(f"producer {lane}")
+        if not survivors:
+            for _ in range(WORKERS):
+                test.replace("worker")
+            for lane in LANES:
+                test.replace(f"producer {lane}")
     wait_for(lambda: set(test.pids("worker")) <= Ledger.read(test.ledger).incarnations.keys(), "the last workers to start")
     return losses, time.monotonic() - began
 
@@ -165,14 +171,16 @@ def wait_for_load(test: Run, some: int) -> None:
     wait_for(lambda: tail.count("ACK ") >= some, "some load", 60)
 
 
-def cut(test: Run, disk: Disk, server: Server | None) -> None:
-    freeze(test.processes)
+def cut(test: Run, disk: Disk, server: Server | None, *, survivors: bool) -> None:
+    if not survivors:
+        freeze(test.processes)
     if server is not None:
         freeze([server.master])
         freeze(server.family)
     disk.cut()
-    kill_all(process for process, _ in test.processes.values())
-    test.processes.clear()
+    if not survivors:
+        kill_all(process for process, _ in test.processes.values())
+        test.processes.clear()
     if server is not None:
         server.die()
     disk.unmount()
@@ -257,9 +265,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--disk", type=Path, default=Path.cwd(), help="a folder on a real disk, for the file that the other one is in")
     parser.add_argument("--server", action="store_true", help="on PostgreSQL")
+    parser.add_argument("--survivors", action="store_true", help="only the server's machine dies, and who uses it lives on")
     parser.add_argument("--durability", choices=["power", "process"], default="power")
     options = parser.parse_args()
-    conclude(run(options.cuts, options.seed, options.disk, options.durability, on_server=options.server))
+    if options.survivors and not options.server:
+        parser.error("--survivors: a file dies with who uses it; give --server, too")
+    how = {"on_server": options.server, "survivors": options.survivors}
+    conclude(run(options.cuts, options.seed, options.disk, options.durability, **how))
 
 
 if __name__ == "__main__":

@@ -15,12 +15,18 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from penstock import App, Context, Retry, Transaction
 from penstock.engine.program import WorkerOptions
+from penstock.errors import PublishUnknown, StoreUnavailable
+from penstock.model.delivery import Delivery
 from penstock.model.events import Event, WorkerStarted
+from penstock.model.outcome import Committed, Outcome
+from penstock.ports.handler import Next
 
 PID = os.getpid()
 STAND = Path(os.environ["STAND"]) / str(PID)
@@ -29,9 +35,19 @@ LEDGER = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0
 KEYS = 20
 """Every 20th job has a key: 5 %."""
 TICK = 0.05
+LANE = 10_000_000
+T = TypeVar("T")
 
 durability: Any = os.environ.get("DURABILITY", "power")
 app = App(name="victim", durability=durability)
+
+
+@dataclass(frozen=True)
+class News:
+    n: int
+
+
+news = app.topic("news", News)
 
 
 def write(*words: object) -> None:
@@ -71,6 +87,22 @@ async def effect(ctx: Context, tx: Transaction, n: int, key: str = "") -> None:
     write("END", ctx.job_id)
 
 
+@app.subscribe(news, start="beginning")
+async def reader(tx: Transaction, event: News) -> None:
+    await tx.execute("insert into heard (n) values (:n)", n=event.n)
+
+
+async def witness(delivery: Delivery, next: Next) -> Outcome:
+    outcome = await next(delivery)
+    if isinstance(outcome, Committed):
+        write("COMMITTED", delivery.job_id)
+    return outcome
+
+
+if "WITNESS" in os.environ:
+    app.use(witness)
+
+
 @app.task()
 async def follow(tx: Transaction, n: int) -> None:
     await tx.execute("insert into follows (n) values (:n)", n=n)
@@ -96,7 +128,7 @@ async def produce(lane: int, first: int, unknown: list[int], rate: int) -> None:
     while True:
         burst = range(n, n + max(1, int(rate * TICK)))
         keyed = [each for each in burst if each % KEYS == 0]
-        await asyncio.gather(in_order(lane, keyed), *(put(lane, each, "ACK") for each in burst if each % KEYS))
+        await asyncio.gather(tell(lane, n), in_order(lane, keyed), *(put(lane, each, "ACK") for each in burst if each % KEYS))
         n = burst.stop
         at += TICK
         await asyncio.sleep(max(0.0, at - asyncio.get_running_loop().time()))
@@ -107,17 +139,32 @@ async def in_order(lane: int, numbers: list[int]) -> None:
         await put(lane, n, "ACK")
 
 
+async def tell(lane: int, n: int) -> None:
+    number = lane * LANE + n
+    await insist(lambda: news.using(id=f"news-{number}").publish(News(number)))
+    write("TOLD", number)
+
+
 async def put(lane: int, n: int, word: str) -> None:
     job_id = f"{lane}-{n}"
     write("TRY", job_id)
     if n % KEYS == 0:
         key = f"k{lane}-{n // KEYS % 25}"
-        job = await effect.using(id=job_id, key=key).enqueue(n, key)
+        job = await insist(lambda: effect.using(id=job_id, key=key).enqueue(n, key))
     elif n % KEYS == 3:
-        job = await effect.using(id=job_id).enqueue(n, f"free{lane}")
+        job = await insist(lambda: effect.using(id=job_id).enqueue(n, f"free{lane}"))
     else:
-        job = await plain.using(id=job_id).enqueue(n)
+        job = await insist(lambda: plain.using(id=job_id).enqueue(n))
     write(word, job_id, int(job.created))
+
+
+async def insist(ask: Callable[[], Awaitable[T]]) -> T:
+    """Where the store is away, or nobody knows: the same again, with the same id."""
+    while True:
+        try:
+            return await ask()
+        except (PublishUnknown, StoreUnavailable):
+            await asyncio.sleep(TICK)
 
 
 async def once(numbers: list[tuple[int, int]]) -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from penstock.engine.delivery import RELEASED, TWIN, unknown
+from penstock.engine.delivery import RELEASED, unknown
 from penstock.engine.gather import together
 from penstock.engine.running import Running
 from penstock.engine.stages.kit import Kit
@@ -35,7 +35,6 @@ class BatchCourier:
         self.free: Callable[[], None] = lambda: None
         self._chains = chains
         self._clock = kit.store.clock
-        self._judge = kit.judge
         self._table = kit.table
         self._settler = kit.settler
         self._hooks = kit.hooks
@@ -45,7 +44,7 @@ class BatchCourier:
         """The whole life of a batch, in a task of its own. `running.run`: what is to be called yet, the batch or parts of it."""
         try:
             while running.run:
-                batch = self._admit(running)
+                batch = await self._admit(running)
                 if batch is None or not self._table.begin(running, batch):
                     break
                 run = self._chains.get(batch.task, unknown)
@@ -67,19 +66,17 @@ class BatchCourier:
                 self._settler.add_all(left.rows, RELEASED)
             self.free()
 
-    def _admit(self, running: Running) -> Delivery | None:
+    async def _admit(self, running: Running) -> Delivery | None:
         """The next call, without rows that expired or were cancelled meanwhile (the store ends those when they are released), and
-        without those that still run here from a claim that a crash of the store undid."""
+        without those whose claim a crash of the store undid."""
         while running.run:
             batch = running.run[0]
-            twins = [row for row in batch.rows if self._table.replaces(row.seq)]
-            fit = self._table.fit(batch.rows, self._clock.now)
-            if not twins and len(fit) == len(batch.rows):
+            table = self._table
+            undone = {row.seq for row in batch.rows if table.get(row.seq) is not None and not await table.outlive(row)}
+            fit = [row for row in table.fit(batch.rows, self._clock.now) if row.seq not in undone]
+            if len(fit) == len(batch.rows):
                 return batch
-            self._settler.add_all(twins, self._judge.again(TWIN))
-            waiting = {row.seq for row in twins}
-            fit = [row for row in fit if row.seq not in waiting]
-            kept = waiting.union(row.seq for row in fit)
+            kept = undone.union(row.seq for row in fit)
             self._settler.add_all([row for row in batch.rows if row.seq not in kept], RELEASED)
             running.run = [*([together(fit)] if fit else ()), *running.run[1:]]
         return None

@@ -30,8 +30,6 @@ from penstock.model.outcome import Committed, Dead, Done, Outcome, Released
 from penstock.ports.handler import Next
 
 RELEASED = Released()
-TWIN = 1.0
-"""Seconds after which a message is tried again that still runs here from a claim before."""
 
 
 class Courier:
@@ -43,7 +41,6 @@ class Courier:
         self._chains = chains
         self._holding = holding
         self._clock = kit.store.clock
-        self._judge = kit.judge
         self._table = kit.table
         self._settler = kit.settler
         self._hooks = kit.hooks
@@ -55,9 +52,7 @@ class Courier:
         try:
             for delivery in running.run:
                 # A crash up to here costs nothing but the lease: the message is rescued with one death more, and runs again.
-                if table.replaces(delivery.seq):  # a crash of the store undid a claim: what was begun then ends first
-                    settler.add(delivery, self._judge.again(TWIN))
-                    carried += 1
+                if table.get(delivery.seq) is not None and not await table.outlive(delivery):  # this claim was undone
                     break
                 if delivery.expires is not None and delivery.expires <= self._clock.now():  # the next claim ends it
                     break
@@ -71,7 +66,7 @@ class Courier:
                     self._release(running, carried)
                     raise
                 # A crash here: the handler's effects outside its `tx` happened, and will happen again. At least once.
-                if not table.end(running, delivery, outcome):  # abandoned: it was released when the worker gave it up
+                if not table.end(running, delivery, outcome) or running.reason == "lost":  # it was released, or is another's
                     return
                 if not isinstance(outcome, Committed):  # else it is in its own transaction: no crash can undo it or do it twice
                     settler.add(delivery, outcome)  # a crash before its batch is written: as above

@@ -59,6 +59,10 @@ class Running(Struct, eq=False, gc=False):
         if self.stoppable and self.task is not None:
             self.task.cancel()
 
+    def claimed(self, seq: int) -> int:
+        """When the message was that it is at; of a batch, that row."""
+        return next((row.claimed for row in self.delivery.rows if row.seq == seq), self.delivery.claimed)
+
     def take_error(self) -> BaseException | None:
         error, self.error = self.error, None
         return error

@@ -64,13 +64,18 @@ class Table:
                 self._signals.emit(Started(each))
         return True
 
-    def replaces(self, seq: int) -> bool:
-        """An earlier claim of it still runs here: a crash of the store has undone that one, so it is told to stop."""
-        earlier = self._rows.get(seq)
-        if earlier is None:
-            return False
-        if earlier.reason != "lost":
-            earlier.interrupt("lost")
+    async def outlive(self, delivery: Delivery) -> bool:
+        """Wait until no earlier claim of this message runs here: a crash of the store has undone that one, so it is told to stop.
+
+        False: a later claim of it runs here, so this one was undone.
+        """
+        while (other := self._rows.get(delivery.seq)) is not None:
+            if other.claimed(delivery.seq) >= delivery.claimed:
+                return False
+            if other.reason is None:
+                other.interrupt("lost")
+            if other.task is not None:
+                await asyncio.wait([other.task])
         return True
 
     def fit(self, rows: Sequence[Delivery], now: Callable[[], int]) -> Sequence[Delivery]:

@@ -9,6 +9,8 @@ from msgspec import Struct
 from penstock.model.message import decode_headers
 from penstock.model.outcome import Outcome
 
+EVER = (1 << 63) - 1
+
 
 class Delivery(Struct, frozen=True, gc=False):
     """One leased message. Middleware reads `task`, `queue`, `key`, `attempt`, `job_id` and `headers`."""
@@ -36,6 +38,9 @@ class Delivery(Struct, frozen=True, gc=False):
     """Its queue runs only so many at once: its end lets another one start."""
     admitted: bool = False
     """Its queue had limits when it was claimed, and they let it start."""
+    claimed: int = EVER
+    """µs. Part of the fence: of two claims of one message by one worker the later has the higher one, and its end is not the first one's
+    affair. A store may undo a claim, or forget to answer, and give the message, or another one in its place, to the same worker again."""
     rows: tuple[Delivery, ...] = ()
     """Of a batch: all of its messages, itself the first; everything else is said of that one."""
 

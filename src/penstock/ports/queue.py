@@ -30,6 +30,8 @@ class Claim(Struct, frozen=True):
     """What can start at once. Of a queue with limits a claim takes no more than that."""
     batches: Mapping[str, int] = {}
     """Tasks that take so many messages for one slot. Of a key they get one message at a time."""
+    claimed: int = 0
+    """µs: when it is made, and later than any claim of this worker's before, for stores that may undo one. 0: the store's time."""
 
 
 class Claimed(Struct, frozen=True):

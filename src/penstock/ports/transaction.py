@@ -216,10 +216,11 @@ class OpenTransaction(Joined, Protocol):
         """
         ...
 
-    async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None) -> None:
+    async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None, *, alone: bool = False) -> None:
         """Write what was kept back, settle the deliveries (owner, settlements) as the last statement, commit.
 
-        Raises LeaseLost, with everything rolled back, if `owner` does not hold all of them any more.
+        Raises LeaseLost, with everything rolled back, if `owner` does not hold all of them any more. To its end, whoever stops
+        waiting for it; `alone`: nobody does, so it needs no task of its own.
         """
         ...
 

@@ -69,7 +69,7 @@ class InlineHandle(Handle):
         super().__init__(handle._access, handle._thread, handle._inner)
         self._afterwards = afterwards
 
-    async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None) -> None:
+    async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None, *, alone: bool = False) -> None:
         await super().commit(settle)
         if settle is None:
             await self._afterwards()

@@ -89,7 +89,7 @@ CHANGES: Sequence[tuple[str, str, dict[str, Any]]] = [
     ("worker", "declare_dead", {"incarnation": 1, "beat": 4}),
     ("worker", "declare_dead", {"incarnation": 1, "beat": 5}),
     ("worker", "leave", {"incarnation": 2}),
-    ("leased", "release", {"owner": 1, "seqs": "[8, 1]"}),
+    ("leased", "release", {"owner": 1, "seqs": "[8, 1]", "claimed": 9}),
     ("leased", "release_all", {"owner": 9}),
     ("wish", "end_orphaned_wishes", {"now": 20}),
     ("wish", "forget_wishes", {"before": 11}),

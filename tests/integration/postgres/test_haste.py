@@ -303,3 +303,11 @@ async def put(store: PostgresStore, messages: Sequence[Message], *, in_transacti
     await nested.put(messages)
     await nested.commit()
     await transaction.commit()
+
+
+async def test_a_queue_that_was_looked_at_for_suspects_only_is_not_calm(worker: Worker, other: Worker) -> None:
+    """It may have had work, for which there was no room: that comes first."""
+    await other.put(message("old"))
+    await worker.ask(1, "elsewhere", suspects=("elsewhere", QUEUE))
+    await other.put(message("new"))
+    assert taken(await rung(worker)) == ["old", "new"]

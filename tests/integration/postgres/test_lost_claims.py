@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from penstock.errors import StoreError
-from penstock.model.outcome import Done
+from penstock.model.outcome import Done, Released
 from penstock.stores.postgres.library import in_schema
 from penstock.stores.postgres.store import PostgresStore
 from penstock.testing.conformance import Ground
@@ -121,6 +121,60 @@ async def test_a_claim_that_a_crash_undid_leaves_nothing_behind(ground: Ground) 
     assert await worker.settle(again, Done()) == []
     await run(worker.store, "delete from penstock.finished")
     await run(worker.store, HELD, worker.incarnation, first.seq)
+    break_all(worker.store)
+    assert ids(await worker.claim()) == []  # which connects
+    assert ids(await worker.claim()) == [first.job_id]
+
+
+@pytest.mark.parametrize("how", ["a settle", "a commit"])
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_claim_that_was_undone_ends_nothing_of_the_next_one(ground: Ground, how: str, known: bool) -> None:
+    """Its message may have come again, or another one have its number, and be leased to the same worker: who may not know it yet."""
+    worker = await ground.worker()
+    await ground.put("a")
+    (first,) = again = await worker.claim()
+    assert isinstance(worker.store, PostgresStore)
+    await run(worker.store, "delete from penstock.leased")
+    if known:
+        await run(worker.store, "insert into penstock.ready (queue, rank, seq) values ($1, 0, $2)", first.queue, first.seq)
+        again = await worker.claim()
+        assert again[0].claimed > first.claimed
+    else:
+        await run(
+            worker.store,
+            "insert into penstock.leased (owner, seq, claimed) values ($1, $2, $3)",
+            worker.incarnation,
+            first.seq,
+            first.claimed + 1,
+        )
+    if how == "a commit":
+        assert not await worker.commits([first], Done())
+    else:
+        assert await worker.settle([first, first], Done()) == [first.seq, first.seq]
+        assert await worker.settle(first, Released()) == [first.seq]
+    assert await ground.status("a") == "running"
+    if known:
+        assert await worker.settle(again, Done()) == []
+
+
+async def test_a_settle_that_is_tried_again_does_not_end_the_next_claim(ground: Ground) -> None:
+    """It was written, and its reply was lost; then the same worker claimed what it had given back."""
+    worker = await ground.worker()
+    await ground.put("a")
+    (first,) = await worker.claim()
+    assert await worker.settle(first, Released()) == []
+    (again,) = await worker.claim()
+    assert await worker.settle(first, Released()) == [first.seq]
+    assert ids(await worker.claim()) == []
+    await worker.end(again, Done())
+
+
+async def test_a_claim_whose_reply_was_lost_is_given_back_though_an_earlier_one_is_known(ground: Ground) -> None:
+    worker = await ground.worker()
+    await ground.put("a")
+    (first,) = await worker.claim()
+    assert isinstance(worker.store, PostgresStore)
+    await run(worker.store, "update penstock.leased set claimed = claimed + 1")
     break_all(worker.store)
     assert ids(await worker.claim()) == []  # which connects
     assert ids(await worker.claim()) == [first.job_id]

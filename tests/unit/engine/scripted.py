@@ -233,7 +233,7 @@ class ScriptedTransaction:
         self.rolled_back = False
         self.refused = False
 
-    async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None) -> None:
+    async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None, *, alone: bool = False) -> None:
         if self.store.commit_gate is not None:
             self.store.watch.tell()
             self.store.committing += 1

@@ -17,7 +17,7 @@ from penstock.ports.handler import Handler, Route
 
 def compile_chains(program: Program, kit: Kit, places: Places) -> Mapping[str, Handler]:
     """By task name. An alias shares its task's chain."""
-    invoking, batching, transacting = Invoking(kit), Batching(kit), Transacting(kit)
+    invoking, batching, transacting = Invoking(kit), Batching(kit), Transacting(kit, alone=not program.stages)
 
     def surrounding(route: Route) -> Invoking | Batching:
         return invoking if route.batch is None else batching

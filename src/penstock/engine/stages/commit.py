@@ -21,7 +21,8 @@ _AGAIN = 1.0
 
 
 class Committing:
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: Kit, *, alone: bool) -> None:
+        self._alone = alone
         self._settler = kit.settler
         self._table = kit.table
         self._judge = kit.judge
@@ -31,7 +32,8 @@ class Committing:
         try:
             self._hold(delivery)
             self._ties.signals.reach("tx.before_commit")
-            await tx.commit((self._settler.owner, [Settlement(each, outcome) for each in delivery.rows or (delivery,)]))
+            settle = self._settler.owner, [Settlement(each, outcome) for each in delivery.rows or (delivery,)]
+            await tx.commit(settle, alone=self._alone)
             self._ties.signals.reach("tx.after_commit")
         except LeaseLost:
             return RELEASED

@@ -21,9 +21,10 @@ from penstock.ports.transaction import OpenTransaction, ambient
 class Transacting:
     """The stage. One per worker."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: Kit, *, alone: bool) -> None:
+        """`alone`: no stage stands around it, which could stop waiting."""
         self._store = kit.store
-        self._committing = Committing(kit)
+        self._committing = Committing(kit, alone=alone)
         self._judge = kit.judge
         self._ties = kit.ties
 

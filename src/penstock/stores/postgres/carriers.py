@@ -62,8 +62,10 @@ class AsyncpgCarrier:
             raise TransactionClosed(FAILED)
 
     async def rollback(self) -> None:
-        await undo(self.connection)
-        self._give()
+        try:
+            await undo(self.connection)
+        finally:
+            self._give()
 
     def _give(self) -> None:
         connection, self.connection = self.connection, None

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+
+from msgspec.structs import replace
 
 from penstock.errors import StoreError
-from penstock.model.delivery import Delivery, Settlement
+from penstock.model.delivery import EVER, Delivery, Settlement
 from penstock.model.outcome import Released
 from penstock.model.statement import Program, Row, Statement
 from penstock.ports.queue import Claim, Claimed
@@ -38,9 +38,11 @@ class Doubt:
 
     def __init__(self, owner: int, *, pooled: bool) -> None:
         self._owner = owner
-        self._known: Counter[int] = Counter()
-        """How often it was claimed and has not ended: what was given back can be claimed again before its settle is answered."""
-        self._settling: set[int] = set()
+        self._known: dict[int, int] = {}
+        """When what it has was claimed last, by seq. What was given back can be claimed again before its settle is answered."""
+        self.twice = False
+        """Some message was claimed anew that had not ended."""
+        self._claimed = 0
         self._until = 0.0
         self._look = False
         self._every = _NOW_AND_THEN if pooled else math.inf
@@ -59,38 +61,39 @@ class Doubt:
         except StoreError:
             self._rise()
             raise
-        self._learn([delivery.seq for run in claimed.runs for delivery in run])
+        new = {delivery.seq: delivery.claimed for run in claimed.runs for delivery in run}
+        self.twice |= not self._known.keys().isdisjoint(new)
+        self._known.update(new)
         return claimed
 
-    @contextmanager
-    def settling(self, seqs: Sequence[int]) -> Generator[None, None, None]:
-        """Around a settle of these. One that fails is tried again."""
-        self._settling.update(seqs)
-        try:
-            yield
-            self.end(seqs)
-        finally:
-            self._settling.difference_update(seqs)
+    def in_order(self, ask: Claim, now: int) -> Claim:
+        """It has a time of its own, later than that of the one before: it is what tells two claims of one message apart."""
+        self._claimed = max(self._claimed + 1, now)
+        return replace(ask, claimed=self._claimed)
+
+    def current(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
+        """Without those whose message this worker has claimed anew since, and two ends of one claim."""
+        known = self._known
+        if not self.twice:
+            return settlements
+        those = [each for each in settlements if known.get(each.delivery.seq, 0) <= each.delivery.claimed]
+        if len({each.delivery.seq for each in those}) == len(those):
+            return those
+        latest: dict[int, Settlement] = {}
+        for each in those:
+            if each.delivery.seq not in latest or latest[each.delivery.seq].delivery.claimed < each.delivery.claimed:
+                latest[each.delivery.seq] = each
+        return list(latest.values())
+
+    def end(self, settlements: Iterable[Settlement]) -> None:
+        known = self._known
+        for each in settlements:
+            if known.get(each.delivery.seq, EVER) <= each.delivery.claimed:
+                known.pop(each.delivery.seq, None)
 
     def look(self) -> None:
         """The server may have crashed."""
         self._look = True
-
-    def end(self, seqs: Iterable[int]) -> None:
-        known = self._known
-        for seq in seqs:
-            if known[seq] > 1:
-                known[seq] -= 1
-            else:
-                del known[seq]
-
-    def _learn(self, seqs: Sequence[int]) -> None:
-        """Claimed anew though it has not ended: it is just being given back, or a crash has undone the claim before."""
-        known = self._known
-        if known.keys().isdisjoint(seqs):
-            known.update(seqs)
-        else:
-            known.update([seq for seq in seqs if seq not in known or seq in self._settling])
 
     def _rise(self) -> None:
         self._until = time.monotonic() + _LASTS
@@ -105,17 +108,18 @@ class Doubt:
 
     def _release_the_rest(self, now: int) -> Program[None]:
         yield Statement("lock_worker", {"owner": self._owner})
-        held = {row[0] for row in (yield Statement("leases_of", {"owner": self._owner}))}
-        self._keep(held)
-        if unknown := held - self._known.keys():
+        if unknown := (yield from self._compare()):
             rows = yield Statement("facts_of", {"seqs": str(sorted(unknown))})
             yield from settle(self._owner, [Settlement(_delivery(row), Released()) for row in rows], now)
 
     def _forget(self, now: int) -> Program[None]:
-        self._keep({row[0] for row in (yield Statement("leases_of", {"owner": self._owner}))})
+        yield from self._compare()
 
-    def _keep(self, held: set[int]) -> None:
-        self._known = Counter({seq: count for seq, count in self._known.items() if seq in held})
+    def _compare(self) -> Program[set[int]]:
+        """What is held and not known, or by another claim than the one that is known. What is known and not held is forgotten."""
+        held: dict[int, int] = {row[0]: row[1] for row in (yield Statement("leases_of", {"owner": self._owner}))}
+        self._known = {seq: claimed for seq, claimed in self._known.items() if held.get(seq) == claimed}
+        return held.keys() - self._known.keys()
 
 
 def _delivery(row: Row) -> Delivery:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from penstock.errors import ConfigurationError, TransactionClosed
 from penstock.model.chain import brings_work
@@ -15,6 +15,7 @@ from penstock.ports.transaction import Carrier
 from penstock.stores.postgres.marks import bind
 from penstock.stores.postgres.settling import settle_with
 from penstock.stores.postgres.transaction import Transaction
+from penstock.stores.sql.dialect import Settled
 from penstock.stores.sql.endings import refuse_ending
 from penstock.stores.sql.turns import Turns
 from penstock.stores.sql.verbs import KeptVerbs, refuse_lost
@@ -22,18 +23,26 @@ from penstock.stores.sql.verbs import KeptVerbs, refuse_lost
 T = TypeVar("T")
 
 Work: TypeAlias = Callable[[Carrier], Awaitable[T]]
-Ended: TypeAlias = Callable[[int, Sequence[Settlement]], None]
-"""Told which of a worker's deliveries have ended by a commit."""
 _OVER = "the transaction has ended; nothing more can join it"
+
+
+class Book(Protocol):
+    """What workers of this process hold: `doubt`."""
+
+    def lost(self, owner: int, settlements: Sequence[Settlement]) -> list[int]:
+        """Those that are of a claim before the last one of their message."""
+        ...
+
+    def ended(self, owner: int, settlements: Sequence[Settlement]) -> None: ...
 
 
 class Handle(KeptVerbs):
     """Implements `ports.transaction.OpenTransaction`."""
 
-    def __init__(self, inner: Transaction, ended: Ended) -> None:
+    def __init__(self, inner: Transaction, book: Book) -> None:
         super().__init__(inner.access.dialect)
         self._inner = inner
-        self._tell_ended = ended
+        self._book = book
         self._access = inner.access
         self._turns: Turns | None = None
         self._depth = 0
@@ -82,13 +91,13 @@ class Handle(KeptVerbs):
         await nested.begin()
         return nested
 
-    async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None) -> None:
+    async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None, *, alone: bool = False) -> None:
         self._close()
         if not self._inner.started and not self._kept and settle is None:
             return
-        await self._inner.commit(lambda _: self._finish(settle), shielded=settle is None)
+        await self._inner.commit(lambda _: self._finish(settle), shielded=not alone)
         if settle is not None:
-            self._tell_ended(*settle)
+            self._book.ended(*settle)
         self._access.bells.tell(self._heard)
         if self._rings:
             self._access.bells.ring(self._kept.ranks)
@@ -108,6 +117,8 @@ class Handle(KeptVerbs):
             await self._flush()
             return
         owner, settlements = ending
+        if lost := self._book.lost(owner, settlements):
+            refuse_lost(Settled(lost, ()), settlements)
         settled, wrote = await self._inner.drive(partial(settle_with, self._kept, owner, settlements))
         self._rings |= wrote
         refuse_lost(settled, settlements)
@@ -176,7 +187,7 @@ class Savepoint(Handle):
     """
 
     def __init__(self, outer: Handle, turns: Turns) -> None:
-        super().__init__(outer._inner, outer._tell_ended)
+        super().__init__(outer._inner, outer._book)
         self._outer = outer
         self._siblings = turns
         self._depth = outer._depth + 1
@@ -192,7 +203,7 @@ class Savepoint(Handle):
             self._siblings.leave()
             raise
 
-    async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None) -> None:
+    async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None, *, alone: bool = False) -> None:
         self._close()
         await self._end(self._release)
         self._outer._rings |= self._rings

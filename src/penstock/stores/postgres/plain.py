@@ -44,17 +44,26 @@ def hurry(ask: Claim, spot: Spot, now: int) -> Program[Share]:
 
 
 def note_calm(ask: Claim, sight: Sight, bounds: Bounds, *, left: bool) -> None:
-    """After a claim. Not if it left something: that comes before what is put later."""
+    """After a claim. Not if it left something, or had no room to ask: that comes before what is put later."""
+    asked = {queue for queue, _ in ask.queues}
     for queue, place in sight.places.items():
         bounds.haste.note(queue, suspect=place.suspect)
         known = not ask.tasks.isdisjoint(place.strays)
-        if not (left or known or queue in sight.rules.queues or queue in bounds.mixed or place.suspect or place.is_due(sight.now)):
+        waits = bool(place.starts) and queue not in asked
+        if not (left or waits or known or queue in sight.rules.queues or queue in bounds.mixed or place.suspect or place.is_due(sight.now)):
             bounds.haste.note_calm(ask, queue, sight.last, sight.now, place.next_due)
 
 
 def _facts(share: Share) -> dict[str, object]:
     tasks = listed(share.tasks - share.batches.keys())
-    return {"owner": share.owner, "queue": share.queue, "now": share.now, "suspect": SUSPECT_DEATHS, "tasks": tasks}
+    return {
+        "owner": share.owner,
+        "queue": share.queue,
+        "now": share.now,
+        "claimed": share.claimed,
+        "suspect": SUSPECT_DEATHS,
+        "tasks": tasks,
+    }
 
 
 def _note(share: Share, rows: Rows) -> bool:

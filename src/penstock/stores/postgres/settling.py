@@ -15,6 +15,7 @@ from penstock.model.statement import Program, Rows, Statement
 from penstock.stores.postgres.put import WIDTH_ALIKE, alike, are_alike, put
 from penstock.stores.sql.dialect import Settled
 from penstock.stores.sql.kept import Kept
+from penstock.stores.sql.settle import latest
 from penstock.stores.sql.watching import hear, settle_and_hear
 
 _WIDTH = 7
@@ -57,20 +58,28 @@ def _statement(owner: int, settlements: Sequence[Settlement], now: int) -> State
     first = _end_of(settlements[0])
     if all(_end_of(each) == first for each in settlements):
         queue, attempt, result, note = first
-        shared = {"owner": owner, "now": now, "queue": queue, "attempt": attempt, "result": result, "note": note}
-        shared["single"] = len(settlements) == 1
+        shared: dict[str, object] = {"owner": owner, "now": now, "queue": queue, "attempt": attempt, "result": result, "note": note}
+        shared |= {"single": len(settlements) == 1, "claimed": latest(settlements)}
         return Statement("settle_alike", shared, [each.delivery.seq for each in settlements], 1)
     values: list[object] = []
     for each in settlements:
         queue, attempt, result, note = _end_of(each)
         values += (owner, now, each.delivery.seq, queue, attempt, result, note)
-    return Statement("settle_done", values=values, width=_WIDTH)
+    return Statement("settle_done", {"claimed": latest(settlements)}, values, _WIDTH)
 
 
 def _all_at_once(messages: Sequence[Message], owner: int, end: Settlement, now: int) -> Statement:
     shared, values = alike(messages, now)
     queue, attempt, result, note = _end_of(end)
-    ended = {"owner": owner, "ended": end.delivery.seq, "ended_queue": queue, "attempt": attempt, "result": result, "note": note}
+    ended = {
+        "owner": owner,
+        "claimed": end.delivery.claimed,
+        "ended": end.delivery.seq,
+        "ended_queue": queue,
+        "attempt": attempt,
+        "result": result,
+        "note": note,
+    }
     return Statement("put_and_settle", {**shared, **ended}, values, WIDTH_ALIKE)
 
 

@@ -166,7 +166,7 @@ class PostgresStore:
         library = parts.host.libraries[carrier.driver]
         transaction = Transaction(parts.access, carrier, library, parts.host.guard, self._transactions.limit)
         self._begun.add(transaction)
-        return Handle(transaction, self.queue.ended)
+        return Handle(transaction, self.queue)
 
     async def check_transactions(self, *, blocking: bool) -> None:
         """On an engine of the user's one is begun. What is not the program's fault, as a server that is away, passes."""

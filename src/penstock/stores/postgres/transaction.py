@@ -79,8 +79,8 @@ class Transaction:
                 raise (await self._explain(error)) from error
 
     async def commit(self, finish: Callable[[Carrier], Awaitable[None]], *, shielded: bool = True) -> None:
-        """`finish` writes what is left; if it fails, all is rolled back. To its end, whoever stops waiting for it; `shielded`: unless
-        who waits sees to that, as the engine does for handlers, where a task more costs a twentieth of the whole."""
+        """`finish` writes what is left; if it fails, all is rolled back. To its end, whoever stops waiting for it; not `shielded`: who
+        waits is not cancelled."""
         if shielded:
             await asyncio.shield(self.loop.create_task(self._commit(finish)))
         else:
@@ -152,7 +152,7 @@ class Transaction:
             try:
                 await drive_async(self._guard.met(stranger), self._library, self.carrier.run)
             except BaseException:
-                await self.carrier.rollback()
+                await self._undo()
                 raise
 
     @property
@@ -188,10 +188,16 @@ class Transaction:
 
     async def _give_up(self, why: str) -> None:
         """Roll back, if it has begun."""
-        if self._open:
-            self._open = False
-            await self.carrier.rollback()
-        self._end(f"{why}; its last statement: {self._said}" if self.started else why)
+        try:
+            if self._open:
+                self._open = False
+                await self._undo()
+        finally:
+            self._end(f"{why}; its last statement: {self._said}" if self.started else why)
+
+    async def _undo(self) -> None:
+        """To its end, also if whoever waits for it is cancelled again: else the connection would be nobody's."""
+        await asyncio.shield(self.loop.create_task(self.carrier.rollback()))
 
     @property
     def _said(self) -> str:

@@ -41,6 +41,7 @@ class PostgresWriter:
 
     def __init__(self, access: Access) -> None:
         self._access = access
+        self.clock = access.clock
         self.loop = asyncio.get_running_loop()
         self._siding = Siding(partial(write, access, hasty=True), access)
         self._lanes = {"produce": Lane(access, self._siding), "settle": Lane(access, self._siding)}

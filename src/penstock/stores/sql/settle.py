@@ -26,17 +26,24 @@ from penstock.stores.sql.uniques import let_go
 def settle(owner: int, settlements: Sequence[Settlement], now: int, put: Put) -> Program[list[int]]:
     seqs = [settlement.delivery.seq for settlement in settlements]
     listed = str(seqs)
-    held = {row[0] for row in (yield Statement("release", {"owner": owner, "seqs": listed}))}
+    held = {row[0] for row in (yield Statement("release", {"owner": owner, "seqs": listed, "claimed": latest(settlements)}))}
     stopped = {row[0] for row in (yield Statement("cancel_requests", {"owner": owner}))}
     if stopped:
         yield Statement("drop_cancel_requests", {"owner": owner, "seqs": listed})
     ends = _Ends(owner, now)
+    left = set(held)
     for settlement in settlements:
-        if settlement.delivery.seq in held:
+        if settlement.delivery.seq in left:
+            left.remove(settlement.delivery.seq)  # of two ends of one message the first is written
             ends.add(settlement.delivery, settlement.outcome, settlement.delivery.seq in stopped)
     yield from ends.pass_over()
     yield from ends.write(put)
     return [seq for seq in seqs if seq not in held]
+
+
+def latest(settlements: Sequence[Settlement]) -> int:
+    """When the last one of them was claimed: a lease that was given later is none of theirs."""
+    return max([each.delivery.claimed for each in settlements], default=0)
 
 
 class _Ends:

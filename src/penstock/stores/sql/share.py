@@ -31,6 +31,7 @@ class Share:
         self.batches = ask.batches
         self.queue = queue
         self.now = now
+        self.claimed = ask.claimed or now
         self.room = room
         """Slots' worth that may be taken yet. Whoever takes counts it down."""
         self.plain = not ask.batches
@@ -152,7 +153,7 @@ class Share:
 
     def lease(self, runs: Sequence[Sequence[Row]]) -> Program[None]:
         seqs = [row[SEQ] for run in runs for row in run]
-        yield Statement("lease", {"owner": self.owner, "now": self.now, "seqs": as_json(seqs)})
+        yield Statement("lease", {"owner": self.owner, "claimed": self.claimed, "seqs": as_json(seqs)})
         if optioned := [(row[ID], row[OPTIONS]) for run in runs for row in run if row[OPTIONS] is not None]:
             yield from let_go(optioned, self.now, "start")
         self.note(runs)
@@ -167,7 +168,8 @@ class Share:
         seq, job_id, task, key, failures, deaths, expires, enqueued, headers, options, body, kind, _ = row
         limited, admitted = self._limited, self._admitted
         return Delivery(
-            seq, job_id, self.queue, task, failures + 1, body, key, headers, options, enqueued, deaths, expires, kind, limited, admitted
+            seq, job_id, self.queue, task, failures + 1, body, key, headers, options, enqueued, deaths, expires, kind,
+            limited, admitted, self.claimed
         )  # fmt: skip
 
 

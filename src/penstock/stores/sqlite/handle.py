@@ -80,7 +80,7 @@ class Handle(KeptVerbs):
         await nested.begin()
         return nested
 
-    async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None) -> None:
+    async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None, *, alone: bool = False) -> None:
         self._close()
         self._end_loan()
         if not self._inner.started and not self._kept and settle is None:
@@ -196,7 +196,7 @@ class Savepoint(Handle):
             self._forgo()
             raise
 
-    async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None) -> None:
+    async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None, *, alone: bool = False) -> None:
         self._close()
         await self._end(self._release)
 

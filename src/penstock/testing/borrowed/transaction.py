@@ -81,7 +81,7 @@ class BorrowedTransaction:
         await self._turns.take()
         return BorrowedTransaction(self._desk, self._clock, self.connection, siblings=self._turns)
 
-    async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None) -> None:
+    async def commit(self, settle: tuple[int, Sequence[Settlement]] | None = None, *, alone: bool = False) -> None:
         self._check("")
         self._ended = True
         try:

@@ -117,7 +117,7 @@ with mine as materialized (
     where seq = any (array(select seq from mine where key is not null))
 ), leased as (
     insert into penstock.leased (seq, owner, claimed)
-    select seq, :owner, :now
+    select seq, :owner, :claimed
     from mine
 )
 update penstock.busy b

@@ -14,6 +14,7 @@ with ended as materialized (
     delete from penstock.leased
     where owner = (select e.owner from ended e limit 1)
         and seq = any (array(select e.seq from ended e))
+        and claimed <= :claimed
         and (select count(*) from alive) >= 0
     returning seq
 ), stopped as (
@@ -44,7 +45,7 @@ with alive as materialized (
     for key share
 ), released as (
     delete from penstock.leased
-    where owner = :owner and seq = any (:rows(bigint)) and (select count(*) from alive) >= 0
+    where owner = :owner and seq = any (:rows(bigint)) and claimed <= :claimed and (select count(*) from alive) >= 0
     returning seq
 ), stopped as (
     delete from penstock.cancel
@@ -67,7 +68,7 @@ from released r
 -- any more is not in the answer; then the transaction is rolled back, and the messages with it.
 with released as (
     delete from penstock.leased
-    where owner = :owner and seq = :ended
+    where owner = :owner and seq = :ended and claimed <= :claimed
     returning seq
 ), stopped as (
     delete from penstock.cancel

@@ -40,7 +40,7 @@ where incarnation = :owner
 for update
 
 -- name: leases_of
-select seq
+select seq, claimed
 from penstock.leased
 where owner = :owner
 

@@ -52,7 +52,7 @@ with lives as materialized (
     where ctid = any (array(select place from fit))
 ), leased as (
     insert into penstock.leased (seq, owner, claimed)
-    select seq, :owner, :now
+    select seq, :owner, :claimed
     from fit
 ), counted as (
     insert into penstock.delta (queue, waiting, running)
@@ -147,7 +147,7 @@ with lives as materialized (
     where ctid = any (array(select place from fit))
 ), leased as (
     insert into penstock.leased (seq, owner, claimed)
-    select seq, :owner, :now
+    select seq, :owner, :claimed
     from fit
 ), counted as (
     insert into penstock.delta (queue, waiting, running)

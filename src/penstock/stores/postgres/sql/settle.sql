@@ -23,6 +23,7 @@ with alive as materialized (
 delete from penstock.leased
 where owner = :owner
     and seq = any (array(select value::bigint from jsonb_array_elements_text(:seqs::text::jsonb)))
+    and claimed <= :claimed
     and (select count(*) from locked) >= 0
 returning seq
 

@@ -93,7 +93,7 @@ on conflict (queue, key) do update set last = excluded.last, owner = excluded.ow
 
 -- name: lease
 insert into penstock_leased (owner, seq, claimed)
-select :owner, value, :now
+select :owner, value, :claimed
 from json_each(:seqs)
 
 -- name: strays

@@ -2,7 +2,7 @@
 
 -- name: release
 delete from penstock_leased
-where owner = :owner and seq in (select value from json_each(:seqs))
+where owner = :owner and seq in (select value from json_each(:seqs)) and claimed <= :claimed
 returning seq
 
 -- name: cancel_requests
