@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,18 @@ def test_power_cuts_lose_nothing_of_a_server(disks: None, postgres_url: str) -> 
     assert found["acknowledged"] > 100 * CUTS
 
 
+@pytest.mark.timeout(300)
+def test_power_cuts_of_a_server_lose_nothing_of_those_who_live_on(disks: None, postgres_url: str) -> None:
+    found = cut(CUTS, 14, "--server", "--survivors")
+    assert found["ok"], found
+    assert found["acknowledged"] > 100 * CUTS
+
+
 @pytest.mark.timeout(120)
-def test_that_nobody_syncs_is_seen(disks: None) -> None:
+@pytest.mark.parametrize("where", [(), ("--server",)])
+def test_that_nobody_syncs_is_seen(disks: None, postgres_url: str, where: Sequence[str]) -> None:
     """This test's own eyes: processes may crash, and power may not fail."""
-    found = cut(4, 13, "--durability", "process")
+    found = cut(4, 13, "--durability", "process", *where)
     assert found["ok"], found
     assert found["lost_after_a_cut"]
 

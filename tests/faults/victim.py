@@ -32,8 +32,8 @@ PID = os.getpid()
 STAND = Path(os.environ["STAND"]) / str(PID)
 LEDGER = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
-KEYS = 20
-"""Every 20th job has a key: 5 %."""
+KEYS, CROWDED = 20, 3
+"""Every 20th job has a key: 5 %; of three keys, so that they wait for each other."""
 TICK = 0.05
 LANE = 10_000_000
 T = TypeVar("T")
@@ -149,7 +149,7 @@ async def put(lane: int, n: int, word: str) -> None:
     job_id = f"{lane}-{n}"
     write("TRY", job_id)
     if n % KEYS == 0:
-        key = f"k{lane}-{n // KEYS % 25}"
+        key = f"k{lane}-{n // KEYS % CROWDED}"
         job = await insist(lambda: effect.using(id=job_id, key=key).enqueue(n, key))
     elif n % KEYS == 3:
         job = await insist(lambda: effect.using(id=job_id).enqueue(n, f"free{lane}"))

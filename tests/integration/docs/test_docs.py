@@ -184,6 +184,9 @@ def test_every_option_that_is_named_exists(page: str) -> None:
         "--server",
         "--strict",
         "--retry",
+        "--survivors",
+        "--each",
+        "--good",
         "--preload",
     }  # of the fault tests; of gunicorn
     prose = _BLOCK.sub("", text_of(page))

@@ -159,6 +159,7 @@ class DeadLetterConformance:
         await _kill(worker, "a", "b")
         assert await store.queue.discard(["a", "a", "no such id"]) == ["a"]
         assert await store.queue.discard(["a"]) == []
+        assert await store.status("a") == "cancelled"
         assert await store.queue.replay(["a", "b"]) == ["b"]
         assert await worker.drain() == ["b"]
         assert await store.counters() == Counts(done=1, cancelled=1)

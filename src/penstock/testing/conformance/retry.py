@@ -68,6 +68,7 @@ class RetryConformance:
             assert await worker.claim() == []
             store.advance(60)
         assert await store.happened("a") == ["failed", "snoozed", "snoozed", "snoozed"]
+        assert [each.number for each in (await store.job("a")).history] == [1, 2, 2, 2]
 
     async def test_a_release_is_not_counted_and_keeps_its_place(self, store: Ground) -> None:
         worker, other = await store.worker(), await store.worker()

@@ -107,6 +107,22 @@ class SeekingConformance:
         with pytest.raises(NotFound, match="no subscription retired"):
             await log(store).drop("retired")
 
+    async def test_what_has_begun_keeps_its_event_after_a_seek(self, store: Ground) -> None:
+        """The log keeps it no longer for a subscription that has gone on."""
+        brief = TopicSpec("orders", retention=1_000_000)
+        worker = await reader(store, subscription("inventory", brief))
+        await publish(store, "a1", topic=brief)
+        await feed(store, "inventory")
+        (running,) = await worker.claim(queue="inventory")
+        assert await log(store).seek("inventory", 1) == 0
+        store.advance(2)
+        assert await log(store).trim(10) == 1
+        await worker.end(running, store.failed(5))
+        store.advance(5)
+        (again,) = await worker.claim(queue="inventory")
+        assert (again.job_id, again.body, again.attempt) == ("a1@inventory", b"a1", 2)
+        await worker.done(again)
+
     async def test_one_that_was_dropped_and_comes_back_is_fed(self, store: Ground) -> None:
         """What it was fed before may still be in the store: done, or dead."""
         worker = await reader(store, subscription("inventory"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from penstock.errors import ConfigurationError, NotFound
 from penstock.model.job import JobFilter
@@ -27,9 +28,11 @@ class SubscriptionConformance:
 
     async def test_what_is_fed_is_a_message_with_the_events_own(self, store: Ground) -> None:
         worker = await reader(store, subscription("inventory"))
-        await log(store).publish(ORDERS, [event("one", "order-7", type="Paid")])
+        headers = b'{"trace":"1"}'
+        await log(store).publish(ORDERS, [replace(event("one", "order-7", type="Paid"), headers=headers)])
         await feed(store, "inventory")
         (delivery,) = await worker.claim(queue="inventory")
+        assert delivery.raw_headers == headers
         assert (delivery.job_id, delivery.task, delivery.queue) == ("one@inventory", "inventory", "inventory")
         assert (delivery.key, delivery.type, delivery.body, delivery.attempt) == ("order-7", "Paid", b"one", 1)
         job = await store.job("one@inventory")

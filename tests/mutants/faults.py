@@ -1,0 +1,139 @@
+"""Does the fault suite see what it looks for? One line of Penstock is made wrong, and a fault program has to find it.
+
+    python -m tests.mutants.faults [--only NAME] [--server postgresql://…]
+
+Prints "caught k of n", and JSON; exit 1 if one got away. A mutant on both stores is tried on each. Without `--server` one is started.
+Needs root for power cuts and cables; those are named where nobody is root.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tests.mutants.mutant import ROOT, Mutant, copy
+
+CATALOGUE = Path(__file__).with_name("faults.toml")
+SERVICES = ROOT / "scripts" / "services"
+SECONDS = 240.0
+ON_A_SERVER = {"kills": "--server", "poison": "--server", "schedules": "--server", "leaders": "--server", "feed": "--url"}
+"""How programs are told of one. The others start their own."""
+ON_A_DISK = ("kills",)
+NEEDS_ROOT = ("power", "cuts")
+TROUBLES = (
+    *("lost", "twice", "missing", "missed", "duplicated", "inverted", "never_kept", "follow_ups", "disordered", "dead", "broken"),
+    *("effects_twice", "effects_missing", "at_once", "ran_again", "slots_twice", "slots_missing", "left_running", "late", "too_many"),
+    *("not_dead", "good_and_dead", "good_missing", "good_twice", "runs", "reasons", "stopped_badly"),
+)
+"""How those parts of verdicts begin that should be empty."""
+SOUND = {"corrupt": "ok", "soundness": "ok"}
+
+
+class Fault(Mutant, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    program: Sequence[str]
+    """Of `tests.faults`, and what it is told."""
+
+    def command(self, store: str, server: str, disk: Path) -> list[str]:
+        name, *options = self.program
+        command = [sys.executable, "-m", f"tests.faults.{name}", *options]
+        if store == "postgres" and name in ON_A_SERVER:
+            command += [ON_A_SERVER[name], server]
+        return command + (["--disk", str(disk)] if name in ON_A_DISK else [])
+
+
+def faults() -> list[Fault]:
+    return msgspec.convert(tomllib.loads(CATALOGUE.read_text())["mutant"], list[Fault])
+
+
+def try_one(fault: Fault, store: str, server: str, *, mutated: bool = True) -> dict[str, Any]:
+    """`seen`: what the program says is wrong, or how it came to no end. Empty: it saw nothing."""
+    began = time.monotonic()
+    with copy(fault if mutated else None) as folder:
+        command = fault.command(store, server, folder)
+        environment = {**os.environ, "PYTHONPATH": str(folder)}
+        try:
+            run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            return {"seen": ["it came to no end"], "seconds": SECONDS}
+    return {"seen": seen(run), "seconds": round(time.monotonic() - began, 1)}
+
+
+def seen(run: subprocess.CompletedProcess[str]) -> list[str]:
+    """Raises RuntimeError if the program itself broke."""
+    try:
+        verdict = json.loads(run.stdout[run.stdout.index("{") :])
+    except ValueError:
+        if "waited " not in run.stderr:
+            raise RuntimeError(f"it said nothing ({run.returncode}): {run.stderr[-2000:]}") from None
+        return [run.stderr[run.stderr.rindex("waited ") :].strip()]
+    return [] if verdict["ok"] else troubles(verdict)
+
+
+def troubles(verdict: Mapping[str, Any], within: str = "") -> list[str]:
+    """What a verdict says is wrong. One that is void saw nothing."""
+    found: list[str] = []
+    for name, value in verdict.items():
+        if name in SOUND:
+            found += [f"{within}{name}"] if value not in (SOUND[name], [], {}) else []
+        elif isinstance(value, dict) and any(isinstance(each, int) for each in value.values()):
+            found += troubles(value, f"{within}{name} ")
+        elif value and name.startswith(TROUBLES):
+            found.append(f"{within}{name}")
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", action="append", default=[], metavar="NAME")
+    parser.add_argument("--server", help="URL of a PostgreSQL database")
+    options = parser.parse_args()
+    chosen = [fault for fault in faults() if not options.only or fault.name in options.only]
+    if os.geteuid():
+        for fault in [each for each in chosen if each.program[0] in NEEDS_ROOT]:
+            print(f"not tried, since it needs root: {fault.name}", file=sys.stderr)
+        chosen = [fault for fault in chosen if fault.program[0] not in NEEDS_ROOT]
+    found: dict[str, Any] = {}
+    with server(options.server) as url:
+        for fault in chosen:
+            for store in fault.stores:
+                name = f"{fault.name}, {store}"
+                found[name] = try_one(fault, store, url)
+                print(
+                    f"{name}: {'; '.join(found[name]['seen'])[:200] or 'NOT SEEN'} ({found[name]['seconds']:g} s)",
+                    file=sys.stderr,
+                    flush=True,
+                )
+    caught = {name for name, what in found.items() if what["seen"]}
+    print(f"caught {len(caught)} of {len(found)}")
+    print(json.dumps({"caught": len(caught), "of": len(found), "got_away": sorted(set(found) - caught), "mutants": found}, indent=1))
+    sys.exit(0 if len(caught) == len(found) else 1)
+
+
+@contextmanager
+def server(given: str | None) -> Iterator[str]:
+    if given is not None:
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="penstock-postgres-", ignore_cleanup_errors=True) as folder:
+        command = [sys.executable, str(SERVICES), "start", "postgres", "--dir", folder]
+        started = subprocess.run(command, capture_output=True, text=True, check=True)
+        try:
+            yield started.stdout.strip()
+        finally:
+            subprocess.run([sys.executable, str(SERVICES), "stop", "postgres", "--dir", folder], check=True, capture_output=True)
+
+
+if __name__ == "__main__":
+    main()
