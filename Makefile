@@ -10,7 +10,7 @@ QUICK   = $(wildcard tests/architecture tests/unit)
 # No look for a newer pyright.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help demo test check quick static format bench lock clean demo-environment dev-environment peers-environment
+.PHONY: help demo test check quick static format bench faults lock clean demo-environment dev-environment peers-environment
 
 help:
 	@echo 'make demo     signups, orders, e-mails and killed workers, live; ends with a reconciliation (ARGS="--for 30 --kills 3")'
@@ -18,6 +18,7 @@ help:
 	@echo 'make test     everything: static checks, all tests, wheel and sdist in clean environments, most tests again with other Pythons that are here (ARGS="-k word" for some tests)'
 	@echo 'make check    the fast loop: format, lint, types, import contracts, architecture and unit tests'
 	@echo 'make bench    the benchmarks on a file (ARGS=--help); on a PostgreSQL server of its own, beside others (ARGS="server", ARGS="server --help")'
+	@echo 'make faults   the fault suite, round by round: kills, power cuts (root), poison, and others, with sums (ARGS="--minutes 60 --seed 1")'
 	@echo 'make format   write the format and the fixes that are safe'
 	@echo 'make lock     make requirements/*.txt again (ARGS=--upgrade for newer releases)'
 	@echo 'make clean    remove .venv and everything built'
@@ -50,6 +51,9 @@ format: dev-environment
 
 bench: dev-environment $(if $(filter server,$(ARGS)),$(if $(filter --no-peers --help --python,$(ARGS)),,peers-environment))
 	$(BIN)/python -m benchmarks $(ARGS)
+
+faults: dev-environment
+	$(BIN)/python -m tests.faults $(ARGS)
 
 lock:
 	@$(PYTHON) scripts/lock $(ARGS)

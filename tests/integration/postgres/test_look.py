@@ -297,6 +297,16 @@ async def test_a_look_that_was_on_its_way_when_the_bounds_were_reset_sets_none(w
     assert since(worker, ask, NOW) is None
 
 
+async def test_rows_of_a_dump_are_not_new_for_ever(worker: Worker) -> None:
+    """They came by transactions of another server, which are still to be here: each look would read them all."""
+    await crowd(worker, 20_001)
+    await worker.client.connection.execute("update penstock.ready set came = '99999999999'")
+    assert await starts(worker) == [{5: 1}]
+    before = worker.client.trips
+    assert await starts(worker) == [{5: 1}]
+    assert worker.client.trips - before == 1
+
+
 async def test_a_flood_of_news_is_not_read(worker: Worker) -> None:
     """Behind so much the bounds are forgotten: the look is made twice."""
     await sight(worker)

@@ -2,6 +2,7 @@
 
 -- name: look
 -- `asked`: for each queue its name, the places (by rank) and the time below which nothing was. `snapshot`: the one that says so.
+-- Rows of a dump may say that they came by a transaction that is still to be: they are not new for ever.
 with asked as materialized (
     select q.value ->> 0 as queue, q.value -> 1 as starts, (q.value ->> 2)::bigint as due, q.n
     from jsonb_array_elements(:asked::text::jsonb) with ordinality as q (value, n)
@@ -11,6 +12,7 @@ with asked as materialized (
         select queue, rank, seq
         from penstock.ready
         where came >= pg_snapshot_xmax(:snapshot::text::pg_snapshot)
+            and came < pg_snapshot_xmax(pg_current_snapshot())
         order by came desc
         limit :flood
     ) later
@@ -24,6 +26,7 @@ with asked as materialized (
         select queue, due
         from penstock.later
         where came >= pg_snapshot_xmax(:snapshot::text::pg_snapshot)
+            and came < pg_snapshot_xmax(pg_current_snapshot())
         order by came desc
         limit :flood
     ) later
