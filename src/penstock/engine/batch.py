@@ -58,6 +58,8 @@ class BatchCourier:
                     return
                 # A crash up to here: what the handler did outside of its `tx` happened, and happens again with all rows.
                 running.run = [*self._settle(batch, outcome), *running.run[1:]]
+                if running.reason == "lost":
+                    break
                 await self._report(batch, outcome, running.take_error())
                 if outcome == RELEASED and running.reason != "cancel":  # the worker stops, or lost its lease
                     break
@@ -71,15 +73,23 @@ class BatchCourier:
         without those whose claim a crash of the store undid."""
         while running.run:
             batch = running.run[0]
-            table = self._table
-            undone = {row.seq for row in batch.rows if table.get(row.seq) is not None and not await table.outlive(row)}
-            fit = [row for row in table.fit(batch.rows, self._clock.now) if row.seq not in undone]
+            undone = await self._undone(batch)
+            fit = [row for row in self._table.fit(batch.rows, self._clock.now) if row.seq not in undone]
             if len(fit) == len(batch.rows):
                 return batch
             kept = undone.union(row.seq for row in fit)
             self._settler.add_all([row for row in batch.rows if row.seq not in kept], RELEASED)
             running.run = [*([together(fit)] if fit else ()), *running.run[1:]]
         return None
+
+    async def _undone(self, batch: Delivery) -> set[int]:
+        """Rows that run here by a later claim; nothing of the others runs here when this returns."""
+        undone: set[int] = set()
+        while twins := [row for row in batch.rows if row.seq not in undone and self._table.get(row.seq) is not None]:
+            for row in twins:
+                if not await self._table.outlive(row):
+                    undone.add(row.seq)
+        return undone
 
     def _settle(self, batch: Delivery, outcome: Ending) -> Sequence[Delivery]:
         """Hand over what has ended; returns what is to be called again."""

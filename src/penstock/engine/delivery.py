@@ -63,10 +63,10 @@ class Courier:
                     outcome = await run(delivery)
                 except BaseException:  # the process ends, by KeyboardInterrupt
                     table.end(running, delivery, RELEASED)
-                    self._release(running, carried)
                     raise
                 # A crash here: the handler's effects outside its `tx` happened, and will happen again. At least once.
                 if not table.end(running, delivery, outcome) or running.reason == "lost":  # it was released, or is another's
+                    carried = len(running.run)
                     return
                 if not isinstance(outcome, Committed):  # else it is in its own transaction: no crash can undo it or do it twice
                     settler.add(delivery, outcome)  # a crash before its batch is written: as above
@@ -79,8 +79,8 @@ class Courier:
                     await self._hooks.report(delivery, error)
                 if ended:
                     return
-            self._release(running, carried)
         finally:
+            self._release(running, carried)
             self.free()
 
     def _release(self, running: Running, carried: int) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from penstock.engine.program import Hook, tell
+from penstock.engine.stages.verdict import ends_more
 from penstock.engine.ties import Ties
 from penstock.model.delivery import Delivery
 
@@ -24,5 +25,7 @@ class Hooks:
             try:
                 async with asyncio.timeout(_PATIENCE):
                     await tell(hook, delivery, error)
-            except Exception as trouble:
+            except BaseException as trouble:
+                if ends_more(trouble):
+                    raise
                 self._ties.trouble("on_error", trouble)

@@ -16,6 +16,9 @@ from penstock.model.outcome import Ending, Outcome, Split
 from penstock.ports.handler import Routes
 from penstock.ports.signals import Signals
 
+_GLANCE = 0.2
+"""Seconds between two looks whether a run is still at the message that is waited for."""
+
 
 class Table:
     """By seq. A delivery is in it from its first step to its outcome, and never after it was abandoned."""
@@ -67,15 +70,16 @@ class Table:
     async def outlive(self, delivery: Delivery) -> bool:
         """Wait until no earlier claim of this message runs here: a crash of the store has undone that one, so it is told to stop.
 
-        False: a later claim of it runs here, so this one was undone.
+        False: a later claim of it runs here, so this one was undone; or the worker stops.
         """
         while (other := self._rows.get(delivery.seq)) is not None:
             if other.claimed(delivery.seq) >= delivery.claimed:
                 return False
             if other.reason is None:
                 other.interrupt("lost")
-            if other.task is not None:
-                await asyncio.wait([other.task])
+            if self.closed or other.task is None:
+                return False
+            await asyncio.wait([other.task], timeout=_GLANCE)
         return True
 
     def fit(self, rows: Sequence[Delivery], now: Callable[[], int]) -> Sequence[Delivery]:

@@ -157,6 +157,29 @@ async def test_a_claim_that_was_undone_ends_nothing_of_the_next_one(ground: Grou
         assert await worker.settle(again, Done()) == []
 
 
+@pytest.mark.parametrize("how", ["a settle", "a commit"])
+async def test_an_old_end_in_one_batch_with_a_new_one(ground: Ground, how: str) -> None:
+    """The claims were compared with the store meanwhile: what was undone is not known any more, and then it is claimed again."""
+    worker = await ground.worker()
+    await ground.put("a", "b")
+    (old,) = await worker.claim(1)
+    assert isinstance(worker.store, PostgresStore)
+    await run(worker.store, "delete from penstock.leased")
+    break_all(worker.store)
+    (b,) = await worker.claim()  # which connects
+    await worker.end(b, Released())
+    await run(worker.store, "insert into penstock.ready (queue, rank, seq) values ($1, 0, $2)", old.queue, old.seq)
+    a, b = sorted(await worker.claim(), key=lambda each: each.job_id)
+    assert a.seq == old.seq
+    if how == "a commit":
+        assert not await worker.commits([old, b], Done())
+        await worker.end(b, Done())
+    else:
+        assert await worker.settle([old, b], Done()) == [old.seq]
+    assert await ground.status("a") == "running"
+    await worker.end(a, Done())
+
+
 async def test_a_settle_that_is_tried_again_does_not_end_the_next_claim(ground: Ground) -> None:
     """It was written, and its reply was lost; then the same worker claimed what it had given back."""
     worker = await ground.worker()

@@ -45,7 +45,7 @@ async def test_after_what_keeps_its_place_the_rest_is_released(error: Exception,
     assert await outcomes(script(None, error)) == [Done, end, Released]
 
 
-@pytest.mark.parametrize(("error", "end"), [(OSError(), Failed), (Snooze(1), Snoozed), (Fatal(), Failed)])
+@pytest.mark.parametrize(("error", "end"), [(OSError(), Failed), (Snooze(1), Snoozed), (Fatal(), Failed), (GeneratorExit(), Failed)])
 async def test_what_ends_a_run_and_the_rest_of_it_are_one_batch(error: BaseException, end: type[Outcome]) -> None:
     """Whatever `on_error` waits for: a crash in between would leave the rest held while the failed one waits for its retry."""
 
@@ -57,6 +57,17 @@ async def test_what_ends_a_run_and_the_rest_of_it_are_one_batch(error: BaseExcep
         assert [type(await bench.outcome(delivery)) for delivery in run] == [end, Released, Released]
         await bench.worker.idle()
         assert [event.count for event in bench.signals.of(Settled)] == [3]
+
+
+@pytest.mark.parametrize("error", [Fatal(), asyncio.CancelledError(), GeneratorExit()])
+async def test_a_hook_that_raises_anything_keeps_nothing(error: BaseException) -> None:
+    async def hook(delivery: object, told: object) -> None:
+        raise error
+
+    async with Bench(script(Reject("no"), None, None), on_error=[hook]) as bench:
+        run = bench.store.put_run(*(bench.store.delivery(key="k") for _ in range(3)))
+        assert [type(await bench.outcome(delivery)) for delivery in run] == [Dead, Done, Done]
+        await bench.worker.idle()
 
 
 async def test_after_a_dead_one_the_next_goes_on() -> None:

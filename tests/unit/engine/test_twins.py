@@ -161,3 +161,40 @@ async def test_none_is_in_a_batch_twice() -> None:
         second = bench.store.put(claimed=2)
         await bench.outcome(second)
         assert (ends(bench, first.seq), ends(bench, second.seq)) == ([(2, Done)], [(2, Done)])
+
+
+async def test_a_batch_that_was_told_does_not_go_on_with_its_rows() -> None:
+    """It failed, so its rows run one by one; then a later claim has them all."""
+    script = Script(stubborn=True)
+    failed = False
+
+    async def handler() -> None:
+        nonlocal failed
+        if not failed:
+            failed = True
+            raise OSError
+        await script()
+
+    async with Bench(Task(handler, batch=Batch(3, 60.0))) as bench:
+        rows = [bench.store.put(claimed=1) for _ in range(3)]
+        await script.begun.wait()
+        for row in rows:
+            again(bench, row)
+        await script.stopped.wait()
+        script.may_end.set()
+        for row in rows:
+            await bench.watch.until(lambda row=row: (2, Done) in ends(bench, row.seq))
+        await bench.worker.idle()
+    assert (script.ended, script.most) == (2, 1)  # the first row, and then the later batch
+
+
+async def test_who_waits_for_the_first_one_is_given_back_when_the_worker_stops() -> None:
+    script = Script(stubborn=True)
+    async with Bench(Task(script), shutdown_timeout=0.1) as bench:
+        first = bench.store.put(claimed=1)
+        await script.begun.wait()
+        again(bench, first)
+        await script.stopped.wait()
+        await bench.worker.stop()
+        assert (2, Released) in ends(bench, first.seq)
+        script.may_end.set()

@@ -9,6 +9,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable
+from contextlib import suppress
+
 from penstock.engine.stages.kit import Kit
 from penstock.engine.stages.verdict import RELEASED
 from penstock.errors import LeaseLost, PublishUnknown, StoreError
@@ -33,7 +37,7 @@ class Committing:
             self._hold(delivery)
             self._ties.signals.reach("tx.before_commit")
             settle = self._settler.owner, [Settlement(each, outcome) for each in delivery.rows or (delivery,)]
-            await tx.commit(settle, alone=self._alone)
+            await (tx.commit(settle, alone=True) if self._alone else to_its_end(tx.commit(settle, alone=True)))
             self._ties.signals.reach("tx.after_commit")
         except LeaseLost:
             return RELEASED
@@ -67,3 +71,12 @@ class Committing:
         running = self._table.get(delivery.seq)
         if running is not None:
             running.committing = True
+
+
+async def to_its_end(work: Awaitable[None]) -> None:
+    """Also while the task that waits for it is cancelled, by a stage that has no more time: what it comes to counts."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([task])
+    task.result()

@@ -7,10 +7,7 @@ part, the rows that would be done are run again, because what was written for th
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
-
-from penstock.engine.stages.commit import COMMITTED, Committing
+from penstock.engine.stages.commit import COMMITTED, Committing, to_its_end
 from penstock.engine.stages.kit import Kit
 from penstock.model.delivery import Delivery
 from penstock.model.outcome import Done, Ending, Split
@@ -37,6 +34,10 @@ class Transacting:
                 await self._committing.prepare(delivery)
                 tx = self._store.transaction(shared=True, blocking=blocking)
                 outcome = await self._inside(tx, handler, delivery)
+            except KeyboardInterrupt:
+                if tx is not None:
+                    await self._roll_back(tx)
+                raise
             except BaseException as error:
                 outcome = self._judge(delivery, error)
             if tx is not None and outcome is not COMMITTED:
@@ -60,11 +61,9 @@ class Transacting:
 
         To its end, also while cancelled: what the delivery came to is known, and has to reach the settler.
         """
-        rollback = asyncio.ensure_future(tx.rollback())
-        while not rollback.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([rollback])
-        if not rollback.cancelled() and isinstance(error := rollback.exception(), Exception):
+        try:
+            await to_its_end(tx.rollback())
+        except Exception as error:
             self._ties.trouble("tx.rollback", error)
 
 

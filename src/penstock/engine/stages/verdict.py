@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
@@ -13,9 +14,6 @@ from penstock.model.clock import SECOND, Clock, micros
 from penstock.model.delivery import Delivery
 from penstock.model.outcome import Dead, Done, Ending, Outcome, Released, Snoozed, Split
 from penstock.model.retry import PartialFailure, Reject, RetryAfter, Snooze, after_error, describe
-
-_PASSES = (KeyboardInterrupt, GeneratorExit)
-"""What ends more than a handler. Whatever else one raises is its failure, also what is no `Exception`: else it would run for ever."""
 
 DONE = Done()
 RELEASED = Released()
@@ -38,7 +36,7 @@ class Judge:
         self._random = random
 
     def __call__(self, delivery: Delivery, error: BaseException) -> Ending:
-        if isinstance(error, _PASSES):
+        if ends_more(error):
             raise error
         running = self._table.get(delivery.seq)
         if running is None or running.reason in ("cancel", "shutdown", "lost"):
@@ -106,3 +104,14 @@ def timed_out(running: Running, cause: BaseException) -> TimeoutError:
     error = TimeoutError(f"{running.delivery.task} ran longer than its timeout")
     error.__cause__ = cause
     return error
+
+
+def ends_more(error: BaseException) -> bool:
+    """Than a handler: Ctrl-C, or a coroutine that is being closed, which no task does. Whatever else one raises is its failure, also what
+    is no `Exception`: else it would run for ever."""
+    if isinstance(error, GeneratorExit):
+        try:
+            return asyncio.current_task() is None
+        except RuntimeError:
+            return True
+    return isinstance(error, KeyboardInterrupt)

@@ -40,11 +40,11 @@ class Doubt:
         self._owner = owner
         self._known: dict[int, int] = {}
         """When what it has was claimed last, by seq. What was given back can be claimed again before its settle is answered."""
-        self.twice = False
-        """Some message was claimed anew that had not ended."""
-        self._claimed = 0
+        self._claimed = self._doubted = 0
+        """Of the last claim, and of the last one when something was undone or hidden, as far as is known."""
         self._until = 0.0
         self._look = False
+        self._pooled = pooled
         self._every = _NOW_AND_THEN if pooled else math.inf
         self._looked = time.monotonic()
 
@@ -61,9 +61,7 @@ class Doubt:
         except StoreError:
             self._rise()
             raise
-        new = {delivery.seq: delivery.claimed for run in claimed.runs for delivery in run}
-        self.twice |= not self._known.keys().isdisjoint(new)
-        self._known.update(new)
+        self._known.update([(delivery.seq, delivery.claimed) for run in claimed.runs for delivery in run])
         return claimed
 
     def in_order(self, ask: Claim, now: int) -> Claim:
@@ -71,19 +69,13 @@ class Doubt:
         self._claimed = max(self._claimed + 1, now)
         return replace(ask, claimed=self._claimed)
 
-    def current(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
-        """Without those whose message this worker has claimed anew since, and two ends of one claim."""
-        known = self._known
-        if not self.twice:
-            return settlements
-        those = [each for each in settlements if known.get(each.delivery.seq, 0) <= each.delivery.claimed]
-        if len({each.delivery.seq for each in those}) == len(those):
-            return those
-        latest: dict[int, Settlement] = {}
-        for each in those:
-            if each.delivery.seq not in latest or latest[each.delivery.seq].delivery.claimed < each.delivery.claimed:
-                latest[each.delivery.seq] = each
-        return list(latest.values())
+    def parts(self, settlements: Sequence[Settlement]) -> Sequence[Sequence[Settlement]]:
+        """What is written apart: a statement takes leases up to the youngest claim that it is given. All together, unless one of these
+        claims may have been undone, or one may be hidden: then each claim by itself, the oldest first. Behind a pooler nobody knows."""
+        claims = {each.delivery.claimed for each in settlements}
+        if len(claims) <= 1 or (min(claims) > self._doubted and not self._pooled):
+            return [settlements]
+        return [[each for each in settlements if each.delivery.claimed == claim] for claim in sorted(claims)]
 
     def end(self, settlements: Iterable[Settlement]) -> None:
         known = self._known
@@ -94,8 +86,14 @@ class Doubt:
     def look(self) -> None:
         """The server may have crashed."""
         self._look = True
+        self.doubt()
+
+    def doubt(self) -> None:
+        """What was claimed until now may be claimed once more."""
+        self._doubted = self._claimed
 
     def _rise(self) -> None:
+        self.doubt()
         self._until = time.monotonic() + _LASTS
 
     def _step(self) -> Step | None:

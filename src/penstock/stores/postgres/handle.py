@@ -15,7 +15,6 @@ from penstock.ports.transaction import Carrier
 from penstock.stores.postgres.marks import bind
 from penstock.stores.postgres.settling import settle_with
 from penstock.stores.postgres.transaction import Transaction
-from penstock.stores.sql.dialect import Settled
 from penstock.stores.sql.endings import refuse_ending
 from penstock.stores.sql.turns import Turns
 from penstock.stores.sql.verbs import KeptVerbs, refuse_lost
@@ -29,8 +28,8 @@ _OVER = "the transaction has ended; nothing more can join it"
 class Book(Protocol):
     """What workers of this process hold: `doubt`."""
 
-    def lost(self, owner: int, settlements: Sequence[Settlement]) -> list[int]:
-        """Those that are of a claim before the last one of their message."""
+    def parts(self, owner: int, settlements: Sequence[Settlement]) -> Sequence[Sequence[Settlement]]:
+        """What is written apart."""
         ...
 
     def ended(self, owner: int, settlements: Sequence[Settlement]) -> None: ...
@@ -95,7 +94,14 @@ class Handle(KeptVerbs):
         self._close()
         if not self._inner.started and not self._kept and settle is None:
             return
-        await self._inner.commit(lambda _: self._finish(settle), shielded=not alone)
+        if alone:
+            await self._commit(settle)
+        else:
+            await asyncio.shield(self._inner.loop.create_task(self._commit(settle)))
+
+    async def _commit(self, settle: tuple[int, Sequence[Settlement]] | None) -> None:
+        """And what others are told of it."""
+        await self._inner.commit(lambda _: self._finish(settle))
         if settle is not None:
             self._book.ended(*settle)
         self._access.bells.tell(self._heard)
@@ -117,13 +123,12 @@ class Handle(KeptVerbs):
             await self._flush()
             return
         owner, settlements = ending
-        if lost := self._book.lost(owner, settlements):
-            refuse_lost(Settled(lost, ()), settlements)
-        settled, wrote = await self._inner.drive(partial(settle_with, self._kept, owner, settlements))
-        self._rings |= wrote
-        refuse_lost(settled, settlements)
+        for part in self._book.parts(owner, settlements):
+            settled, wrote = await self._inner.drive(partial(settle_with, self._kept, owner, part))
+            self._rings |= wrote
+            refuse_lost(settled, part)
+            self._heard += settled.heard
         self._rings |= any(brings_work(each.delivery) for each in settlements)
-        self._heard += settled.heard
 
     async def _flush(self) -> None:
         """What was kept back."""

@@ -36,25 +36,22 @@ class PostgresQueue(SqlQueue):
         doubt = self._doubts.setdefault(ask.owner, Doubt(ask.owner, pooled=self._pooled))
         return await self._walk(doubt.course(doubt.in_order(ask, self._clock.now()), self._bounds), CLAIMS)
 
+    def parts(self, owner: int, settlements: Sequence[Settlement]) -> Sequence[Sequence[Settlement]]:
+        return doubt.parts(settlements) if (doubt := self._doubts.get(owner)) is not None else [settlements]
+
     def ended(self, owner: int, settlements: Sequence[Settlement]) -> None:
         """By a transaction."""
         if (doubt := self._doubts.get(owner)) is not None:
             doubt.end(settlements)
 
-    def lost(self, owner: int, settlements: Sequence[Settlement]) -> list[int]:
-        """Those that are of a claim before the last one of their message."""
-        if (doubt := self._doubts.get(owner)) is None or not doubt.twice:
-            return []
-        current = {id(each) for each in doubt.current(settlements)}
-        return [each.delivery.seq for each in settlements if id(each) not in current]
-
     async def settle(self, owner: int, settlements: Sequence[Settlement]) -> list[int]:
-        if (doubt := self._doubts.get(owner)) is None:
-            return await super().settle(owner, settlements)
-        current = doubt.current(settlements)
-        lost = await super().settle(owner, current) if current else []
-        doubt.end(current)
-        if len(current) < len(settlements):
-            sent = {id(each) for each in current}
-            lost += [each.delivery.seq for each in settlements if id(each) not in sent]
+        lost: list[int] = []
+        try:
+            for part in self.parts(owner, settlements):
+                lost += await super().settle(owner, part)
+                self.ended(owner, part)
+        except Exception:
+            if (doubt := self._doubts.get(owner)) is not None:
+                doubt.doubt()
+            raise
         return lost

@@ -78,14 +78,6 @@ class Transaction:
             except Exception as error:
                 raise (await self._explain(error)) from error
 
-    async def commit(self, finish: Callable[[Carrier], Awaitable[None]], *, shielded: bool = True) -> None:
-        """`finish` writes what is left; if it fails, all is rolled back. To its end, whoever stops waiting for it; not `shielded`: who
-        waits is not cancelled."""
-        if shielded:
-            await asyncio.shield(self.loop.create_task(self._commit(finish)))
-        else:
-            await self._commit(finish)
-
     async def rollback(self, why: str = "the transaction was rolled back") -> None:
         async with self._lock:
             if self.over is None:
@@ -95,7 +87,8 @@ class Transaction:
 
     # -- ends
 
-    async def _commit(self, finish: Callable[[Carrier], Awaitable[None]]) -> None:
+    async def commit(self, finish: Callable[[Carrier], Awaitable[None]]) -> None:
+        """`finish` writes what is left; if it fails, all is rolled back. Whoever waits for it is not to be cancelled meanwhile."""
         async with self._lock:
             await self._begin()
             await self._check_whole()
