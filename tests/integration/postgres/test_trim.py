@@ -273,11 +273,14 @@ async def test_feeds_seeks_and_trims_at_once_leave_no_message_without_its_event(
     feeder, seeker, trimmer, writer = [await connect() for _ in range(4)]
     await subscribe(client)
     done = asyncio.Event()
+    sought = "select generation > 3 from penstock.subscription"
 
     async def write() -> None:
-        for n in range(100):
+        n = 0
+        while n < 100 or not await writer.fetchval(sought):
             await publish(writer, str(n))
             await writer.execute("update penstock.message set failures = failures + 1 where seq % 7 = 0")
+            n += 1
         done.set()
 
     async def feed_on() -> None:
@@ -296,7 +299,7 @@ async def test_feeds_seeks_and_trims_at_once_leave_no_message_without_its_event(
     await asyncio.gather(write(), *map(until_done, works))
     sql = "select m.body, e.body from penstock.message m left join penstock.event e on e.topic = m.ref_topic and e.pos = m.ref"
     found = [tuple(row) for row in await client.connection.fetch(sql)]
-    assert await client.fetchval("select generation > 3 from penstock.subscription")
+    assert await client.fetchval(sought)
     assert (await topic_view(client)).first > 10
     assert len([body for body, event in found if body and event is None]) > 10
     assert [body for body, event in found if not body and event is None] == []
