@@ -13,20 +13,18 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from tests.faults.__main__ import server
 from tests.mutants.mutant import ROOT, Mutant, copy
 
 CATALOGUE = Path(__file__).with_name("faults.toml")
-SERVICES = ROOT / "scripts" / "services"
 SECONDS = 240.0
 ON_A_SERVER = {"kills": "--server", "poison": "--server", "schedules": "--server", "leaders": "--server", "feed": "--url"}
 """How programs are told of one. The others start their own."""
@@ -57,10 +55,10 @@ def faults() -> list[Fault]:
     return msgspec.convert(tomllib.loads(CATALOGUE.read_text())["mutant"], list[Fault])
 
 
-def try_one(fault: Fault, store: str, server: str, *, mutated: bool = True) -> dict[str, Any]:
+def try_one(fault: Fault, store: str, server: str) -> dict[str, Any]:
     """`seen`: what the program says is wrong, or how it came to no end. Empty: it saw nothing."""
     began = time.monotonic()
-    with copy(fault if mutated else None) as folder:
+    with copy(fault) as folder:
         command = fault.command(store, server, folder)
         environment = {**os.environ, "PYTHONPATH": str(folder)}
         try:
@@ -119,20 +117,6 @@ def main() -> None:
     print(f"caught {len(caught)} of {len(found)}")
     print(json.dumps({"caught": len(caught), "of": len(found), "got_away": sorted(set(found) - caught), "mutants": found}, indent=1))
     sys.exit(0 if len(caught) == len(found) else 1)
-
-
-@contextmanager
-def server(given: str | None) -> Iterator[str]:
-    if given is not None:
-        yield given
-        return
-    with tempfile.TemporaryDirectory(prefix="penstock-postgres-", ignore_cleanup_errors=True) as folder:
-        command = [sys.executable, str(SERVICES), "start", "postgres", "--dir", folder]
-        started = subprocess.run(command, capture_output=True, text=True, check=True)
-        try:
-            yield started.stdout.strip()
-        finally:
-            subprocess.run([sys.executable, str(SERVICES), "stop", "postgres", "--dir", folder], check=True, capture_output=True)
 
 
 if __name__ == "__main__":

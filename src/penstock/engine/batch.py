@@ -74,7 +74,9 @@ class BatchCourier:
         while running.run:
             batch = running.run[0]
             undone = await self._undone(batch)
-            fit = [row for row in self._table.fit(batch.rows, self._clock.now) if row.seq not in undone]
+            fit = self._table.fit(batch.rows, self._clock.now)
+            if undone:
+                fit = [row for row in fit if row.seq not in undone]
             if len(fit) == len(batch.rows):
                 return batch
             kept = undone.union(row.seq for row in fit)

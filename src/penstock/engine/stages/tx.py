@@ -7,6 +7,8 @@ part, the rows that would be done are run again, because what was written for th
 
 from __future__ import annotations
 
+import asyncio
+
 from penstock.engine.stages.commit import COMMITTED, Committing, to_its_end
 from penstock.engine.stages.kit import Kit
 from penstock.model.delivery import Delivery
@@ -63,6 +65,8 @@ class Transacting:
         """
         try:
             await to_its_end(tx.rollback())
+        except asyncio.CancelledError:
+            pass  # the loop ends, and the rollback with it
         except Exception as error:
             self._ties.trouble("tx.rollback", error)
 
