@@ -144,6 +144,7 @@ def begin(folder: Path, memory: Path, disk: Disk, server: Server | None) -> Run:
     disk.flush()
     for _ in range(WORKERS - 1):
         test.start("worker")
+    wait_for_workers(test)  # one that starts while no server is there ends
     for lane in LANES:
         test.start("producer", lane, 1, RATE)
     return test
@@ -154,8 +155,8 @@ def storm(test: Run, disk: Disk, server: Server | None, cuts: int, chance: rando
     began = time.monotonic()
     for number in range(cuts):
         wait_for_load(test, chance.randint(*SOME))
-        if number % 2 and server is not None:
-            hush(test)
+        if server is not None:
+            hush(test, number % 3)
         cut(test, disk, server, survivors=survivors)
         losses.look(test)
         print(f"cut {number + 1} of {cuts}: lost {len(losses.lost)}, {losses.broken or 'sound'}", file=sys.stderr, flush=True)
@@ -164,8 +165,12 @@ def storm(test: Run, disk: Disk, server: Server | None, cuts: int, chance: rando
                 test.replace("worker")
             for lane in LANES:
                 test.replace(f"producer {lane}")
-    wait_for(lambda: set(test.pids("worker")) <= Ledger.read(test.ledger).incarnations.keys(), "the last workers to start")
+    wait_for_workers(test)
     return losses, time.monotonic() - began
+
+
+def wait_for_workers(test: Run) -> None:
+    wait_for(lambda: set(test.pids("worker")) <= Ledger.read(test.ledger).incarnations.keys(), "all workers to start")
 
 
 def wait_for_load(test: Run, some: int) -> None:
@@ -173,12 +178,16 @@ def wait_for_load(test: Run, some: int) -> None:
     wait_for(lambda: tail.count("ACK ") >= some, "some load", 60)
 
 
-def hush(test: Run) -> None:
-    """Nobody syncs for others: producers stand still, and workers end a few transactions more. On a file they could not, where a
-    producer has the lock."""
+def hush(test: Run, whom: int) -> None:
+    """Nobody syncs for others: producers stand still while workers end a few transactions more, or workers stand still while producers
+    put a few jobs more. 0: all go on. On a file they could not, where who stands still has the lock."""
     tail = Tail(test.ledger)
-    freeze(test.pids("producer"))
-    wait_for(lambda: tail.count("COMMITTED ") >= 3 or not unfinished(test.site), "some transactions")
+    if whom == 1:
+        freeze(test.pids("producer"))
+        wait_for(lambda: tail.count("COMMITTED ") >= 3 or not unfinished(test.site), "some transactions")
+    elif whom == 2:
+        freeze(test.pids("worker"))
+        wait_for(lambda: tail.count("ACK ") >= 50, "some jobs")
 
 
 def cut(test: Run, disk: Disk, server: Server | None, *, survivors: bool) -> None:
