@@ -10,11 +10,15 @@ import psycopg
 import pytest
 
 from penstock.errors import ConfigurationError
-from penstock.model.log import Append, Conflict, Event, Reused, TopicSpec
+from penstock.model.log import Append, Conflict, Event, Reused, SubscriptionSpec, TopicSpec
 from penstock.model.statement import Rows
 from penstock.stores.postgres import publishing
+from penstock.stores.postgres.dialect import make_dialect
 from penstock.stores.postgres.library import load
 from penstock.stores.sql.executors import drive
+from penstock.stores.sql.operations import Append as Appending
+from penstock.stores.sql.operations import Group
+from penstock.stores.sql.topics import declare
 from tests.integration.postgres.client import ACCOUNTS, FACTS, Client, Connect, appended, given
 
 
@@ -121,6 +125,22 @@ async def test_many_keys_that_are_there_are_looked_up_by_key(client: Client) -> 
     assert await client.append(*(appended(key, [f"{key} a"], 0) for key in keys)) == [1] * 2_000
     asked = [appended(key, [f"{key} b"], n % 2) for n, key in enumerate(keys)]
     assert await client.append(*asked) == [2 if n % 2 else Conflict(0, 1) for n in range(2_000)]
+
+
+@pytest.mark.parametrize("more", [[], [appended("l", ["m"])]], ids=["alone", "with another"])
+async def test_an_append_rings_if_somebody_may_have_subscribed(client: Client, more: list[Append]) -> None:
+    async def rings(*appends: Append) -> bool:
+        group = Group([Appending(each) for each in (*appends, *more)], make_dialect(strict=False))
+        for _, program in group.parts(1):
+            await client.run(program)
+        return group.rings
+
+    assert await rings(appended("k", ["a"], 0)) is bool(more)  # one alone is asked for the short way
+    assert await rings(appended("k", ["b"], 1)) is bool(more)
+    await client.run(declare([SubscriptionSpec("audit", ACCOUNTS, "app", None, "beginning")], [], 1, make_dialect(strict=False)))
+    assert await rings(appended("k", ["c"], 2))
+    if not more:
+        assert not await rings(appended("k", ["d"], 2))  # refused
 
 
 async def test_ids_in_opposite_orders_do_not_deadlock(connect: Connect) -> None:

@@ -160,18 +160,6 @@ async def floor_key(client: Client, last: int) -> int:
 
 
 PUBLISHED = ("facts", False, False, 1, False, "x", "e", None, None, b"")
-APPENDED_ONE = {
-    **OURS,
-    "topic": "accounts",
-    "strict": False,
-    "now": 1,
-    "key": "k",
-    "expected": None,
-    "id": "x",
-    "type": "e",
-    "headers": None,
-    "body": b"",
-}
 APPENDED = ("accounts", False, 1, "k", None, 1, 1, None, None, False, "x", "e", None, b"")
 
 
@@ -180,7 +168,6 @@ APPENDED = ("accounts", False, 1, "k", None, 1, 1, None, None, False, "x", "e", 
     [
         (Statement("publish_events", OURS, PUBLISHED, len(PUBLISHED)), ["floor"]),
         (Statement("append_events", OURS, APPENDED, len(APPENDED)), ["moved", "asked", "floor"]),
-        (Statement("append_event", APPENDED_ONE), ["moved", "floor"]),
     ],
     ids=lambda each: each.name if isinstance(each, Statement) else "",
 )

@@ -29,7 +29,7 @@ from penstock.model.log import Append, Conflict, Event, Reused, TopicSpec
 from penstock.model.message import Placed
 from penstock.model.statement import Program, Row, Statement
 from penstock.stores.postgres.guard import OURS
-from penstock.stores.sql.appending import Result
+from penstock.stores.sql.appending import Result, Unheard
 from penstock.stores.sql.topics import declare_topic
 
 _PUBLISHED, _APPENDED = 10, 14
@@ -70,13 +70,15 @@ def _turns(appends: Sequence[Append]) -> list[list[int]]:
 
 
 def _append_simple(append: Append, topic: TopicSpec, now: int, *, strict: bool) -> Program[int | None]:
-    """One event whose id nobody chose, the common case, for a third of the work; None says nothing but to ask the long way."""
+    """One event whose id nobody chose, the common case, for a third of the work; None says nothing but to ask the long way.
+    Subscriptions that come while it runs look by themselves."""
     if append.given is not None or len(append.events) != 1:
         return None
     (e,) = append.events
     values = {"topic": topic.name, "strict": strict, "now": now, "key": append.key, "expected": append.expected}
     rows = yield Statement("append_event", {**OURS, **values, "id": e.id, "type": e.type, "headers": e.headers, "body": e.body})
-    return int(rows[0][0]) if rows else None
+    version, heard, _ = rows[0]
+    return version if heard or version is None else Unheard(version)
 
 
 def _append(appends: Sequence[Append], topic: TopicSpec, now: int, *, strict: bool) -> Program[list[Result]]:

@@ -7,8 +7,20 @@ from typing import TypeAlias
 from penstock.errors import ConfigurationError, VersionConflict
 from penstock.model.log import Append, Conflict, Reused
 
-Result: TypeAlias = int | Conflict | Reused
+
+class Unheard(int):
+    """The key's new version; nobody has subscribed to the topic."""
+
+    __slots__ = ()
+
+
+Result: TypeAlias = int | Unheard | Conflict | Reused
 """Of an append: the key's new version, or why not."""
+
+
+def is_heard(result: Result) -> bool:
+    """It may have brought work."""
+    return not isinstance(result, Unheard | Conflict | Reused)
 
 
 def agreed(append: Append, result: Result) -> int:
@@ -23,4 +35,4 @@ def agreed(append: Append, result: Result) -> int:
             f"append to {append.topic.name} {append.key!r}: expected version {result.expected}, it is {result.actual}; "
             "read it again and decide anew"
         )
-    return result
+    return int(result)

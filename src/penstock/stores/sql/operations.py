@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence, Set
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from msgspec import Struct
 
@@ -13,6 +13,7 @@ from penstock.model.delivery import Settlement
 from penstock.model.message import Message, Placed
 from penstock.model.outcome import Dead, Done
 from penstock.model.statement import Program, Row
+from penstock.stores.sql.appending import is_heard
 from penstock.stores.sql.dialect import Dialect
 from penstock.stores.sql.placing import ranks
 
@@ -59,7 +60,8 @@ class Append(Struct, frozen=True, gc=False):
     append: log.Append
 
     durable = True
-    rings = True
+    rings = False
+    """Its result says whether it does: `is_heard`."""
     point = "append"
 
     @property
@@ -158,14 +160,31 @@ class Group:
     def parts(self, now: int) -> Iterator[Part]:
         for lane in self._lanes:
             members = [self._members[index] for index in lane]
-            first = members[0]
-            yield lane, self._run(first, now) if isinstance(first, Run) else _merged(members, now, self._dialect, self.heard)
+            yield lane, self._part(members, now)
+
+    def _part(self, members: Sequence[Any], now: int) -> Program[Sequence[Any]]:
+        match members[0]:
+            case Run():
+                return self._run(members[0], now)
+            case Append():
+                return self._append(members, now)
+            case Put():
+                return _put(members, now, self._dialect)
+            case Publish():
+                return _publish(members, now, self._dialect)
+            case _:
+                return _settle(members, now, self._dialect, self.heard)
 
     def _run(self, member: Run, now: int) -> Program[Sequence[Any]]:
         result = yield from member.make(now)
         if not isinstance(member.rings, bool):
             self.rings |= member.rings(result)
         return [result]
+
+    def _append(self, members: Sequence[Append], now: int) -> Program[Sequence[Any]]:
+        results = yield from self._dialect.append(members[0].append.topic, [member.append for member in members], now)
+        self.rings |= any(map(is_heard, results))
+        return results
 
 
 def _lanes(members: Sequence[Operation]) -> Sequence[list[int]]:
@@ -189,18 +208,6 @@ def _place(member: Operation) -> tuple[int, str]:
     return _ORDER.index(type(member)), name
 
 
-def _merged(members: Sequence[Any], now: int, dialect: Dialect, heard: list[Row]) -> Program[Sequence[Any]]:
-    match members[0]:
-        case Put():
-            return _put(cast("Sequence[Put]", members), now, dialect)
-        case Publish():
-            return _publish(cast("Sequence[Publish]", members), now, dialect)
-        case Append():
-            return _append(cast("Sequence[Append]", members), now, dialect)
-        case _:
-            return _settle(cast("Sequence[Settle]", members), now, dialect, heard)
-
-
 def _put(members: Sequence[Put], now: int, dialect: Dialect) -> Program[Sequence[Any]]:
     parts = [member.messages for member in members]
     return _shared((yield from dialect.put([message for messages in parts for message in messages], now)), parts)
@@ -209,10 +216,6 @@ def _put(members: Sequence[Put], now: int, dialect: Dialect) -> Program[Sequence
 def _publish(members: Sequence[Publish], now: int, dialect: Dialect) -> Program[Sequence[Any]]:
     parts = [member.events for member in members]
     return _shared((yield from dialect.publish(members[0].topic, [event for events in parts for event in events], now)), parts)
-
-
-def _append(members: Sequence[Append], now: int, dialect: Dialect) -> Program[Sequence[Any]]:
-    return (yield from dialect.append(members[0].append.topic, [member.append for member in members], now))
 
 
 def _settle(members: Sequence[Settle], now: int, dialect: Dialect, heard: list[Row]) -> Program[Sequence[Any]]:

@@ -116,6 +116,62 @@ return case
         then set_config('penstock_floor.of_' || 'penstock.event_pos'::regclass::oid, floor::text, true)
 end;
 
+-- One event, of an id that nobody chose. Statements one after the other, so the floor is held before the position is drawn; planned once
+-- a session. `version` null: nothing was done, it has to be asked for the long way. In a user's session nobody has forbidden a plan
+-- that reads all keys, so there the key is looked for by who may not.
+create function penstock.append_event(
+    mark text, flushed boolean, strict boolean, topic text, now bigint, key text, expected bigint,
+    id text, type text, headers bytea, body bytea,
+    out version bigint, out heard boolean, out refuses text
+)
+language plpgsql volatile
+as '
+declare
+    number int;
+begin
+    if $1 is not null then
+        if to_regtype($1) is null then
+            refuses := ''foreign'';
+            return;
+        end if;
+        if $2 and current_setting(''synchronous_commit'') = ''off'' then
+            refuses := ''lax'';
+            return;
+        end if;
+    end if;
+    if $3 then
+        perform penstock.stand_alone($3);
+    end if;
+    if $1 is null then
+        perform pg_advisory_xact_lock_shared(penstock.floor_key(coalesce(pg_sequence_last_value(''penstock.event_pos''), 0)));
+    else
+        perform penstock.hold_floor(penstock.own_floor());
+    end if;
+    select t.number, exists (select 1 from penstock.subscription s where s.topic = t.number)
+    into number, heard
+    from penstock.topic t
+    where t.name = $4 and t.versioned;
+    if number is null then
+        return;
+    end if;
+    if $7 > 0 and $1 is null then
+        update penstock.stream s
+        set version = s.version + 1
+        where s.topic = number and s.key = $6 and s.version = $7
+        returning s.version into version;
+    elsif coalesce($7, 0) = 0 or penstock.version_of(number, $6) is not null then
+        insert into penstock.stream as s (topic, key, version)
+        values (number, $6, 1)
+        on conflict on constraint stream_pkey do update set version = s.version + 1
+        where s.version = coalesce($7, s.version)
+        returning s.version into version;
+    end if;
+    if version is not null then
+        insert into penstock.event (topic, at, version, given, id, type, key, headers, body)
+        values (number, $5, version, false, $8, $9, $6, $10, $11);
+    end if;
+end';
+
 create view penstock.held_floor as
 select (l.classid::bigint & 65535) << 32 | l.objid::bigint as floor, l.pid, l.virtualtransaction
 from pg_locks l

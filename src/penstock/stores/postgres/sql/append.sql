@@ -115,48 +115,9 @@ from host
 where refuses is not null
 
 -- name: append_event
--- One event, of an id that nobody chose. No row: it has to be asked for the long way, by append_events.
-with host as materialized (
-    select case
-        when to_regtype(:mark::text) is null and :mark::text is not null then 'foreign'
-        when :flushed::boolean and current_setting('synchronous_commit') = 'off' then 'lax'
-    end as refuses
-), alone as materialized (
-    select penstock.stand_alone(:strict) as taken
-    from host
-    where refuses is null
-), held as materialized (
-    select penstock.own_floor() as floor
-    from alone
-), floor as materialized (
-    select penstock.hold_floor(h.floor) as taken
-    from held h
-), moved as (
-    insert into penstock.stream as s (topic, key, version)
-    select t.number, :key, 1
-    from floor
-    cross join penstock.topic t
-    where t.name = :topic
-        and t.versioned
-        and (
-            coalesce(:expected::bigint, 0) = 0
-            or exists (
-                select 1
-                from penstock.stream k
-                where k.topic = t.number and k.key = :key
-            )
-        )
-    on conflict (topic, key) do update set version = s.version + excluded.version
-    where s.version = coalesce(:expected, s.version)
-    returning s.topic, s.version
-), kept as (
-    insert into penstock.event (topic, at, version, given, id, type, key, headers, body)
-    select m.topic, :now, m.version, false, :id, :type, :key, :headers, :body
-    from moved m
+-- One event, of an id that nobody chose. No version, and nothing refused: it has to be asked for the long way, by append_events.
+-- `heard`: somebody has subscribed to the topic.
+select version, heard, refuses
+from penstock.append_event(
+    :mark, :flushed, :strict, :topic, :now, :key, :expected, :id, :type, :headers, :body
 )
-select version, null as refuses
-from moved
-union all
-select null, refuses
-from host
-where refuses is not null
