@@ -29,7 +29,7 @@ demo: demo-environment
 	@$(BIN)/penstock demo $(if $(STORE),--store '$(STORE)') $(ARGS)
 
 test: static
-	$(BIN)/pytest $(ARGS)
+	@$(PYTHON) scripts/suite $(ARGS)
 	@$(PYTHON) scripts/interpreters $(ARGS)
 
 check: dev-environment

@@ -10,6 +10,7 @@ import pytest
 from tests.faults.pinned import Period, judged
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("postgres_url")  # skipped where there is no server
 @pytest.mark.timeout(420)
 def test_an_old_snapshot_does_not_slow_jobs_down() -> None:
