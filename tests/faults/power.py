@@ -158,6 +158,7 @@ def storm(test: Run, disk: Disk, server: Server | None, cuts: int, chance: rando
         if server is not None:
             hush(test, number % 3)
         cut(test, disk, server, survivors=survivors)
+        (test.folder / "stand" / "quiet").unlink(missing_ok=True)
         losses.look(test)
         print(f"cut {number + 1} of {cuts}: lost {len(losses.lost)}, {losses.broken or 'sound'}", file=sys.stderr, flush=True)
         if not survivors:
@@ -165,7 +166,7 @@ def storm(test: Run, disk: Disk, server: Server | None, cuts: int, chance: rando
                 test.replace("worker")
             for lane in LANES:
                 test.replace(f"producer {lane}")
-    wait_for_workers(test)
+            wait_for_workers(test)
     return losses, time.monotonic() - began
 
 
@@ -180,14 +181,15 @@ def wait_for_load(test: Run, some: int) -> None:
 
 def hush(test: Run, whom: int) -> None:
     """Nobody syncs for others: producers stand still while workers end a few transactions more, or workers stand still while producers
-    put a few jobs more. 0: all go on. On a file they could not, where who stands still has the lock."""
+    put some more jobs, and publish nothing. 0: all go on. On a file they could not, where who stands still has the lock."""
     tail = Tail(test.ledger)
     if whom == 1:
         freeze(test.pids("producer"))
         wait_for(lambda: tail.count("COMMITTED ") >= 3 or not unfinished(test.site), "some transactions")
     elif whom == 2:
+        (test.folder / "stand" / "quiet").touch()
         freeze(test.pids("worker"))
-        wait_for(lambda: tail.count("ACK ") >= 50, "some jobs")
+        wait_for(lambda: tail.count("ACK ") >= 100, "some jobs")
 
 
 def cut(test: Run, disk: Disk, server: Server | None, *, survivors: bool) -> None:

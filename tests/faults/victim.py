@@ -3,7 +3,7 @@
     python tests/faults/victim.py worker|producer|once
 
 PENSTOCK_STORE names the store, LEDGER a file on another file system, STAND a folder: a file there named after the pid and
-holding a point's name makes the process stand still at that point, after it has said so in the ledger.
+holding a point's name makes the process stand still at that point, after it has said so in the ledger; `quiet` stops publishing.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from penstock.ports.handler import Next
 
 PID = os.getpid()
 STAND = Path(os.environ["STAND"]) / str(PID)
+QUIET = Path(os.environ["STAND"]) / "quiet"
+"""While it is there, producers publish nothing."""
 LEDGER = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
 KEYS, CROWDED = 20, 3
@@ -64,7 +66,7 @@ def stand(point: str) -> None:
                 time.sleep(60)
 
 
-def told(event: Event) -> None:
+def started(event: Event) -> None:
     if isinstance(event, WorkerStarted):
         write("WORKER", f"{event.incarnation:016x}")
 
@@ -109,7 +111,7 @@ async def follow(tx: Transaction, n: int) -> None:
 
 
 async def work() -> None:
-    app.signals.listen(told)
+    app.signals.listen(started)
     app.signals._faults = stand
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
@@ -128,7 +130,8 @@ async def produce(lane: int, first: int, unknown: list[int], rate: int) -> None:
     while True:
         burst = range(n, n + max(1, int(rate * TICK)))
         keyed = [each for each in burst if each % KEYS == 0]
-        await asyncio.gather(tell(lane, n), in_order(lane, keyed), *(put(lane, each, "ACK") for each in burst if each % KEYS))
+        told = () if QUIET.exists() else (tell(lane, n),)
+        await asyncio.gather(*told, in_order(lane, keyed), *(put(lane, each, "ACK") for each in burst if each % KEYS))
         n = burst.stop
         at += TICK
         await asyncio.sleep(max(0.0, at - asyncio.get_running_loop().time()))

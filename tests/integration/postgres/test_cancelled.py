@@ -56,6 +56,19 @@ async def test_requests_whose_deadline_is_over_keep_no_connection(app: App) -> N
     assert rooms(store) == before
 
 
+async def test_a_nested_block_whose_deadline_is_over_leaves_nothing(app: App) -> None:
+    """What undoes it is new to the connection, so it takes two round trips, and is cancelled between them."""
+    async with app.transaction() as tx:
+        await tx.execute("insert into effects values (1)")
+        with anyio.move_on_after(0.1):
+            async with app.transaction() as inner:
+                await inner.execute("insert into effects values (666)")
+                await anyio.sleep_forever()
+        await tx.execute("insert into effects values (2)")
+    async with app.transaction() as tx:
+        assert [row["n"] for row in await tx.fetch("select n from effects order by n")] == [1, 2]
+
+
 async def strictly(delivery: Delivery, next: Next) -> Outcome:
     async with asyncio.timeout(0.1):
         return await next(delivery)

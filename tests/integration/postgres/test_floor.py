@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from penstock.errors import ConfigurationError
-from penstock.model.log import TopicSpec
+from penstock.model.log import Conflict, TopicSpec
 from penstock.model.statement import Statement
 from penstock.stores.postgres import floor
 from penstock.stores.postgres.guard import OURS
@@ -239,6 +239,19 @@ async def test_many_statements_hold_one_lock(client: Client, connect: Connect) -
             await other.publish(f"other {n}")
         assert await other.fetchval("select count(*) from pg_locks where locktype = 'advisory'") == 1
     assert len(await client.run(floor.read("facts", 0, 1000))) == 200
+
+
+@pytest.mark.parametrize("refused", [0, 20])
+async def test_many_appends_hold_two_locks_at_the_most(client: Client, connect: Connect, refused: int) -> None:
+    other = await connect()
+    async with client.transaction():
+        for n in range(refused):
+            assert await client.append(appended("mine", [f"refused {n}"], 7)) == [Conflict(7, 0)]
+            await other.publish(f"between {n}")
+        for n in range(100):
+            assert await client.append(appended("mine", [f"mine {n}"], n)) == [n + 1]
+            await other.publish(f"other {n}")
+        assert await other.fetchval("select count(*) from pg_locks where locktype = 'advisory'") in (1, 2)
 
 
 async def test_a_floor_that_is_too_new_is_not_believed(client: Client, connect: Connect) -> None:

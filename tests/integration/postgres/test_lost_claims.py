@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncpg
 import pytest
 
 from penstock.errors import StoreError
+from penstock.model.delivery import Delivery, Settlement
 from penstock.model.outcome import Done, Released
 from penstock.stores.postgres.library import in_schema
 from penstock.stores.postgres.store import PostgresStore
@@ -178,6 +181,50 @@ async def test_an_old_end_in_one_batch_with_a_new_one(ground: Ground, how: str) 
         assert await worker.settle([old, b], Done()) == [old.seq]
     assert await ground.status("a") == "running"
     await worker.end(a, Done())
+
+
+@pytest.mark.parametrize("how", ["done", "released", "released with it"])
+async def test_a_cancellation_is_not_dropped_by_the_end_of_a_claim_that_was_undone(ground: Ground, how: str) -> None:
+    worker = await ground.worker()
+    await ground.put("a")
+    (first,) = await worker.claim()
+    assert isinstance(worker.store, PostgresStore)
+    await run(worker.store, "delete from penstock.leased")
+    await run(worker.store, "insert into penstock.ready (queue, rank, seq) values ($1, 0, $2)", first.queue, first.seq)
+    break_all(worker.store)
+    (again,) = await worker.claim()
+    assert await worker.store.queue.cancel("a") == "requested"
+    if how == "released with it":
+        await worker.store.queue.settle(worker.incarnation, [Settlement(again, Released()), Settlement(first, Released())])
+    else:
+        assert await worker.settle(first, Done() if how == "done" else Released()) == [first.seq]
+        assert await worker.store.queue.cancellations(worker.incarnation) == [first.seq]
+        await worker.end(again, Released())
+    assert await ground.status("a") == "cancelled"
+    assert await worker.claim() == []
+
+
+async def test_ends_of_several_claims_lock_their_keys_in_one_order(ground: Ground, postgres_url: str) -> None:
+    """The order of all others, not that of the claims: another one has the first key, and then wants the last one."""
+    worker = await ground.worker()
+    held: list[Delivery] = []
+    for key in ("z", "a"):
+        await ground.put(f"{key}1", key=key)
+        held += await worker.claim()
+    assert isinstance(worker.store, PostgresStore) and worker.store._parts is not None
+    worker.store.queue._doubts[worker.incarnation].doubt()
+    lock = in_schema("select 1 from penstock.busy where key = $1 for update", worker.store._parts.access.relaxed._address.schema)
+    other = await asyncpg.connect(postgres_url)
+    try:
+        async with other.transaction():
+            await other.fetch(lock, "a")
+            commit = asyncio.create_task(worker.commits(held, Done()))
+            while not await other.fetchval("select count(*) from pg_locks where not granted"):
+                assert not commit.done()
+            await other.fetch(lock, "z", timeout=10)
+        assert await commit
+    finally:
+        await other.close()
 
 
 async def test_a_settle_that_is_tried_again_does_not_end_the_next_claim(ground: Ground) -> None:

@@ -30,8 +30,9 @@ overlap an earlier one has higher positions, too.
 **Savepoints.** `rollback to` releases the locks that were taken since. If only a transaction's first statement took one, what
 follows a rolled back savepoint would be unprotected. Every statement takes it. If the transaction has a floor already, it takes
 that one again instead of a newer one, so that 10,000 statements do not fill the server's lock table; it is noted in a setting
-that is local to the transaction and ends with the savepoint, as the lock does. That is thrift, and the argument does not need it:
-a floor that is older than the last value is right, whoever holds what, and `least` keeps it from being newer.
+that is local to the transaction and ends with the savepoint, as the lock does. A single append that is the first write of its
+transaction, and mostly the only one, notes nothing; so a transaction may hold two. That is thrift, and the argument does not need
+it: a floor that is older than the last value is right, whoever holds what, and `least` keeps it from being newer.
 
 **Holes.** Rolled back transactions and events that were known already leave positions that nobody has. No step waits for a
 position or counts them, so they need no treatment. After a crash the sequence goes on up to 32 further: a hole like others.

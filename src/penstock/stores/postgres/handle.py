@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from penstock.errors import ConfigurationError, TransactionClosed
 from penstock.model.chain import brings_work
 from penstock.model.delivery import Settlement
-from penstock.model.statement import Program, Row
+from penstock.model.statement import Program, Row, Statement
 from penstock.ports.transaction import Carrier
 from penstock.stores.postgres.marks import bind
 from penstock.stores.postgres.settling import settle_with
@@ -113,7 +113,10 @@ class Handle(KeptVerbs):
             return
         self._close()
         self._kept.clear()
-        await self._inner.rollback()
+        if self._inner.started:
+            await asyncio.shield(self._inner.loop.create_task(self._inner.rollback()))
+        else:
+            await self._inner.rollback()
 
     # -- the work
 
@@ -123,7 +126,10 @@ class Handle(KeptVerbs):
             await self._flush()
             return
         owner, settlements = ending
-        for part in self._book.parts(owner, settlements):
+        parts = self._book.parts(owner, settlements)
+        if len(parts) > 1:
+            await self._inner.drive(partial(_lock, owner, settlements))
+        for part in parts:
             settled, wrote = await self._inner.drive(partial(settle_with, self._kept, owner, part))
             self._rings |= wrote
             refuse_lost(settled, part)
@@ -222,6 +228,10 @@ class Savepoint(Handle):
         await self._end(self._undo)
 
     async def _end(self, work: Work[None]) -> None:
+        """To its end, also if whoever waits for it is cancelled again: else the transaction around it would commit what is left."""
+        await asyncio.shield(self._inner.loop.create_task(self._end_once(work)))
+
+    async def _end_once(self, work: Work[None]) -> None:
         try:
             await self._inner.run(work)
         finally:
@@ -254,3 +264,8 @@ class Savepoint(Handle):
             if outer._gone:
                 raise TransactionClosed("the transaction around this one has ended, and this one with it")
             outer = outer._outer
+
+
+def _lock(owner: int, settlements: Sequence[Settlement], _: int) -> Program[None]:
+    """All that their ends lock, in the one order, before the first of them."""
+    yield Statement("lock_ends", {"owner": owner, "seqs": str([each.delivery.seq for each in settlements])})

@@ -25,11 +25,10 @@ from penstock.stores.sql.uniques import let_go
 
 def settle(owner: int, settlements: Sequence[Settlement], now: int, put: Put) -> Program[list[int]]:
     seqs = [settlement.delivery.seq for settlement in settlements]
-    listed = str(seqs)
-    held = {row[0] for row in (yield Statement("release", {"owner": owner, "seqs": listed, "claimed": latest(settlements)}))}
+    held = {row[0] for row in (yield Statement("release", {"owner": owner, "seqs": str(seqs), "claimed": latest(settlements)}))}
     stopped = {row[0] for row in (yield Statement("cancel_requests", {"owner": owner}))}
-    if stopped:
-        yield Statement("drop_cancel_requests", {"owner": owner, "seqs": listed})
+    if stopped & held:
+        yield Statement("drop_cancel_requests", {"owner": owner, "seqs": str(sorted(stopped & held))})
     ends = _Ends(owner, now)
     left = set(held)
     for settlement in settlements:

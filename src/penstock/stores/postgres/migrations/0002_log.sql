@@ -117,8 +117,9 @@ return case
 end;
 
 -- One event, of an id that nobody chose. Statements one after the other, so the floor is held before the position is drawn; planned once
--- a session. `version` null: nothing was done, it has to be asked for the long way. In a user's session nobody has forbidden a plan
--- that reads all keys, so there the key is looked for by who may not.
+-- a session. `version` null: nothing was done, it has to be asked for the long way. The first write of a transaction, mostly its only
+-- one, takes no note of its floor; the second one does, so that no transaction holds more than two. In a user's session nobody has
+-- forbidden a plan that reads all keys, so there the key is looked for by who may not.
 create function penstock.append_event(
     mark text, flushed boolean, strict boolean, topic text, now bigint, key text, expected bigint,
     id text, type text, headers bytea, body bytea,
@@ -142,7 +143,9 @@ begin
     if $3 then
         perform penstock.stand_alone($3);
     end if;
-    if $1 is null then
+    if pg_current_xact_id_if_assigned() is null
+        and nullif(current_setting(''penstock_floor.of_'' || ''penstock.event_pos''::regclass::oid, true), '''') is null
+    then
         perform pg_advisory_xact_lock_shared(penstock.floor_key(coalesce(pg_sequence_last_value(''penstock.event_pos''), 0)));
     else
         perform penstock.hold_floor(penstock.own_floor());

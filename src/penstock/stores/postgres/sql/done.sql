@@ -19,7 +19,7 @@ with ended as materialized (
     returning seq
 ), stopped as (
     delete from penstock.cancel
-    where owner = (select e.owner from ended e limit 1) and seq = any (array(select e.seq from ended e))
+    where owner = (select e.owner from ended e limit 1) and seq = any (array(select r.seq from released r))
 ), kept as (
     insert into penstock.finished (seq, queue, outcome, ended, attempt, owner, result, note)
     select e.seq, e.queue, 'done', e.now, e.attempt, e.owner, e.result, e.note
@@ -49,7 +49,7 @@ with alive as materialized (
     returning seq
 ), stopped as (
     delete from penstock.cancel
-    where owner = :owner and seq = any (:rows(bigint))
+    where owner = :owner and seq = any (array(select r.seq from released r))
 ), kept as (
     insert into penstock.finished (seq, queue, outcome, ended, attempt, owner, result, note)
     select seq, :queue, 'done', :now, :attempt, :owner, :result, :note
@@ -72,7 +72,7 @@ with released as (
     returning seq
 ), stopped as (
     delete from penstock.cancel
-    where owner = :owner and seq = :ended
+    where owner = :owner and seq = any (array(select r.seq from released r))
 ), finished as (
     insert into penstock.finished (seq, queue, outcome, ended, attempt, owner, result, note)
     select seq, :ended_queue, 'done', :now, :attempt, :owner, :result, :note
