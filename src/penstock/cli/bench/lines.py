@@ -8,14 +8,15 @@ did in the same run. Ratios, memory and the idle worker are not scaled.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from penstock.cli.bench.machine import REFERENCE_FSYNC, REFERENCE_SPAWN
 
 Kind: TypeAlias = Literal["none", "ratio", "rate", "cpu", "ceiling", "p99"]
-_LESS_IS_BETTER = ("cpu", "ceiling", "p99")
+_COSTS = ("s", "ms", "µs", "MiB", "%")
+"""Units of what there should be little of."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +65,17 @@ class Line:
             case "p99":
                 return max(self.target, 4 * here.fsync_p99)
 
-    def best(self, values: Sequence[float]) -> float | None:
-        """Of the peers'."""
-        if not values:
-            return None
-        return min(values) if self.kind in _LESS_IS_BETTER else max(values)
+    @property
+    def is_cost(self) -> bool:
+        """Less is better."""
+        return self.unit in _COSTS
+
+    def best(self, values: Mapping[str, float]) -> str | None:
+        """Whose is the best of the peers' values."""
+        return (min if self.is_cost else max)(values, key=lambda name: values[name], default=None)
 
     def beats(self, value: float, best: float) -> bool:
-        return value <= self.peers * best if self.kind in _LESS_IS_BETTER else value >= self.peers * best
+        return value <= self.peers * best if self.is_cost else value >= self.peers * best
 
     def holds(self, value: float, ratio: float | None, here: Here) -> bool | None:
         wanted = self.scaled(here)

@@ -36,8 +36,12 @@ class Row:
         return {name: median(sample.value for sample in samples) for name, samples in self.peers.items()}
 
     @property
+    def best_peer(self) -> str | None:
+        return self.line.best(self.beside)
+
+    @property
     def best(self) -> float | None:
-        return self.line.best(list(self.beside.values()))
+        return None if self.best_peer is None else self.beside[self.best_peer]
 
     def median(self, values: Iterable[float | None]) -> float | None:
         known = [value for value in values if value is not None]
@@ -79,6 +83,7 @@ class Row:
             "durability": self.line.durability,
             "raw_is": self.line.raw,
             "peers": self.beside,
+            "best_peer": self.best and {"name": self.best_peer, "ratio": self.value / self.best},
             "rounds": [asdict(sample) for sample in (*self.samples, *(each for found in self.peers.values() for each in found))],
         }
 
