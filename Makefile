@@ -17,7 +17,7 @@ help:
 	@echo '              (on a PostgreSQL server: STORE=postgresql://user@host/database; it makes a schema there, and drops it)'
 	@echo 'make test     everything: static checks, all tests, wheel and sdist in clean environments, most tests again with other Pythons that are here (ARGS="-k word" for some tests)'
 	@echo 'make check    the fast loop: format, lint, types, import contracts, architecture and unit tests'
-	@echo 'make bench    the benchmarks on a file (ARGS=--help); on a PostgreSQL server of its own, beside others (ARGS="server", ARGS="server --help")'
+	@echo 'make bench    the benchmarks on a file (ARGS=--help); beside others: on a file (ARGS=file), on a PostgreSQL server of its own (ARGS=server)'
 	@echo 'make faults   the fault suite, round by round: kills, power cuts (root), poison, and others, with sums (ARGS="--minutes 60 --seed 1")'
 	@echo 'make format   write the format and the fixes that are safe'
 	@echo 'make lock     make requirements/*.txt again (ARGS=--upgrade for newer releases)'
@@ -49,7 +49,7 @@ format: dev-environment
 	$(BIN)/ruff check --fix-only --quiet $(CHECKED)
 	$(BIN)/ruff format $(CHECKED)
 
-bench: dev-environment $(if $(filter server,$(ARGS)),$(if $(filter --no-peers --help --python,$(ARGS)),,peers-environment))
+bench: dev-environment $(if $(filter file server,$(ARGS)),$(if $(filter --no-peers --help --python,$(ARGS)),,peers-environment))
 	$(BIN)/python -m benchmarks $(ARGS)
 
 faults: dev-environment
@@ -70,3 +70,4 @@ dev-environment:
 
 peers-environment:
 	@$(PYTHON) scripts/environment peers
+	@$(PYTHON) scripts/environment peers-saq

@@ -1,12 +1,14 @@
 """`make bench`: `penstock bench` at the depth that the targets are for, without a limit of time, and its JSON kept here.
 
-`server` as the first word: on PostgreSQL, beside its peers. `history`: a store with a long past, beside an empty one.
+As the first word: `file`, on SQLite, beside peers on Redis, RabbitMQ and SQLite. `server`: on PostgreSQL, beside peers there. `history`:
+a store with a long past, beside an empty one.
 """
 
 import platform
 import sys
 from pathlib import Path
 
+from benchmarks.file import file
 from benchmarks.history import history
 from benchmarks.server import server
 from penstock.cli.bench.command import FULL_DEPTH, bench
@@ -15,10 +17,9 @@ RESULTS = Path(__file__).with_name("results")
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["server"]:
-        server.main(sys.argv[2:], prog_name="python -m benchmarks server")
-    if sys.argv[1:2] == ["history"]:
-        history.main(sys.argv[2:], prog_name="python -m benchmarks history")
+    for command in (file, server, history):
+        if sys.argv[1:2] == [command.name]:
+            command.main(sys.argv[2:], prog_name=f"python -m benchmarks {command.name}")
     RESULTS.mkdir(exist_ok=True)
     result = RESULTS / f"python{platform.python_version()}.json"
     bench.main(["--depth", str(FULL_DEPTH), "--limit", "0", "--json", str(result), *sys.argv[1:]], prog_name="python -m benchmarks")

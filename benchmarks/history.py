@@ -18,7 +18,8 @@ from typing import Any
 import click
 import psycopg
 
-from benchmarks.server import given, started, temporary
+from benchmarks.server import given
+from benchmarks.services import started, temporary
 from penstock import App
 from penstock.cli import tables
 from penstock.cli.bench import processes

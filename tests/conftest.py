@@ -62,6 +62,18 @@ def libfaketime() -> Path:
 
 
 @pytest.fixture(scope="session")
+def redis() -> Path:
+    """The program of a Redis server."""
+    return Path(answered(ask("find", "redis")))
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Path:
+    """The program of a RabbitMQ server."""
+    return Path(answered(ask("find", "rabbitmq")))
+
+
+@pytest.fixture(scope="session")
 def networks() -> None:
     """Networks of one's own can be made here."""
     ip, name = answered(ask("find", "iproute2")), f"penstock-{os.getpid()}"
@@ -102,12 +114,23 @@ def answered(asked: subprocess.CompletedProcess[str]) -> str:
 
 @pytest.fixture(scope="session")
 def peers_python() -> str:
-    """Of the environment that `make bench` has for the peers: too much to be made for one test, but on CI."""
-    python = ROOT / ".venv-peers" / "bin" / "python"
+    """Of the environment that `make bench` has for the peers."""
+    return environment("peers")
+
+
+@pytest.fixture(scope="session")
+def saq_python() -> str:
+    """Of the one for SAQ alone."""
+    return environment("peers-saq")
+
+
+def environment(name: str) -> str:
+    """Too much to be made for one test, but on CI."""
+    python = ROOT / f".venv-{name}" / "bin" / "python"
     if os.environ.get("CI") == "true":
-        subprocess.run([sys.executable, str(ROOT / "scripts" / "environment"), "peers"], cwd=ROOT, check=True)
+        subprocess.run([sys.executable, str(ROOT / "scripts" / "environment"), name], cwd=ROOT, check=True)
     if not python.exists():
-        pytest.skip("no .venv-peers here: scripts/environment peers")
+        pytest.skip(f"no {python.parents[1].name} here: scripts/environment {name}")
     return str(python)
 
 

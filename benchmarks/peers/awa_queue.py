@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from awa import AsyncClient  # pyright: ignore[reportMissingImports]
+from awa import AsyncClient, Job  # pyright: ignore[reportMissingImports]
 
-from benchmarks.peers.program import TEXT, Peer, main
+from benchmarks.peers.program import TEXT, Peer, begun, main
 
 QUEUE = "bench"
 WORKERS, CLAIMERS, SIZE = 512, 2, 512
@@ -21,6 +21,11 @@ POOL = 24
 @dataclass
 class Nothing:
     data: str
+
+
+@dataclass
+class Moment:
+    n: int
 
 
 class Queue(Peer):
@@ -47,6 +52,9 @@ class Queue(Peer):
     async def put(self) -> None:
         await self.client.insert(Nothing(TEXT), queue=QUEUE)
 
+    async def put_moment(self, n: int) -> None:
+        await self.client.insert(Moment(n), queue=QUEUE)
+
     async def put_many(self, count: int) -> None:
         await self.client.enqueue_many_copy([Nothing(TEXT)] * count, queue=QUEUE)
 
@@ -56,6 +64,7 @@ class Queue(Peer):
     async def start(self) -> Callable[[], Awaitable[None]]:
         await self.open()
         self.client.task(Nothing, queue=QUEUE)(nothing)
+        self.client.task(Moment, queue=QUEUE)(moment)
         return self._begin
 
     async def _begin(self) -> None:
@@ -64,6 +73,10 @@ class Queue(Peer):
 
 
 async def nothing(job: object) -> None: ...
+
+
+async def moment(job: Job) -> None:
+    begun(job.args.n)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def datastore() -> PostgresDatastore:
-    url = urlsplit(os.environ["PEER_DATABASE"])
+    url = urlsplit(os.environ["PEER_QUEUE"])
     return PostgresDatastore(
         dbname=url.path.removeprefix("/"),
         host=url.hostname or "",

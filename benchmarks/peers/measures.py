@@ -2,95 +2,86 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import time
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple
 
 import click
 
+from benchmarks.peers.catalogue import Peer, Where
 from benchmarks.peers.looks import Look, lasted, span
+from benchmarks.peers.places import Place
 from benchmarks.peers.program import BATCH
+from benchmarks.peers.programs import Programs, hear, tell
 from penstock.cli import tables
 from penstock.cli.bench import processes
-from penstock.cli.bench.databases import Databases
 from penstock.cli.bench.measures.bench import Bench, Measure
+from penstock.cli.bench.measures.resting import RATE
 from penstock.cli.bench.plan import Sample, percentiles
 from penstock.cli.bench.run import Kind
-from penstock.cli.bench.sites import Site, Watch
+from penstock.cli.bench.sites import Site
 
-ROOT = Path(__file__).resolve().parents[2]
-PYTHON = ROOT / ".venv-peers" / "bin" / "python"
 SECONDS = 10.0
 """A measure ends when it is done, or after so long: the slowest peer would need minutes."""
 SOON, LATER = 0.05, 1.0
 """Seconds between two looks at a queue that is being drained: the more jobs were done, the more a look costs the server."""
 
 
-@dataclass(frozen=True)
-class Peer:
-    name: str
-    program: str
-    finished: str
-    """SQL: how many jobs its tables show as done."""
-
-
-QUEUES = (
-    Peer("PgQueuer", "benchmarks.peers.pgqueuer_queue", "select count(*) from pgqueuer_log where status = 'successful'"),
-    Peer("Procrastinate", "benchmarks.peers.procrastinate_queue", "select count(*) from procrastinate_jobs where status = 'succeeded'"),
-    Peer(
-        "awa",
-        "benchmarks.peers.awa_queue",
-        "select (select coalesce(sum(completed_count), 0) from awa.receipt_completion_batches)"
-        " + (select count(*) from awa.done_entries where state = 'completed')"
-        " + (select coalesce(sum(pruned_completed_count), 0) from awa.queue_terminal_rollups)",
-    ),
-)
-EVENTS = (Peer("eventsourcing", "benchmarks.peers.eventsourcing_writers", ""),)
+class Drained(NamedTuple):
+    first: Look
+    last: Look
+    rss: float | None
 
 
 class Peers:
-    """`python` has their libraries. `queues` and `events`: those that are measured."""
+    """`queues` and `events`: those that are measured. `places`: of each kind that they need."""
 
-    def __init__(self, python: Path, databases: Databases, queues: Sequence[Peer] = QUEUES, events: Sequence[Peer] = EVENTS) -> None:
-        self._python = python
-        self._databases = databases
+    def __init__(self, programs: Programs, places: Mapping[Where, Place], queues: Sequence[Peer], events: Sequence[Peer] = ()) -> None:
+        self._programs = programs
+        self._places = places
         self._queues = queues
         self._events = events
-        self._made: dict[tuple[str, int], Site] = {}
 
     def facts(self) -> Mapping[str, Any]:
         """Their versions and settings, by their names."""
-        return {peer.name: self._answer(peer, None, "facts") for peer in (*self._queues, *self._events)}
+        return {peer.name: self._programs.answer(peer, None, "facts") for peer in (*self._queues, *self._events)}
 
     def beside(self, kind: Kind) -> Kind:
         """Penstock's measures, each with the peers' own of that name after it."""
         theirs: Mapping[str, Sequence[Measure]] = {
-            "concurrent": [self._puts(peer, "concurrent", 50_000) for peer in self._queues],
-            "many": [self._puts(peer, "many") for peer in self._queues],
+            "enqueue": [self._puts(peer, "enqueue", lambda bench: bench.plan.singles) for peer in self._queues],
+            "concurrent": [self._puts(peer, "concurrent", lambda bench: min(bench.plan.depth, 50_000)) for peer in self._queues],
+            "many": [self._puts(peer, "many", lambda bench: bench.plan.depth) for peer in self._queues if peer.bulk],
             "drain": [self._drain(peer, "drain", 1) for peer in self._queues],
             "two": [self._drain(peer, "two", 2) for peer in self._queues],
-            "writers": [self._puts(peer, "writers", 20_000) for peer in self._events],
+            "latency": [self._latency(peer) for peer in self._queues],
+            "writers": [self._puts(peer, "writers", lambda bench: min(bench.plan.depth, 20_000)) for peer in self._events],
         }
         return Kind({name: one_after_the_other(own, *theirs.get(name, ())) for name, own in kind.measures.items()}, kind.lines)
 
-    def _puts(self, peer: Peer, line: str, most: int | None = None) -> Measure:
+    def _puts(self, peer: Peer, line: str, jobs: Callable[[Bench], int]) -> Measure:
         """The program's verb is the name of the line."""
 
         def measure(bench: Bench) -> Iterable[Sample]:
-            tables.note(f"  {peer.name}")
-            site = self._filled(peer, 0)
-            count = min(bench.plan.depth, most or bench.plan.depth)
-            said = self._answer(peer, site, line, count, SECONDS)
-            self._databases.drop(site)
+            with self._queue(peer, 0) as site:
+                said = self._programs.answer(peer, site, line, jobs(bench), SECONDS)
             done = len(said["waits"]) * (BATCH if line == "many" else 1)
             p50, p99 = percentiles(said["waits"])
             yield Sample(line, done / said["seconds"], p50=p50, p99=p99, cpu=1000 * said["cpu"] / done, depth=done, peer=peer.name)
+
+        return measure
+
+    def _latency(self, peer: Peer) -> Measure:
+        """From the call to the handler in another process, which has begun a job before."""
+
+        def measure(bench: Bench) -> Iterable[Sample]:
+            with self._queue(peer, 0) as site, self._workers(peer, site, 1) as running:
+                tell(running[0])
+                said = self._programs.answer(peer, site, "steady", bench.plan.moments, RATE)
+            p50, p99 = percentiles(said["waits"])
+            yield Sample("latency-call-p50", p50, p50=p50, p99=p99, depth=0, peer=peer.name)
+            yield Sample("latency-call-p99", p99, p50=p50, p99=p99, depth=0, peer=peer.name)
 
         return measure
 
@@ -98,23 +89,23 @@ class Peers:
         """From the first finished job until all are, or SECONDS are over."""
 
         def measure(bench: Bench) -> Iterable[Sample]:
-            tables.note(f"  {peer.name}")
-            site = self._filled(peer, bench.plan.depth)
-            first, last = self._drained(peer, site, bench.plan.depth, workers)
-            self._databases.drop(site)
+            with self._queue(peer, bench.plan.depth) as site:
+                first, last, rss = self._drained(peer, site, bench.plan.depth, workers)
             done = last.finished - first.finished
             cpu = None if first.cpu is None or last.cpu is None else 1000 * (last.cpu - first.cpu) / done
-            yield Sample(line, done / (last.at - first.at), cpu=cpu, depth=done, peer=peer.name)
+            yield Sample(line, done / (last.at - first.at), cpu=cpu, rss=rss, depth=done, peer=peer.name)
             if line == "drain" and cpu is not None:
                 yield Sample("cpu", cpu, depth=done, peer=peer.name)
+            if line == "drain" and rss is not None:
+                yield Sample("rss", rss, depth=done, peer=peer.name)
 
         return measure
 
-    def _drained(self, peer: Peer, site: Site, depth: int, workers: int) -> tuple[Look, Look]:
-        with self._databases.watch(site) as watch, self._workers(peer, site, workers) as running:
-            looks = [self._look(peer, watch, running)]
+    def _drained(self, peer: Peer, site: Site, depth: int, workers: int) -> Drained:
+        with self._places[peer.where].watch(peer, site, depth) as finished, self._workers(peer, site, workers) as running:
+            looks = [look(finished, running)]
             for each in running:
-                let_go(each)
+                tell(each)
             rest = SOON
             while looks[-1].finished < depth and lasted(looks) < SECONDS:
                 if not looks[-1].finished and looks[-1].at - looks[0].at > processes.PATIENCE:
@@ -122,62 +113,35 @@ class Peers:
                 for each in running:
                     processes.check(each, site)
                 time.sleep(rest)
-                looks.append(self._look(peer, watch, running))
+                looks.append(look(finished, running))
                 rest = min(LATER, 1.5 * rest) if looks[-1].finished else SOON
-        return span(looks, depth)
+            rss = processes.peak_mebibytes(each.pid for each in running)
+        return Drained(*span(looks, depth), rss)
 
-    def _look(self, peer: Peer, watch: Watch, running: Sequence[processes.Running]) -> Look:
-        """At the moment that its query begins."""
-        at, cpu = time.perf_counter(), processes.cpu_seconds(each.pid for each in running)
-        return Look(at, watch.number(peer.finished), cpu)
+    @contextmanager
+    def _queue(self, peer: Peer, count: int) -> Generator[Site, None, None]:
+        """With `count` jobs that wait."""
+        tables.note(f"  {peer.name}")
+        place = self._places[peer.where]
+        site = place.filled(peer, count)
+        yield site
+        place.drop(peer, site)
 
     @contextmanager
     def _workers(self, peer: Peer, site: Site, count: int) -> Generator[Sequence[processes.Running], None, None]:
-        """That have connected."""
+        """That have connected, and wait for a line."""
         with ExitStack() as stack:
             log = stack.enter_context(site.log.open("w+"))
-            running = [stack.enter_context(self._worker(peer, site, log)) for _ in range(count)]
+            running = [stack.enter_context(self._programs.running(peer, site, "work", log)) for _ in range(count)]
             for each in running:
-                assert each.stdout is not None
-                if each.stdout.readline() != "ready\n":
-                    each.wait(processes.PATIENCE)
-                    processes.check(each, site)
+                hear(each, site)
             yield running
 
-    @contextmanager
-    def _worker(self, peer: Peer, site: Site, log: TextIO) -> Generator[processes.Running, None, None]:
-        command, pipe = self._command(peer, "work"), subprocess.PIPE
-        with subprocess.Popen(command, cwd=ROOT, env=_environment(site), stdin=pipe, stdout=pipe, stderr=log, text=True) as running:
-            try:
-                yield running
-            finally:
-                processes.end(running)
 
-    def _filled(self, peer: Peer, count: int) -> Site:
-        """A copy; the first one is made, by the peer's own bulk verb."""
-        made = self._made.get((peer.program, count))
-        if made is None:
-            made = self._made[peer.program, count] = self._databases.create(f"{peer.name.lower()}_{count}")
-            self._answer(peer, made, "make")
-            if count:
-                self._answer(peer, made, "fill", count)
-            self._databases.rest(made)
-        return self._databases.copy(made.name)
-
-    def _answer(self, peer: Peer, site: Site | None, *words: object) -> dict[str, Any]:
-        done = subprocess.run(self._command(peer, *words), cwd=ROOT, env=_environment(site), capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise click.ClickException(f"{peer.name} failed at {words[0]!r}:\n{done.stderr}")
-        return json.loads(done.stdout) if done.stdout else {}
-
-    def _command(self, peer: Peer, *words: object) -> list[str]:
-        return [str(self._python), "-m", peer.program, *map(str, words)]
-
-
-def let_go(worker: processes.Running) -> None:
-    assert worker.stdin is not None
-    worker.stdin.write("\n")
-    worker.stdin.flush()
+def look(finished: Callable[[], int], running: Sequence[processes.Running]) -> Look:
+    """At the moment that it begins to look."""
+    at, cpu = time.perf_counter(), processes.cpu_seconds(each.pid for each in running)
+    return Look(at, finished(), cpu)
 
 
 def one_after_the_other(*measures: Measure) -> Measure:
@@ -186,7 +150,3 @@ def one_after_the_other(*measures: Measure) -> Measure:
             yield from each(bench)
 
     return measure
-
-
-def _environment(site: Site | None) -> dict[str, str]:
-    return {**os.environ, "PEER_DATABASE": "" if site is None else site.url}

@@ -14,7 +14,7 @@ from pgqueuer.db import AsyncpgDriver, AsyncpgPoolDriver  # pyright: ignore[repo
 from pgqueuer.models import Job  # pyright: ignore[reportMissingImports]
 from pgqueuer.queries import Queries  # pyright: ignore[reportMissingImports]
 
-from benchmarks.peers.program import TEXT, Peer, main
+from benchmarks.peers.program import TEXT, Peer, begun, main
 
 MANAGERS = 2
 SIZE = 200
@@ -49,6 +49,9 @@ class Queue(Peer):
     async def put(self) -> None:
         await self.queries.enqueue("nothing", PAYLOAD)
 
+    async def put_moment(self, n: int) -> None:
+        await self.queries.enqueue("moment", str(n).encode())
+
     async def put_many(self, count: int) -> None:
         await self.queries.enqueue(["nothing"] * count, [PAYLOAD] * count, [0] * count)
 
@@ -68,6 +71,10 @@ class Queue(Peer):
 
         @manager.entrypoint("nothing")
         async def nothing(job: Job) -> None: ...
+
+        @manager.entrypoint("moment")
+        async def moment(job: Job) -> None:
+            begun(int(job.payload or b""))
 
         return manager
 

@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from procrastinate import App, PsycopgConnector  # pyright: ignore[reportMissingImports]
 
-from benchmarks.peers.program import TEXT, Peer, main
+from benchmarks.peers.program import TEXT, Peer, begun, main
 
 CONCURRENCY = 50
 POOL = 20
@@ -23,6 +23,7 @@ class Queue(Peer):
         super().__init__(url)
         self.app = App(connector=PsycopgConnector(conninfo=url, min_size=POOL, max_size=POOL))
         self.task = self.app.task(name="nothing", queue="bench")(nothing)
+        self.moment = self.app.task(name="moment", queue="bench")(moment)
 
     def version(self) -> str:
         return version("procrastinate")
@@ -37,6 +38,9 @@ class Queue(Peer):
     async def put(self) -> None:
         await self.task.defer_async(data=TEXT)
 
+    async def put_moment(self, n: int) -> None:
+        await self.moment.defer_async(n=n)
+
     async def put_many(self, count: int) -> None:
         await self.task.batch_defer_async(*({"data": TEXT} for _ in range(count)))
 
@@ -49,6 +53,10 @@ class Queue(Peer):
 
 
 async def nothing(data: str) -> None: ...
+
+
+async def moment(n: int) -> None:
+    begun(n)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,11 @@ import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
+from benchmarks.peers.catalogue import Peer
 from benchmarks.peers.looks import Look, lasted, span
-from benchmarks.peers.measures import Peer, Peers
+from benchmarks.peers.measures import Peers
+from benchmarks.peers.places import InDatabases
+from benchmarks.peers.programs import Programs
 from benchmarks.server import server
 from penstock.cli.bench.databases import Databases
 from penstock.cli.bench.lines import ON_SERVERS as LINES
@@ -21,8 +24,9 @@ from penstock.cli.bench.measures.bench import Bench
 from penstock.cli.bench.plan import Plan, Sample
 from penstock.cli.bench.run import Kind
 
-TINY = Peer("tiny", "tests.integration.bench.tiny", "select count(*) from job where done")
+TINY = Peer("tiny", "tests.integration.bench.tiny", finished="select count(*) from job where done")
 DEPTH = 1_000
+PEERS_LINES = ("concurrent", "many", "drain", "cpu", "rss", "latency-call-p50", "latency-call-p99")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +37,7 @@ def databases(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture(scope="module")
 def tiny(databases: Databases) -> Peers:
-    return Peers(Path(sys.executable), databases, [TINY], [])
+    return peers_of(databases, TINY)
 
 
 @pytest.fixture
@@ -41,26 +45,31 @@ def bench(databases: Databases) -> Bench:
     return Bench(Plan(DEPTH, 1, 0, ()), databases)
 
 
+def peers_of(databases: Databases, *queues: Peer) -> Peers:
+    programs = Programs({"peers": Path(sys.executable)})
+    return Peers(programs, {"postgres": InDatabases(databases, programs)}, queues)
+
+
 def measured(name: str, bench: Bench, peers: Peers) -> list[Sample]:
     own = Kind({name: lambda _: [Sample(name, 1.0)]}, LINES)
     return list(peers.beside(own).measures[name](bench))
 
 
-@pytest.mark.parametrize("name", ["concurrent", "many"])
+@pytest.mark.parametrize("name", ["enqueue", "concurrent", "many"])
 def test_a_peer_enqueues_after_penstock(name: str, bench: Bench, tiny: Peers) -> None:
     own, peer = measured(name, bench, tiny)
     assert (own.peer, peer.peer) == (None, "tiny")
-    assert (peer.line, peer.depth) == (name, DEPTH)
+    assert (peer.line, peer.depth) == (name, bench.plan.singles if name == "enqueue" else DEPTH)
     assert peer.value > 0
     assert peer.p50 is not None and peer.p99 is not None
     assert 0 < peer.p50 <= peer.p99
 
 
 def test_a_peer_drains(bench: Bench, tiny: Peers) -> None:
-    own, drained, cpu = measured("drain", bench, tiny)
+    own, drained, cpu, rss = measured("drain", bench, tiny)
     assert own.peer is None
-    assert (drained.line, cpu.line) == ("drain", "cpu")
-    assert drained.value > 0 and cpu.value > 0
+    assert (drained.line, cpu.line, rss.line) == ("drain", "cpu", "rss")
+    assert drained.value > 0 and cpu.value > 0 and rss.value > 0
     assert drained.depth is not None and 0 < drained.depth <= DEPTH
 
 
@@ -70,14 +79,20 @@ def test_two_processes_drain_one_queue(bench: Bench, tiny: Peers) -> None:
     assert drained.value > 0
 
 
+def test_a_peer_tells_when_its_handler_began(bench: Bench, tiny: Peers) -> None:
+    _, p50, p99 = measured("latency", bench, tiny)
+    assert (p50.line, p99.line) == ("latency-call-p50", "latency-call-p99")
+    assert 0 < p50.value <= p99.value
+
+
 def test_what_a_peer_does_not_do_is_penstocks_alone(bench: Bench, tiny: Peers) -> None:
-    assert [sample.peer for sample in measured("latency", bench, tiny)] == [None]
+    assert [sample.peer for sample in measured("publish", bench, tiny)] == [None]
 
 
 def test_a_peer_that_fails_is_told_of(bench: Bench, databases: Databases) -> None:
-    broken = Peer("broken", "tests.integration.bench.missing", "")
+    broken = Peer("broken", "tests.integration.bench.missing")
     with pytest.raises(click.ClickException, match="broken failed at 'make'"):
-        measured("drain", bench, Peers(Path(sys.executable), databases, [broken], []))
+        measured("drain", bench, peers_of(databases, broken))
 
 
 def test_versions_and_settings_are_told(tiny: Peers) -> None:
@@ -128,16 +143,17 @@ def test_peers_that_are_not_there(tmp_path: Path) -> None:
     assert "scripts/environment peers" in done.output
 
 
+@pytest.mark.timeout(400)
 def test_the_real_peers(peers_python: str, postgres_url: str, tmp_path: Path) -> None:
     before = databases_of(postgres_url)
     found = tmp_path / "found.json"
     words = ["--store", postgres_url, "--python", peers_python, "--json", str(found)]
-    done = run(*words, "--only", "concurrent,many,drain,two,writers", "--rounds", "1", "--depth", "1000")
+    done = run(*words, "--only", "concurrent,many,drain,latency,writers", "--rounds", "1", "--depth", "1000")
     assert done.exit_code == 0, done.output
     report: dict[str, Any] = json.loads(found.read_text())
     queues = {"PgQueuer", "Procrastinate", "awa"}
     beside = {name: set(line["peers"]) for name, line in report["lines"].items() if line["peers"]}
-    assert beside == {**dict.fromkeys(("concurrent", "many", "drain", "two", "cpu"), queues), "writers": {"eventsourcing"}}
+    assert beside == {**dict.fromkeys(PEERS_LINES, queues), "writers": {"eventsourcing"}}
     assert set(report["machine"]["peers"]) == {*queues, "eventsourcing"}
     assert databases_of(postgres_url) == before
 

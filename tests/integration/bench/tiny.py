@@ -1,16 +1,16 @@
 """A queue of one table, as a peer of the benchmarks: a job is claimed, done and settled in one statement."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 import asyncpg
 
-from benchmarks.peers.program import TEXT, Peer, main
+from benchmarks.peers.program import TEXT, Peer, begun, main
 
 PUT = "insert into job (data) select $1 from generate_series(1, $2::int)"
 TAKE = """
 update job set done = true
 where id in (select id from job where not done order by id limit 100 for update skip locked)
+returning data
 """
 
 
@@ -31,6 +31,9 @@ class Queue(Peer):
     async def put(self) -> None:
         await self.put_many(1)
 
+    async def put_moment(self, n: int) -> None:
+        await self.pool.execute(PUT, str(n), 1)
+
     async def put_many(self, count: int) -> None:
         await self.pool.execute(PUT, TEXT, count)
 
@@ -41,9 +44,10 @@ class Queue(Peer):
         await self.open()
 
         async def begin() -> None:
-            while await self.pool.execute(TAKE) != "UPDATE 0":
-                pass
-            await asyncio.Event().wait()
+            while True:
+                for (data,) in await self.pool.fetch(TAKE):
+                    if data != TEXT:
+                        begun(int(data))
 
         return begin
 

@@ -1,0 +1,81 @@
+"""The peers' programs, run by a Python that has their libraries."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+
+from benchmarks.peers.catalogue import Environment, Peer
+from benchmarks.services import ROOT
+from penstock.cli.bench import processes
+from penstock.cli.bench.sites import Site
+
+ENVIRONMENTS: Mapping[Environment, Path] = {
+    "peers": ROOT / ".venv-peers" / "bin" / "python",
+    "peers-saq": ROOT / ".venv-peers-saq" / "bin" / "python",
+}
+"""As `scripts/environment` makes them."""
+
+
+class Programs:
+    """`pythons`: of each environment that they need."""
+
+    def __init__(self, pythons: Mapping[Environment, Path] = ENVIRONMENTS) -> None:
+        self._pythons = pythons
+
+    def check(self, peers: Iterable[Peer]) -> None:
+        names: set[Environment] = {peer.environment for peer in peers}
+        for name in sorted(names):
+            if not self._pythons[name].exists():
+                raise click.ClickException(
+                    f"{self._pythons[name]} is not there: scripts/environment {name} makes it, and so does make bench; or --no-peers"
+                )
+
+    def answer(self, peer: Peer, site: Site | None, *words: object) -> dict[str, Any]:
+        """What it says after it has done its work."""
+        done = subprocess.run(self._command(peer, *words), cwd=ROOT, env=environment(site), capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise click.ClickException(f"{peer.name} failed at {words[0]!r}:\n{done.stderr}")
+        return json.loads(done.stdout) if done.stdout else {}
+
+    @contextmanager
+    def running(self, peer: Peer, site: Site, verb: str, log: TextIO) -> Generator[processes.Running, None, None]:
+        """Until the end of the block."""
+        command, pipe = self._command(peer, verb), subprocess.PIPE
+        with subprocess.Popen(command, cwd=ROOT, env=environment(site), stdin=pipe, stdout=pipe, stderr=log, text=True) as running:
+            try:
+                yield running
+            finally:
+                processes.end(running)
+
+    def _command(self, peer: Peer, *words: object) -> list[str]:
+        return [str(self._pythons[peer.environment]), "-m", peer.program, *map(str, words)]
+
+
+def tell(running: processes.Running) -> None:
+    """A line, which it waits for."""
+    assert running.stdin is not None
+    running.stdin.write("\n")
+    running.stdin.flush()
+
+
+def hear(running: processes.Running, site: Site) -> str:
+    assert running.stdout is not None
+    line = running.stdout.readline()
+    if not line:
+        running.wait(processes.PATIENCE)
+        processes.check(running, site)
+    return line.strip()
+
+
+def environment(site: Site | None) -> dict[str, str]:
+    if site is None:
+        return {**os.environ, "PEER_QUEUE": ""}
+    return {**os.environ, "PEER_QUEUE": site.url, "PEER_MOMENTS": str(site.log.with_suffix(".moments"))}

@@ -1,0 +1,66 @@
+"""Peers on Redis, RabbitMQ and a file, each by its real library on a real server. How fast they were is nobody's business."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from benchmarks.file import file
+from benchmarks.peers.catalogue import BESIDE_FILES
+
+DRAINED = {"drain", "cpu", "rss"}
+LATENCY = {"latency-call-p50", "latency-call-p99"}
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(file, ["--rounds", "1", "--depth", "1000", *words])
+
+
+def measured(folder: Path, among: str, only: str) -> dict[str, Any]:
+    found = folder / "found.json"
+    done = run("--folder", str(folder), "--json", str(found), "--among", among, "--only", only)
+    assert done.exit_code == 0, done.output
+    report: dict[str, Any] = json.loads(found.read_text())
+    assert list(folder.iterdir()) == [found]
+    return report
+
+
+def beside(report: dict[str, Any], lines: set[str]) -> set[str]:
+    """Who was measured, which is the same for all of these lines."""
+    (names,) = {frozenset(report["lines"][line]["peers"]) for line in lines}
+    assert names == set(report["machine"]["peers"])
+    return set(names)
+
+
+def on(where: str) -> set[str]:
+    return {peer.name for peer in BESIDE_FILES if peer.where == where}
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.usefixtures("peers_python")
+def test_peers_on_a_file(tmp_path: Path) -> None:
+    report = measured(tmp_path, "sqlite", "concurrent,drain,latency")
+    assert beside(report, {"concurrent"} | DRAINED | LATENCY) == on("file")
+    assert report["lines"]["drain"]["best_peer"]["ratio"] > 0
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.usefixtures("peers_python", "saq_python", "redis")
+def test_peers_on_redis(tmp_path: Path) -> None:
+    report = measured(tmp_path, "redis", "drain,latency")
+    assert beside(report, DRAINED | LATENCY) == on("redis")
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.usefixtures("peers_python", "rabbitmq")
+def test_peers_on_rabbitmq(tmp_path: Path) -> None:
+    report = measured(tmp_path, "rabbitmq", "drain")
+    assert beside(report, DRAINED) == on("rabbitmq")
+
+
+def test_peers_that_are_unknown() -> None:
+    done = run("--among", "kafka")
+    assert done.exit_code == 2
+    assert all(peer.name in done.output for peer in BESIDE_FILES)
