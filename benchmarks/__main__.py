@@ -1,13 +1,14 @@
 """`make bench`: `penstock bench` at the depth that the targets are for, without a limit of time, and its JSON kept here.
 
 As the first word: `file`, on SQLite, beside peers on Redis, RabbitMQ and SQLite. `server`: on PostgreSQL, beside peers there. `history`:
-a store with a long past, beside an empty one.
+a store with a long past, beside an empty one. `figures`: what the first two have found, as a page.
 """
 
 import platform
 import sys
 from pathlib import Path
 
+from benchmarks.figures import figures
 from benchmarks.file import file
 from benchmarks.history import history
 from benchmarks.server import server
@@ -17,7 +18,7 @@ RESULTS = Path(__file__).with_name("results")
 
 
 def main() -> None:
-    for command in (file, server, history):
+    for command in (file, server, history, figures):
         if sys.argv[1:2] == [command.name]:
             command.main(sys.argv[2:], prog_name=f"python -m benchmarks {command.name}")
     RESULTS.mkdir(exist_ok=True)

@@ -1,0 +1,119 @@
+"""`python -m benchmarks figures`: the JSON of the runs beside peers as tables and bar charts of docs/benchmarks.md.
+
+What stands between the two marks of the page is made anew; the rest of it is left alone.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import click
+
+from benchmarks.bars import chart, number
+from benchmarks.services import ROOT
+
+Report: TypeAlias = Mapping[str, Any]
+
+OWN = "Penstock"
+BEGIN, END = "<!-- figures: made by `make bench ARGS=figures` -->", "<!-- end of figures -->"
+PAGE = ROOT / "docs" / "benchmarks.md"
+RESULTS = Path(__file__).with_name("results")
+RUNS: Mapping[str, str] = {"file": "On a SQLite file", "server": "On a PostgreSQL server"}
+COSTS = ("s", "ms", "µs", "MiB", "%")
+"""Units of what there should be little of."""
+
+
+@click.command()
+@click.option("--file", "on_file", type=click.Path(path_type=Path), help="JSON of `benchmarks file`. Default: what this Python has found.")
+@click.option("--server", "on_server", type=click.Path(path_type=Path), help="JSON of `benchmarks server`, likewise.")
+@click.option("--page", default=PAGE, type=click.Path(path_type=Path), help="Default: docs/benchmarks.md; charts go beside it.")
+def figures(on_file: Path | None, on_server: Path | None, page: Path) -> None:
+    """Tables and bar charts of what was measured beside the peers."""
+    paths = {"file": on_file, "server": on_server}
+    found = {name: path or RESULTS / f"{name}-python{platform.python_version()}.json" for name, path in paths.items()}
+    reports = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in found.items() if path.exists()}
+    if not reports:
+        raise click.ClickException(f"no results in {RESULTS}: make bench ARGS=file, and ARGS=server")
+    folder = page.with_suffix("")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, svg in charts(reports).items():
+        (folder / name).write_text(svg, encoding="utf-8")
+    text = page.read_text(encoding="utf-8") if page.exists() else f"# Benchmarks\n\n{BEGIN}\n{END}\n"
+    page.write_text(spliced(text, made(reports, folder.name)), encoding="utf-8")
+    click.echo(f"{page}, and {len(charts(reports))} charts in {folder}")
+
+
+def spliced(page: str, text: str) -> str:
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise click.ClickException(f"the page needs a line {BEGIN} and a line {END}")
+    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+
+
+def made(reports: Mapping[str, Report], folder: str) -> str:
+    parts: list[str] = []
+    for name, report in reports.items():
+        images = [f"![{line['title']}]({folder}/{file_of(name, key)})" for key, line in compared(report).items()]
+        parts += [f"## {RUNS[name]}", machine(report), table(report), "\n\n".join(images), settings(report)]
+    return "\n\n".join(parts)
+
+
+def charts(reports: Mapping[str, Report]) -> dict[str, str]:
+    """By the names of their files."""
+    return {
+        file_of(name, key): chart(line["title"], line["unit"], {OWN: line["value"], **line["peers"]}, OWN, line["unit"] in COSTS)
+        for name, report in reports.items()
+        for key, line in compared(report).items()
+    }
+
+
+def file_of(run: str, line: str) -> str:
+    return f"{run}-{line}.svg"
+
+
+def compared(report: Report) -> Mapping[str, Mapping[str, Any]]:
+    """The lines that a peer has too."""
+    return {key: line for key, line in report["lines"].items() if line["peers"]}
+
+
+def machine(report: Report) -> str:
+    of = report["machine"]
+    return (
+        f"Penstock {of['penstock']} ({of['commit'] or 'no checkout'}), Python {of['python']}, {of['database']}, {of['system']}, "
+        f"{of['cores']} cores. Disk: {of['fsync_per_s']:,.0f} synced appends of 4 KiB a second, on {of['filesystem']}; core: "
+        f"{of['spawn_per_s']:,.0f} asyncio tasks a second. Medians of {report['rounds']} rounds."
+    )
+
+
+def table(report: Report) -> str:
+    """A column for each peer; the last one is how many times the best of them Penstock is, or how small a part where less is better."""
+    lines = list(compared(report).values())
+    names = list(dict.fromkeys(name for line in lines for name in line["peers"]))
+    rows = [
+        [f"{line['title']}, {line['unit']}", number(line["value"]), *(cell(line["peers"].get(name)) for name in names), beside(line)]
+        for line in lines
+    ]
+    return "\n".join([row(["", OWN, *names, "to the best"]), row(["---", *["---:"] * (len(names) + 2)]), *map(row, rows)])
+
+
+def beside(line: Mapping[str, Any]) -> str:
+    best = line["best_peer"]
+    return f"{best['ratio']:.2f} × {best['name']}"
+
+
+def settings(report: Report) -> str:
+    peers: Mapping[str, Mapping[str, str]] = report["machine"]["peers"]
+    return "\n".join(f"- {name} {fact['version']}: {fact['settings']}" for name, fact in peers.items())
+
+
+def cell(value: float | None) -> str:
+    return "–" if value is None else number(value)
+
+
+def row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
