@@ -11,7 +11,7 @@ from benchmarks.peers.blocking import BlockingPeer
 from benchmarks.peers.program import TEXT, begun, main
 
 WORKERS = 1
-"""Threads. More take turns at the file, and are slower."""
+"""Threads, which take turns at one connection."""
 DELAY, MAX_DELAY = 0.001, 0.01
 """Seconds between two looks at an empty queue; its defaults, 0.1 to 10, would be its latency."""
 TIMEOUT = 60
