@@ -58,15 +58,32 @@ class Disk:
 @contextmanager
 def spinning(folder: Path) -> Iterator[Disk]:
     """Mounted. Exits with 77 where none can be."""
-    if os.geteuid() != 0:
-        print("only root can mount a disk of its own", file=sys.stderr)
-        sys.exit(77)
+    need_root()
     disk = Disk(folder)
     disk.mount()
     try:
         yield disk
     finally:
         _tried("umount", "--lazy", str(disk.root))
+
+
+@contextmanager
+def cramped(folder: Path, mebibytes: int) -> Iterator[Path]:
+    """A file system of its own in memory, with so much room. Exits with 77 where none can be."""
+    need_root()
+    root = folder / "cramped"
+    root.mkdir()
+    _run("mount", "-t", "tmpfs", "-o", f"size={mebibytes}m,mode=700", "tmpfs", str(root))
+    try:
+        yield root
+    finally:
+        _tried("umount", "--lazy", str(root))
+
+
+def need_root() -> None:
+    if os.geteuid() != 0:
+        print("only root can mount a disk of its own", file=sys.stderr)
+        sys.exit(77)
 
 
 def _run(*command: str) -> None:

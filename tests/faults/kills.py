@@ -18,6 +18,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -56,10 +58,16 @@ class Run:
     unknown: int = 0
     replayed: int = 0
     """Dead letters: chance killed three workers under the same message."""
+    rate: int = RATE
+    url: str = ""
+    """Where they reach the store, if that is not the site itself."""
+    prefix: tuple[str, ...] = ()
+    """Before each command."""
 
     def start(self, role: str, *words: object) -> int:
-        environment = {**os.environ, "PENSTOCK_STORE": self.site.url, "LEDGER": str(self.ledger), "STAND": str(self.folder / "stand")}
-        process = subprocess.Popen([sys.executable, str(VICTIM), role, *map(str, words)], env=environment)
+        where = {"PENSTOCK_STORE": self.url or self.site.url, "LEDGER": str(self.ledger), "STAND": str(self.folder / "stand")}
+        command = [*self.prefix, sys.executable, str(VICTIM), role, *map(str, words)]
+        process = subprocess.Popen(command, env={**os.environ, **where})
         self.processes[process.pid] = (process, role if role != "producer" else f"producer {words[0]}")
         return process.pid
 
@@ -83,7 +91,7 @@ class Run:
         left = [int(job.split("-")[1]) for job in ledger.unknown() if job.startswith(f"{lane}-")]
         self.unknown += len(left)
         following = max((int(job.split("-")[1]) for job in mine), default=0) + 1
-        self.start("producer", lane, following, RATE, *sorted(left))
+        self.start("producer", lane, following, self.rate, *sorted(left))
 
     def pids(self, role: str) -> list[int]:
         return [pid for pid, (_, name) in self.processes.items() if name.split()[0] == role]
@@ -91,19 +99,26 @@ class Run:
 
 def run(kills: int, seed: int, disk: Path, server: str | None = None, patience: float = 120) -> dict[str, object]:
     chance = random.Random(seed)
+    with gathered(disk, server, patience) as test:
+        began = time.monotonic()
+        prepare(test, WORKERS, RATE)
+        in_flight = storm(test, kills, chance)
+        seconds = time.monotonic() - began
+        finish(test)
+        return report(test, seconds, in_flight)
+
+
+@contextmanager
+def gathered(disk: Path, server: str | None, patience: float = 120) -> Iterator[Run]:
+    """The store on `disk` or on that server, the ledger in memory. Whoever is left is killed."""
     folder = Path(tempfile.mkdtemp(prefix="penstock-kills-", dir=disk))
     memory = Path("/dev/shm") if Path("/dev/shm").is_dir() else folder
     ledger = Path(tempfile.mkdtemp(prefix="penstock-ledger-", dir=memory)) / "ledger"
     ledger.touch()
     (folder / "stand").mkdir()
     test = Run(folder, ledger, Site(folder / "kills.db") if server is None else Site.on(server), patience=patience)
-    began = time.monotonic()
     try:
-        prepare(test)
-        in_flight = storm(test, kills, chance)
-        seconds = time.monotonic() - began
-        finish(test)
-        return report(test, seconds, in_flight)
+        yield test
     finally:
         kill_all(process for process, _ in test.processes.values())
         test.site.drop()
@@ -111,19 +126,22 @@ def run(kills: int, seed: int, disk: Path, server: str | None = None, patience: 
         shutil.rmtree(ledger.parent)
 
 
-def prepare(test: Run) -> None:
-    for _ in range(WORKERS):
+def prepare(test: Run, workers: int, rate: int) -> None:
+    """Two producers, of so many jobs a second each."""
+    test.rate = rate
+    for _ in range(workers):
         test.start("worker")
-    wait_for(lambda: len(Ledger.read(test.ledger).incarnations) == WORKERS, "the workers to start")
+    wait_for(lambda: len(Ledger.read(test.ledger).incarnations) == workers, "the workers to start")
     create_tables(test.site)
     for lane in (1, 2):
-        test.start("producer", lane, 1, RATE)
+        test.start("producer", lane, 1, rate)
 
 
 def create_tables(site: Site) -> None:
     site.rows(f"create table effects (n integer, key text, place {site.number})")
     site.rows("create table follows (n integer)")
     site.rows("create table heard (n integer)")
+    site.rows("create table slots (job text)")
 
 
 def storm(test: Run, kills: int, chance: random.Random) -> int:

@@ -71,9 +71,12 @@ class Tail:
         self._file.seek(0, os.SEEK_END)
         self._lines: list[str] = []
 
-    def count(self, start: str) -> int:
+    def lines(self, start: str) -> list[str]:
         self._lines += self._file.readlines()
-        return sum(line.startswith(start) for line in self._lines)
+        return [line for line in self._lines if line.startswith(start)]
+
+    def count(self, start: str) -> int:
+        return len(self.lines(start))
 
 
 class Server:

@@ -3,7 +3,9 @@
     python tests/faults/victim.py worker|producer|once
 
 PENSTOCK_STORE names the store, LEDGER a file on another file system, STAND a folder: a file there named after the pid and
-holding a point's name makes the process stand still at that point, after it has said so in the ledger; `quiet` stops publishing.
+holding a point's name makes the process stand still at that point, after it has said so in the ledger; a file named `anybody` makes
+whoever comes there first. With EVERYTHING there are a versioned topic and a schedule, too.
+`quiet` there: producers publish nothing.
 """
 
 from __future__ import annotations
@@ -17,27 +19,30 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 from penstock import App, Context, Retry, Transaction
 from penstock.engine.program import WorkerOptions
-from penstock.errors import PublishUnknown, StoreUnavailable
+from penstock.errors import PublishUnknown, StoreFull, StoreUnavailable
 from penstock.model.delivery import Delivery
-from penstock.model.events import Event, WorkerStarted
+from penstock.model.events import Event, Trouble, WorkerStarted
 from penstock.model.outcome import Committed, Outcome
 from penstock.ports.handler import Next
 
 PID = os.getpid()
 STAND = Path(os.environ["STAND"]) / str(PID)
-QUIET = Path(os.environ["STAND"]) / "quiet"
+QUIET = STAND.with_name("quiet")
 """While it is there, producers publish nothing."""
+ANYBODY = STAND.with_name("anybody")
 LEDGER = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
 KEYS, CROWDED = 20, 3
 """Every 20th job has a key: 5 %; of three keys, so that they wait for each other."""
 TICK = 0.05
 LANE = 10_000_000
+EVERYTHING = "EVERYTHING" in os.environ
 T = TypeVar("T")
 
 durability: Any = os.environ.get("DURABILITY", "power")
@@ -50,6 +55,7 @@ class News:
 
 
 news = app.topic("news", News)
+accounts = app.topic("accounts", News, versioned=True)
 
 
 def write(*words: object) -> None:
@@ -59,16 +65,34 @@ def write(*words: object) -> None:
 
 def stand(point: str) -> None:
     """Stand still here for ever, if told to."""
+    if ordered(STAND, point) or (ordered(ANYBODY, point) and taken(ANYBODY)):
+        write("STANDS", point)
+        while True:
+            time.sleep(60)
+
+
+def ordered(order: Path, point: str) -> bool:
     with contextlib.suppress(FileNotFoundError):
-        if STAND.read_text() == point:
-            write("STANDS", point)
-            while True:
-                time.sleep(60)
+        return order.read_text() == point
+    return False
+
+
+def taken(order: Path) -> bool:
+    """Of all that come there at once one takes it."""
+    with contextlib.suppress(FileNotFoundError):
+        order.unlink()
+        return True
+    return False
 
 
 def started(event: Event) -> None:
-    if isinstance(event, WorkerStarted):
-        write("WORKER", f"{event.incarnation:016x}")
+    match event:
+        case WorkerStarted():
+            write("WORKER", f"{event.incarnation:016x}")
+        case Trouble():
+            write("TROUBLE", type(event.error).__name__, event.where.replace(" ", "_"))
+        case _:
+            pass
 
 
 @app.task(retry=Retry(attempts=3, first=0.1))
@@ -92,6 +116,15 @@ async def effect(ctx: Context, tx: Transaction, n: int, key: str = "") -> None:
 @app.subscribe(news, start="beginning")
 async def reader(tx: Transaction, event: News) -> None:
     await tx.execute("insert into heard (n) values (:n)", n=event.n)
+
+
+@app.task()
+async def slot(ctx: Context, tx: Transaction) -> None:
+    await tx.execute("insert into slots (job) values (:job)", job=ctx.job_id)
+
+
+if EVERYTHING:
+    app.schedule(slot.bind(), name="often", every=timedelta(seconds=1), missed="all")
 
 
 async def witness(delivery: Delivery, next: Next) -> Outcome:
@@ -144,8 +177,12 @@ async def in_order(lane: int, numbers: list[int]) -> None:
 
 async def tell(lane: int, n: int) -> None:
     number = lane * LANE + n
-    await insist(lambda: news.using(id=f"news-{number}").publish(News(number)))
+    news_id, entry_id = f"news-{number}", f"entry-{number}"
+    await insist(news_id, lambda: news.using(id=news_id).publish(News(number)))
     write("TOLD", number)
+    if EVERYTHING:
+        await insist(entry_id, lambda: accounts.using(id=entry_id).append(f"a{lane}", [News(number)], expected=None))
+        write("APPENDED", entry_id)
 
 
 async def put(lane: int, n: int, word: str) -> None:
@@ -153,20 +190,21 @@ async def put(lane: int, n: int, word: str) -> None:
     write("TRY", job_id)
     if n % KEYS == 0:
         key = f"k{lane}-{n // KEYS % CROWDED}"
-        job = await insist(lambda: effect.using(id=job_id, key=key).enqueue(n, key))
+        job = await insist(job_id, lambda: effect.using(id=job_id, key=key).enqueue(n, key))
     elif n % KEYS == 3:
-        job = await insist(lambda: effect.using(id=job_id).enqueue(n, f"free{lane}"))
+        job = await insist(job_id, lambda: effect.using(id=job_id).enqueue(n, f"free{lane}"))
     else:
-        job = await insist(lambda: plain.using(id=job_id).enqueue(n))
+        job = await insist(job_id, lambda: plain.using(id=job_id).enqueue(n))
     write(word, job_id, int(job.created))
 
 
-async def insist(ask: Callable[[], Awaitable[T]]) -> T:
-    """Where the store is away, or nobody knows: the same again, with the same id."""
+async def insist(what: str, ask: Callable[[], Awaitable[T]]) -> T:
+    """Where the store is away or full, or nobody knows: the same again, with the same id."""
     while True:
         try:
             return await ask()
-        except (PublishUnknown, StoreUnavailable):
+        except (PublishUnknown, StoreUnavailable, StoreFull) as error:
+            write("REFUSED", type(error).__name__, what)
             await asyncio.sleep(TICK)
 
 

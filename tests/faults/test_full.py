@@ -1,0 +1,34 @@
+"""The short form of the full disk: `python -m tests.faults.full --fills 20` is the long one."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.faults.full import there_though_refused, untyped
+
+
+@pytest.mark.timeout(120)
+def test_a_full_disk_loses_nothing_and_everything_goes_on(disks: None) -> None:
+    command = [sys.executable, "-m", "tests.faults.full", "--fills", "4", "--seed", "7"]
+    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert run.stdout, run.stderr
+    found = json.loads(run.stdout)
+    assert found["ok"], run.stdout
+    assert found["acknowledged"] > 400
+
+
+def test_a_job_that_is_there_though_it_was_refused_is_seen() -> None:
+    def there(*lines: str) -> list[str]:
+        return there_though_refused([line.split(" ") for line in lines])
+
+    assert there("REFUSED StoreFull a 1 1", "ACK a 0 1 1") == ["a"]
+    assert there("REFUSED StoreFull a 1 1", "ACK a 1 1 1") == []
+    assert there("REFUSED StoreFull a 1 1", "REFUSED PublishUnknown a 1 1", "ACK a 0 1 1") == []
+
+
+def test_an_error_that_is_nobodys_is_seen() -> None:
+    assert untyped(["StoreFull", "PublishUnknown"]) == []
+    assert untyped(["StoreFull", "OperationalError"]) == ["OperationalError"]
