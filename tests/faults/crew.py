@@ -105,6 +105,7 @@ class Crew:
     killed: dict[int, int] = field(default_factory=dict)
     stopped: set[int] = field(default_factory=set)
     hired: int = 0
+    program: str = "tests.faults.member"
 
     @property
     def ledger(self) -> Path:
@@ -115,7 +116,7 @@ class Crew:
         runtime = self.folder / machine
         runtime.mkdir(mode=0o700, exist_ok=True)
         ours = {"PENSTOCK_STORE": self.site.url, "LEDGER": str(self.ledger), "TRUE": str(self.true), "XDG_RUNTIME_DIR": str(runtime)}
-        command = [*prefix, sys.executable, "-m", "tests.faults.member", *map(str, words)]
+        command = [*prefix, sys.executable, "-m", self.program, *map(str, words)]
         process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **ours, **(environment or {})})
         self.processes[process.pid] = process
         return process.pid
@@ -150,18 +151,20 @@ class Crew:
 
 
 @contextmanager
-def gathered(server: str) -> Iterator[Crew]:
+def gathered(server: str | None, program: str = "tests.faults.member") -> Iterator[Crew]:
+    """On a database of that server, or on a file; the ledger in memory."""
     folder = Path(tempfile.mkdtemp(prefix="penstock-crew-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
-    site = Site.on(server)
-    crew = Crew(folder, site)
-    crew.ledger.touch()
-    site.rows("create table effects (job text)")
-    try:
-        yield crew
-    finally:
-        kill_all(crew.processes.values())
-        site.drop()
-        shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(prefix="penstock-crew-", ignore_cleanup_errors=True) as disk:
+        site = Site.at(Path(disk, "crew.db")) if server is None else Site.on(server)
+        crew = Crew(folder, site, program=program)
+        crew.ledger.touch()
+        site.rows("create table effects (job text)")
+        try:
+            yield crew
+        finally:
+            kill_all(crew.processes.values())
+            site.drop()
+            shutil.rmtree(folder)
 
 
 def sums(crew: Crew, book: Book) -> dict[str, object]:

@@ -27,6 +27,13 @@ class Site:
     server: str = ""
 
     @classmethod
+    def at(cls, database: Path) -> Site:
+        """A file that has its tables."""
+        site = cls(database)
+        administration(site.url).migrate()
+        return site
+
+    @classmethod
     def on(cls, server: str) -> Site:
         """There may be a pooler before it."""
         name = f"faults_{secrets.token_hex(4)}"

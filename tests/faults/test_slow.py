@@ -1,0 +1,41 @@
+"""The short form of the test of slow handlers: `python -m tests.faults.slow --stops 20` is the long one."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.faults.crew import Book, Line
+from tests.faults.slow import ran_again
+
+
+@pytest.mark.timeout(120)
+def test_slow_handlers_and_stops_in_good_order_cost_nothing() -> None:
+    check()
+
+
+@pytest.mark.timeout(120)
+def test_on_postgresql_slow_handlers_and_stops_in_good_order_cost_nothing(postgres_url: str) -> None:
+    check("--server", postgres_url)
+
+
+def check(*options: str) -> None:
+    command = [sys.executable, "-m", "tests.faults.slow", "--stops", "3", "--seed", "7", *options]
+    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert run.stdout, run.stderr
+    found = json.loads(run.stdout)
+    assert found["ok"], run.stdout
+
+
+def test_who_runs_again_though_nobody_had_stopped_it_is_seen() -> None:
+    def again(kind: str, how: str, end: int) -> list[str]:
+        job = f"p0-1-{kind}"
+        lines = [Line("BEGIN", (job,), 1, 1), Line("BEGIN", (job,), 2, 5), Line("END", (job,), 2, 6), Line(how, (job,), 1, end)]
+        return ran_again(Book(sorted(lines, key=lambda line: line.at)))
+
+    assert again("once", "STOPPED", 3) == []
+    assert again("once", "STOPPED", 5 + 2) == ["p0-1-once"]
+    assert again("once", "END", 3) == ["p0-1-once"]
+    assert again("deaf", "END", 3) == []
