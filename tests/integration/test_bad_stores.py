@@ -8,13 +8,14 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from penstock import App, Job
 from penstock.errors import SchemaOutdated, StoreCorrupt, StoreError, StoreFull, StoreReadOnly, StoreUnavailable
+from penstock.model.job import JobFilter
 from penstock.stores.sqlite.migrate import NEEDED
 from tests.integration.cli.console import PATIENCE
 from tests.integration.play import Troubles, opened, program, rows
@@ -264,3 +265,36 @@ async def test_a_damaged_file_says_what_to_do(fast: Path) -> None:
 
         with pytest.raises(StoreCorrupt, match="the file is damaged; stop all workers, copy it with its -wal, and restore a backup"):
             await work_again.enqueue()
+
+
+# -- written by others
+
+
+@pytest.mark.parametrize(
+    ("spoil", "ends"),
+    [
+        *((spoil, "done") for spoil in ("failures = 'many'", "deaths = 'none'", "options = 5", "options = '{}'", "headers = 5")),
+        *((spoil, "done") for spoil in ("body = cast(body as text)", "type = cast(x'ff' as text)", "enqueued = 'today'")),
+        *((spoil, "dead") for spoil in ("body = 5", "failures = 9e999", "failures = 9223372036854775807")),
+        ("expires = 'soon'", "expired"),
+    ],
+)
+async def test_a_row_of_wrong_types_holds_nobody_up(fast: Path, spoil: str, ends: str) -> None:
+    """SQLite keeps what it is given, whatever the column is declared as."""
+    async with opened(fast / "shop.db") as app:
+
+        @app.task()
+        async def work(n: int) -> int:
+            if n and ends == "dead":
+                raise ValueError(n)
+            return n
+
+        bad, good = await work.enqueue(1), await work.enqueue(0)
+        with closing(sqlite3.connect(fast / "shop.db")) as other, other:
+            other.execute(f"update penstock_message set {spoil} where id = ?", (bad.id,))
+        async with app.worker() as worker, asyncio.timeout(5):
+            assert await good.result() == 0
+            await worker.idle()
+        assert await bad.status() == ends
+        store = await app._link.opened()
+        assert {view.id for view in (await store.inspect.jobs(JobFilter(), limit=10)).jobs} == {bad.id, good.id}

@@ -56,6 +56,8 @@ class Delivery(Struct, frozen=True, gc=False):
 
 SUSPECT_DEATHS = 2
 FATAL_DEATHS = 3
+MOST_FAILURES = (1 << 31) - 2
+"""With one more they can be stored. Nobody fails so often: somebody else wrote that."""
 
 
 class Settlement(Struct, frozen=True, gc=False):

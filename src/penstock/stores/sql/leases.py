@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from penstock.model.delivery import FATAL_DEATHS, Delivery
+from penstock.model.delivery import FATAL_DEATHS, MOST_FAILURES, Delivery
 from penstock.model.outcome import Dead
 from penstock.model.statement import Program, Row, Statement
 from penstock.ports.leases import Enrolment, Rescued
@@ -83,7 +83,7 @@ def _take_back(owner: int, now: int, put: Put, *, death: bool) -> Program[tuple[
     held = yield Statement("facts_of", {"seqs": str(released)})
     stopped = {row[0] for row in (yield Statement("drop_all_cancel_requests", {"owner": owner}))}
     if death and held:
-        yield remembered([value for row in held for value in note(row[SEQ], row[FAILURES] + 1, "died", now, f"{owner:016x}")])
+        yield remembered([value for row in held for value in note(row[SEQ], _attempt(row), "died", now, f"{owner:016x}")])
         yield Statement("count_deaths", {"seqs": str(released)})
     fatal = FATAL_DEATHS - 1 if death else math.inf
     ended = [row for row in held if row[SEQ] in stopped]
@@ -108,10 +108,14 @@ def _end(owner: int, rows: Sequence[Row], now: int, tally: Tally) -> Program[Non
         yield finished(ends)
 
 
+def _attempt(row: Row) -> int:
+    return int(min(row[FAILURES], MOST_FAILURES)) + 1
+
+
 def _poison(rows: Sequence[Row], now: int, tally: Tally, put: Put) -> Program[None]:
     dead: list[tuple[Delivery, Dead, int]] = []
     for row in rows:
-        delivery = Delivery(row[SEQ], row[ID], row[QUEUE], row[TASK], row[FAILURES] + 1, b"", row[KEY])
+        delivery = Delivery(row[SEQ], row[ID], row[QUEUE], row[TASK], _attempt(row), b"", row[KEY])
         dead.append((delivery, Dead(f"its worker died {FATAL_DEATHS} times under it"), row[FAILURES]))
         tally.move(row[QUEUE], "running", "dead")
         tally.add(row[QUEUE], "failed")

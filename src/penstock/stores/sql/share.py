@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from penstock.model.clock import SECOND
-from penstock.model.delivery import SUSPECT_DEATHS, Delivery
+from penstock.model.delivery import MOST_FAILURES, SUSPECT_DEATHS, Delivery
 from penstock.model.statement import Program, Row, Statement
 from penstock.ports.queue import Claim
 from penstock.stores.sql.history import finished
@@ -168,8 +168,8 @@ class Share:
         seq, job_id, task, key, failures, deaths, expires, enqueued, headers, options, body, kind, _ = row
         limited, admitted = self._limited, self._admitted
         return Delivery(
-            seq, job_id, self.queue, task, failures + 1, body, key, headers, options, enqueued, deaths, expires, kind,
-            limited, admitted, self.claimed
+            seq, job_id, self.queue, task, (failures if failures < MOST_FAILURES else MOST_FAILURES) + 1, body, key, headers, options,
+            enqueued, deaths, expires, kind, limited, admitted, self.claimed
         )  # fmt: skip
 
 

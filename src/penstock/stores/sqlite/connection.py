@@ -31,6 +31,7 @@ _SETTINGS = (
     "pragma trusted_schema = off",
 )
 _LOOKING = ("pragma query_only = on", "pragma wal_autocheckpoint = 0")
+_CHANGES = ("insert ", "update ", "delete ")
 
 
 def create(path: str) -> None:
@@ -86,6 +87,20 @@ def runner(connection: sqlite3.Connection) -> SyncRun:
     execute = connection.execute
 
     def run(sql: str, params: Any) -> Rows:
-        return execute(sql, params).fetchall()
+        try:
+            return execute(sql, params).fetchall()
+        except sqlite3.OperationalError as error:
+            if "decode to UTF-8" not in str(error) or any(change in sql for change in _CHANGES):
+                raise
+            return _read_anyway(connection, sql, params)
 
     return run
+
+
+def _read_anyway(connection: sqlite3.Connection, sql: str, params: Any) -> Rows:
+    """SQLite keeps texts that are none from whoever wrote them: they are read with marks in them, so that they hold up nobody."""
+    usual, connection.text_factory = connection.text_factory, lambda raw: raw.decode("utf-8", "replace")
+    try:
+        return connection.execute(sql, params).fetchall()
+    finally:
+        connection.text_factory = usual

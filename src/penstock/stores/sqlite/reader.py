@@ -35,7 +35,7 @@ class Reader:
         self._thread.shutdown()
 
     def _read(self, name: str, params: Mapping[str, Any]) -> Rows:
-        return self._look(lambda connection: connection.execute(self._library[name], params).fetchall())
+        return self._look(lambda connection: connections.runner(connection)(self._library[name], params))
 
     def _drive(self, program: Program[T]) -> T:
         return self._look(lambda connection: connections.drive(connection, program, self._library))

@@ -1,4 +1,4 @@
--- Leasing messages to a worker.
+-- Leasing messages to a worker. SQLite keeps values of any type: what somebody else wrote is cast, so that it holds up no one.
 
 -- name: owner_lives
 select 1
@@ -28,8 +28,9 @@ delete from penstock_later
 where queue = :queue and (due, seq) <= (:due, :seq)
 
 -- name: scan_ready
-select m.seq, m.id, m.task, m.key, m.failures, m.deaths, m.expires, m.enqueued, coalesce(e.headers, m.headers), m.options,
-    coalesce(e.body, m.body), m.type, r.rank
+select m.seq, m.id, m.task, m.key, cast(m.failures as integer), cast(m.deaths as integer), cast(m.expires as integer), m.enqueued,
+    coalesce(e.headers, cast(m.headers as blob)), cast(m.options as blob),
+    coalesce(e.body, cast(m.body as blob)), m.type, r.rank
 from penstock_ready r
 join penstock_message m on m.seq = r.seq
 left join penstock_event e on e.place = m.ref
@@ -61,8 +62,9 @@ from penstock_busy
 where queue = :queue and key = :key
 
 -- name: run_of_key
-select m.seq, m.id, m.task, m.key, m.failures, m.deaths, m.expires, m.enqueued, coalesce(e.headers, m.headers), m.options,
-    coalesce(e.body, m.body), m.type, w.place
+select m.seq, m.id, m.task, m.key, cast(m.failures as integer), cast(m.deaths as integer), cast(m.expires as integer), m.enqueued,
+    coalesce(e.headers, cast(m.headers as blob)), cast(m.options as blob),
+    coalesce(e.body, cast(m.body as blob)), m.type, w.place
 from (
     select seq, place from (
         select seq, 'ready' as place
@@ -140,8 +142,9 @@ where l.owner = :owner and m.queue = :queue
 limit 1
 
 -- name: scan_suspect
-select m.seq, m.id, m.task, m.key, m.failures, m.deaths, m.expires, m.enqueued, coalesce(e.headers, m.headers), m.options,
-    coalesce(e.body, m.body), m.type, s.rank
+select m.seq, m.id, m.task, m.key, cast(m.failures as integer), cast(m.deaths as integer), cast(m.expires as integer), m.enqueued,
+    coalesce(e.headers, cast(m.headers as blob)), cast(m.options as blob),
+    coalesce(e.body, cast(m.body as blob)), m.type, s.rank
 from penstock_suspect s
 join penstock_message m on m.seq = s.seq
 left join penstock_event e on e.place = m.ref

@@ -1,7 +1,7 @@
 -- Ends that come from outside: cancellation, expiry, dead letters, forgetting.
 
 -- name: find_message
-select m.seq, m.queue, m.task, m.key, m.rank, m.due, m.failures, m.deaths, m.id, m.options
+select m.seq, m.queue, m.task, m.key, m.rank, m.due, cast(m.failures as integer), cast(m.deaths as integer), m.id, cast(m.options as blob)
 from penstock_message m
 where m.id = :id
 
@@ -46,7 +46,7 @@ where seq = :seq
 returning seq
 
 -- name: expired
-select m.seq, m.queue, m.task, m.key, m.rank, m.due, m.failures, m.deaths, m.id, m.options
+select m.seq, m.queue, m.task, m.key, m.rank, m.due, cast(m.failures as integer), cast(m.deaths as integer), m.id, cast(m.options as blob)
 from penstock_message m
 where m.expires <= :now
     and not exists (
@@ -64,7 +64,7 @@ set expires = null
 where seq in (select value from json_each(:seqs))
 
 -- name: find_letters
-select m.seq, m.id, m.queue, m.options
+select m.seq, m.id, m.queue, cast(m.options as blob)
 from json_each(:ids) s
 join penstock_message m on m.id = s.value
 join penstock_dead d on d.seq = m.seq

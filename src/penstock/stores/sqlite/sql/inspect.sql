@@ -1,10 +1,11 @@
--- Looking.
+-- Looking. What somebody else wrote in other types is cast.
 
 -- name: job
-select m.seq, m.id, m.queue, m.task, m.rank, m.key, m.due, m.expires, m.enqueued, m.failures, m.deaths,
-    coalesce(e.headers, m.headers), coalesce(e.body, m.body),
+select m.seq, cast(m.id as text), cast(m.queue as text), cast(m.task as text), m.rank, cast(m.key as text), m.due,
+    cast(m.expires as integer), m.enqueued, cast(m.failures as integer), cast(m.deaths as integer),
+    coalesce(e.headers, cast(m.headers as blob)), coalesce(e.body, cast(m.body as blob)),
     f.outcome, f.ended, f.attempt, f.owner, f.result, f.note, d.died, d.attempts,
-    l.owner, l.claimed, w.name, c.seq, t.seq, m.type, p.fraction, p.note, p.at, m.options
+    l.owner, l.claimed, w.name, c.seq, t.seq, cast(m.type as text), p.fraction, p.note, p.at, cast(m.options as blob)
 from penstock_message m
 left join penstock_event e on e.place = m.ref
 left join penstock_finished f on f.seq = m.seq
@@ -23,10 +24,11 @@ left join penstock_progress p on p.seq = m.seq
 where m.id = :id
 
 -- name: jobs
-select m.seq, m.id, m.queue, m.task, m.rank, m.key, m.due, m.expires, m.enqueued, m.failures, m.deaths,
-    coalesce(e.headers, m.headers), coalesce(e.body, m.body),
+select m.seq, cast(m.id as text), cast(m.queue as text), cast(m.task as text), m.rank, cast(m.key as text), m.due,
+    cast(m.expires as integer), m.enqueued, cast(m.failures as integer), cast(m.deaths as integer),
+    coalesce(e.headers, cast(m.headers as blob)), coalesce(e.body, cast(m.body as blob)),
     f.outcome, f.ended, f.attempt, f.owner, f.result, f.note, d.died, d.attempts,
-    l.owner, l.claimed, w.name, c.seq, t.seq, m.type, p.fraction, p.note, p.at, m.options
+    l.owner, l.claimed, w.name, c.seq, t.seq, cast(m.type as text), p.fraction, p.note, p.at, cast(m.options as blob)
 from penstock_message m
 left join penstock_event e on e.place = m.ref
 left join penstock_finished f on f.seq = m.seq
@@ -129,7 +131,8 @@ order by d.died, d.seq
 limit :limit
 
 -- name: letters
-select m.id, d.queue, d.task, d.reason, d.died, d.attempts, m.deaths, m.key, m.body, m.headers, m.type,
+select cast(m.id as text), d.queue, d.task, d.reason, d.died, d.attempts, cast(m.deaths as integer), cast(m.key as text), cast(m.body as blob),
+    cast(m.headers as blob), cast(m.type as text),
     d.error, d.message, d.traceback
 from json_each(:seqs) s
 cross join penstock_dead d on d.seq = s.value

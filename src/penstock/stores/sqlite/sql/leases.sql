@@ -49,7 +49,7 @@ where owner = :owner
 returning seq
 
 -- name: facts_of
-select seq, id, queue, task, key, failures, deaths, options
+select seq, id, queue, task, key, cast(failures as integer), cast(deaths as integer), cast(options as blob)
 from penstock_message
 where seq in (select value from json_each(:seqs))
 order by seq
