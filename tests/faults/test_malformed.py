@@ -1,0 +1,41 @@
+"""The short form: `python -m tests.faults.malformed` is the long one."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.faults.malformed import effects, otherwise
+from tests.faults.records import fill, kinds
+from tests.faults.site import Site
+
+
+@pytest.mark.timeout(120)
+def test_what_nobody_can_read_is_set_aside_and_its_neighbours_are_done() -> None:
+    check()
+
+
+@pytest.mark.timeout(120)
+def test_on_postgresql_what_nobody_can_read_is_set_aside_and_its_neighbours_are_done(postgres_url: str) -> None:
+    check("--server", postgres_url)
+
+
+def check(*options: str) -> None:
+    words = ["--bad", "2000", "--good", "500", "--seed", "7", "--patience", "60", *options]
+    command = [sys.executable, "-m", "tests.faults.malformed", *words]
+    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert run.stdout, run.stderr
+    found = json.loads(run.stdout)
+    assert found["ok"], run.stdout + run.stderr[-2000:]
+    assert (found["malformed"], found["good"]) == (2000, 500)
+
+
+def test_what_came_to_nothing_is_seen(tmp_path: Path) -> None:
+    site = Site.at(tmp_path / "store.db")
+    site.rows("create table effects (n integer)")
+    made = fill(site, 100, 10, Random(1))
+    assert set(otherwise(site, made)) == {"good", *kinds(site)}
+    assert len(effects(site, made)) >= 10
