@@ -74,6 +74,15 @@ def rabbitmq() -> Path:
 
 
 @pytest.fixture(scope="session")
+def strace() -> Path:
+    """What lets system calls of a process fail. Skips where no process may be traced."""
+    found = Path(answered(ask("find", "strace")))
+    if subprocess.run([found, "-qq", "-o", os.devnull, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("processes cannot be traced here")
+    return found
+
+
+@pytest.fixture(scope="session")
 def networks() -> None:
     """Networks of one's own can be made here."""
     ip, name = answered(ask("find", "iproute2")), f"penstock-{os.getpid()}"

@@ -68,11 +68,13 @@ SLEEPS: dict[str, str] = {
     "tests/faults/member.py": "paces a load of its own; its handlers take their time",
     "tests/faults/offered.py": "offers a load at a steady rate",
     "tests/faults/pinned.py": "lets periods pass, which are what it compares",
+    "tests/faults/proxy.py": "lets replies be late",
+    "tests/faults/slowed.py": "paces a load of its own; its handlers are slow",
     "tests/faults/waiting.py": "waits by looking, for other processes",
     "tests/faults/writer.py": "paces a load of its own, while a transaction stays open for so long",
 }
 SKIPS = {
-    "tests/conftest.py": "a server, or a disk of its own, that cannot be had away from CI; other libraries, to be measured beside Penstock",
+    "tests/conftest.py": "a server, a disk, a network, a traced process, that cannot be had away from CI; other libraries, to be measured",
 }
 
 
