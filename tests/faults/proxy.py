@@ -21,6 +21,11 @@ Rule: TypeAlias = Callable[[Sequence[str]], Loss | None]
 """Asked at the end of each request: the statements of its transaction, and its own as the last."""
 
 
+def no_delay() -> float:
+    """Seconds that the end of a reply is late."""
+    return 0.0
+
+
 def nothing(_: Sequence[str]) -> None:
     """No loss."""
 
@@ -43,6 +48,7 @@ class Proxy:
         self._parts = urlsplit(url)
         self._links: set[asyncio.Task[None]] = set()
         self.rule: Rule = nothing
+        self.delay: Callable[[], float] = no_delay
         self.lost: list[Lost] = []
         self.url = ""
         """Through it; there is no TLS on the way, it could not read that."""
@@ -140,6 +146,8 @@ class Link:
     async def answer(self) -> None:
         while True:
             kind, message = await read(self.server_in)
+            if kind == b"Z" and (late := self.proxy.delay()):
+                await asyncio.sleep(late)
             statement, loss = self.pending[0] if self.pending else ("", None)
             if loss is None:
                 self.client_out.write(message)
