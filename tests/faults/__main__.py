@@ -53,8 +53,23 @@ PARTS = (
     Part("who keeps house", ("leaders", "--changes", "2", "--server", "{url}"), "postgres"),
     Part("the feed", ("feed", "--writers", "16", "--events", "20000", "--seed", "{seed}", "--url", "{url}"), "postgres"),
     Part("cut cables", ("cuts", "--seconds", "9", "--cuts", "1"), "postgres", root=True),
+    Part("a crash at every point", ("points", "--rounds", "1", "--seed", "{seed}"), "sqlite"),
+    Part("a crash at every point on a server", ("points", "--rounds", "1", "--seed", "{seed}", "--server", "{url}"), "postgres"),
+    Part("slow handlers", ("slow", "--stops", "6", "--seed", "{seed}"), "sqlite"),
+    Part("slow handlers on a server", ("slow", "--stops", "6", "--seed", "{seed}", "--server", "{url}"), "postgres"),
+    Part("malformed", ("malformed", "--bad", "5000", "--good", "1000", "--seed", "{seed}"), "sqlite"),
+    Part("malformed on a server", ("malformed", "--bad", "5000", "--good", "1000", "--seed", "{seed}", "--server", "{url}"), "postgres"),
+    Part("clocks that jump", ("jumps", "--jumps", "10", "--seed", "{seed}"), "sqlite"),
+    Part("clocks that jump on a server", ("jumps", "--jumps", "10", "--seed", "{seed}", "--server", "{url}"), "postgres"),
+    Part("a full disk", ("full", "--fills", "10", "--seed", "{seed}"), "sqlite", root=True),
+    Part("errors of the device", ("ioerrors", "--each", "6", "--seed", "{seed}"), "sqlite"),
+    Part("damaged files", ("corruption", "--rounds", "2", "--seed", "{seed}"), "sqlite"),
+    Part("lost replies", ("replies", "--losses", "100", "--seed", "{seed}", "--server", "{url}"), "postgres"),
 )
-SUMS = ("kills", "cuts", "acknowledged", "lost", "twice", "missing", "lost_after_a_cut", "poison", "effects_twice", "dead")
+SUMS = (
+    *("kills", "cuts", "fills", "errors_injected", "damages", "silent", "stops", "jumps", "poison", "malformed"),
+    *("acknowledged", "lost", "twice", "missing", "lost_after_a_cut", "effects_twice", "dead"),
+)
 
 
 def run(part: Part, seed: int, url: str) -> dict[str, Any]:

@@ -26,14 +26,18 @@ from tests.mutants.mutant import ROOT, Mutant, copy
 
 CATALOGUE = Path(__file__).with_name("faults.toml")
 SECONDS = 240.0
-ON_A_SERVER = {"kills": "--server", "poison": "--server", "schedules": "--server", "leaders": "--server", "feed": "--url"}
+ON_A_SERVER = {
+    **dict.fromkeys(("kills", "poison", "schedules", "leaders", "points", "slow", "malformed", "jumps", "replies"), "--server"),
+    "feed": "--url",
+}
 """How programs are told of one. The others start their own."""
-ON_A_DISK = ("kills",)
-NEEDS_ROOT = ("power", "cuts")
+ON_A_DISK = ("kills", "points")
+NEEDS_ROOT = ("power", "cuts", "full")
 TROUBLES = (
     *("lost", "twice", "missing", "missed", "duplicated", "inverted", "never_kept", "follow_ups", "disordered", "dead", "broken"),
     *("effects_twice", "effects_missing", "at_once", "ran_again", "slots_twice", "slots_missing", "left_running", "late", "too_many"),
     *("not_dead", "good_and_dead", "good_missing", "good_twice", "runs", "reasons", "stopped_badly"),
+    *("ended_otherwise", "attempts_used_up", "failed_or_died", "declared_dead", "early", "misplaced", "there_though", "untyped", "wrong"),
 )
 """How those parts of verdicts begin that should be empty."""
 SOUND = {"corrupt": "ok", "soundness": "ok"}
