@@ -27,25 +27,6 @@ where owner = :owner
     and (select count(*) from locked) >= 0
 returning seq
 
--- name: lock_ends
--- What `release` locks, for several of them that follow.
-with alive as materialized (
-    select 1
-    from penstock.worker
-    where incarnation = :owner
-    for key share
-)
-select 1
-from penstock.busy b
-join (
-    select distinct queue, key
-    from penstock.message
-    where seq = any (array(select value::bigint from jsonb_array_elements_text(:seqs::text::jsonb))) and key is not null
-) k on k.queue = b.queue and k.key = b.key
-where (select count(*) from alive) >= 0
-order by b.queue, b.key
-for update of b
-
 -- name: cancel_requests
 select seq
 from penstock.cancel
