@@ -10,18 +10,19 @@ QUICK   = $(wildcard tests/architecture tests/unit)
 # No look for a newer pyright.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help demo test check quick static format bench faults lock clean demo-environment dev-environment peers-environment
+.PHONY: help demo test check quick static format bench faults properties lock clean demo-environment dev-environment peers-environment
 
 help:
-	@echo 'make demo     signups, orders, e-mails and killed workers, live; ends with a reconciliation (ARGS="--for 30 --kills 3")'
-	@echo '              (on a PostgreSQL server: STORE=postgresql://user@host/database; it makes a schema there, and drops it)'
-	@echo 'make test     everything: static checks, all tests, wheel and sdist in clean environments, most tests again with other Pythons that are here (ARGS="-k word" for some tests)'
-	@echo 'make check    the fast loop: format, lint, types, import contracts, architecture and unit tests'
-	@echo 'make bench    the benchmarks on a file (ARGS=--help); beside others: on a file (ARGS=file), on a PostgreSQL server of its own (ARGS=server)'
-	@echo 'make faults   the fault suite, round by round: kills, power cuts (root), poison, and others, with sums (ARGS="--minutes 60 --seed 1")'
-	@echo 'make format   write the format and the fixes that are safe'
-	@echo 'make lock     make requirements/*.txt again (ARGS=--upgrade for newer releases)'
-	@echo 'make clean    remove .venv and everything built'
+	@echo 'make demo       signups, orders, e-mails and killed workers, live; ends with a reconciliation (ARGS="--for 30 --kills 3")'
+	@echo '                (on a PostgreSQL server: STORE=postgresql://user@host/database; it makes a schema there, and drops it)'
+	@echo 'make test       everything: static checks, all tests, wheel and sdist in clean environments, most tests again with other Pythons that are here (ARGS="-k word" for some tests)'
+	@echo 'make check      the fast loop: format, lint, types, import contracts, architecture and unit tests'
+	@echo 'make bench      the benchmarks on a file (ARGS=--help); beside others: on a file (ARGS=file), on a PostgreSQL server of its own (ARGS=server)'
+	@echo 'make faults     the fault suite, round by round: kills, power cuts (root), poison, and others, with sums (ARGS="--minutes 60 --seed 1")'
+	@echo 'make properties the state machines on both stores, thousands of runs, others with each seed (ARGS="--examples 5000 --seed 7")'
+	@echo 'make format     write the format and the fixes that are safe'
+	@echo 'make lock       make requirements/*.txt again (ARGS=--upgrade for newer releases)'
+	@echo 'make clean      remove .venv and everything built'
 	@echo
 	@echo 'Needs Python 3.11 or later (make PYTHON=python3.12 names another); uses uv if it is there (make UV= does not).'
 
@@ -54,6 +55,9 @@ bench: dev-environment $(if $(filter file server,$(ARGS)),$(if $(filter --no-pee
 
 faults: dev-environment
 	$(BIN)/python -m tests.faults $(ARGS)
+
+properties: dev-environment
+	$(BIN)/python -m tests.properties $(ARGS)
 
 lock:
 	@$(PYTHON) scripts/lock $(ARGS)

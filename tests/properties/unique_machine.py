@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Coroutine
-from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import invariant, precondition, rule
 
 from penstock.model.clock import SECOND
 from penstock.model.delivery import Delivery
 from penstock.model.message import Placed
 from penstock.model.outcome import Dead, Done, Outcome, Released
 from penstock.model.unique import Until
-from penstock.testing.conformance import Ground
 from penstock.testing.conformance.uniques import named
-from tests.properties.machines import PATIENT, OnPostgres, OnSqlite, thorough
-
-T = TypeVar("T")
+from tests.properties.machines import StoreMachine, agree
 
 NAMES = st.sampled_from(["x", "x", "y"])
 UNTIL: st.SearchStrategy[Until] = st.sampled_from(["done", "start"])
@@ -45,14 +38,9 @@ class Holding:
     held: bool = True
 
 
-class UniqueMachine(OnSqlite, RuleBasedStateMachine):
-    @initialize()
-    def begin(self) -> None:
-        self.stack = ExitStack()
-        self.runner = self.stack.enter_context(asyncio.Runner())
-        self.ground = Ground(self.make_backend())
-        self.run(self.ground.__aenter__())
-        self.worker = self.run(self.ground.worker())
+class UniqueMachine(StoreMachine):
+    async def set_up(self) -> None:
+        self.worker = await self.ground.worker()
         self.jobs: dict[str, Entry] = {}
         self.names: dict[str, Holding] = {}
         self.leased: dict[str, Delivery] = {}
@@ -68,7 +56,7 @@ class UniqueMachine(OnSqlite, RuleBasedStateMachine):
             job = f"m{self.count:04}"
             messages.append(named(self.ground, job, name, until, window))
             expected.append(self.expect(job, name, until, window))
-        assert self.run(self.ground.queue.put(messages)) == expected
+        agree(self.run(self.ground.queue.put(messages)), expected, "what was put")
 
     def expect(self, job: str, name: str, until: Until, window: int) -> Placed:
         if not self.free(name):
@@ -100,7 +88,7 @@ class UniqueMachine(OnSqlite, RuleBasedStateMachine):
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
         job = data.draw(st.sampled_from(self.waiting()))
-        assert self.run(self.ground.queue.cancel(job)) == "cancelled"
+        agree(self.run(self.ground.queue.cancel(job)), "cancelled", f"to cancel {job}")
         self.jobs[job].state = "over"
         self.let_go(job)
 
@@ -112,7 +100,7 @@ class UniqueMachine(OnSqlite, RuleBasedStateMachine):
         holding = self.names.get(entry.name)
         own = holding is not None and holding.job == job
         comes = entry.until == "start" or own or self.free(entry.name)
-        assert self.run(self.ground.queue.replay([job])) == ([job] if comes else [])
+        agree(self.run(self.ground.queue.replay([job])), [job] if comes else [], f"a replay of {job}")
         if comes:
             entry.state = "open"
         if comes and entry.until == "done":
@@ -122,7 +110,7 @@ class UniqueMachine(OnSqlite, RuleBasedStateMachine):
     @rule(data=st.data())
     def discard(self, data: st.DataObject) -> None:
         job = data.draw(st.sampled_from(self.dead()))
-        assert self.run(self.ground.queue.discard([job])) == [job]
+        agree(self.run(self.ground.queue.discard([job])), [job], f"to discard {job}")
         self.jobs[job].state = "over"
 
     @rule(seconds=st.sampled_from([1, 19, 20]))
@@ -157,32 +145,12 @@ class UniqueMachine(OnSqlite, RuleBasedStateMachine):
     def at_most_one_at_a_time(self) -> None:
         """Whatever the model says."""
         busy = Counter(entry.name for entry in self.jobs.values() if entry.until == "done" and entry.state in ("open", "running"))
-        assert all(count == 1 for count in busy.values())
+        agree({name: count for name, count in busy.items() if count > 1}, {}, "names that two have")
 
     @invariant()
     def holders_are_those_of_the_model(self) -> None:
         for job, entry in self.jobs.items():
             view = self.run(self.ground.store.inspect.job(job))
             if view is not None:
-                assert view.unique is not None
-                assert view.unique.holder == (None if self.free(entry.name) else self.names[entry.name].job)
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self.runner.run(work)
-
-    def teardown(self) -> None:
-        if hasattr(self, "stack"):
-            self.run(self.ground.__aexit__(None, None, None))
-            self.stack.close()
-
-
-UniqueMachine.TestCase.settings = thorough(150)
-TestUniqueNames = UniqueMachine.TestCase
-pytestmark = PATIENT
-
-
-def test_on_postgresql(postgres_url: str) -> None:
-    class Machine(OnPostgres, UniqueMachine):
-        server = postgres_url
-
-    run_state_machine_as_test(Machine, settings=thorough(40))
+                holder = None if self.free(entry.name) else self.names[entry.name].job
+                agree(view.unique and view.unique.holder, holder, f"who holds the name of {job}")
