@@ -30,7 +30,7 @@ from tests.properties.unique_machine import UniqueMachine
 MACHINES: Mapping[str, type[StoreMachine]] = MappingProxyType(
     {"queue": QueueMachine, "unique": UniqueMachine, "log": LogMachine, "calendar": CalendarMachine}
 )
-ROUND = 250
+ROUND = 100
 """Examples. Hypothesis keeps what it has tried in memory."""
 
 

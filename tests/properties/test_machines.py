@@ -27,7 +27,7 @@ def test_on_sqlite(machine: type[StoreMachine], examples: int) -> None:
     run_state_machine_as_test(machine, settings=few(examples))
 
 
-@pytest.mark.parametrize(("machine", "examples"), [(QueueMachine, 8), (UniqueMachine, 40), (LogMachine, 8), (CalendarMachine, 12)])
+@pytest.mark.parametrize(("machine", "examples"), [(QueueMachine, 12), (UniqueMachine, 30), (LogMachine, 8), (CalendarMachine, 12)])
 def test_on_postgresql(machine: type[StoreMachine], examples: int, postgres_url: str) -> None:
     class Machine(OnPostgres, machine):
         server = postgres_url
