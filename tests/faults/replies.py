@@ -29,6 +29,8 @@ from tests.faults.waiting import conclude, wait_for
 WORKERS, RATE = 2, 200
 SHARE = 0.01
 """Of the requests, that something of them is lost; of the replies, that they are late."""
+PUTS = 0.1
+"""Of those that put messages."""
 LATEST = 0.5
 """Seconds."""
 LOSSES: Sequence[Loss] = ("request", "reply", "half a reply")
@@ -77,8 +79,9 @@ def storm(proxy: Proxy, losses: int, chance: random.Random, patience: float) -> 
     """Until so much is lost. Returns how many replies were late."""
     late: list[float] = []
 
-    def lose(_: Sequence[str]) -> Loss | None:
-        return chance.choice(LOSSES) if chance.random() < SHARE else None
+    def lose(statements: Sequence[str]) -> Loss | None:
+        share = PUTS if any("message (" in each for each in statements) else SHARE
+        return chance.choice(LOSSES) if chance.random() < share else None
 
     def delay() -> float:
         if chance.random() >= SHARE:

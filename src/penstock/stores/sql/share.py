@@ -166,10 +166,11 @@ class Share:
 
     def _delivery(self, row: Row) -> Delivery:
         seq, job_id, task, key, failures, deaths, expires, enqueued, headers, options, body, kind, _ = row
+        attempt = (failures if failures < MOST_FAILURES else MOST_FAILURES) + 1
         limited, admitted = self._limited, self._admitted
         return Delivery(
-            seq, job_id, self.queue, task, (failures if failures < MOST_FAILURES else MOST_FAILURES) + 1, body, key, headers, options,
-            enqueued, deaths, expires, kind, limited, admitted, self.claimed
+            seq, job_id, self.queue, task, attempt, body, key, headers, options, enqueued, deaths, expires, kind,
+            limited, admitted, self.claimed
         )  # fmt: skip
 
 
