@@ -78,7 +78,7 @@ def stop(crew: Crew, pid: int) -> float:
     """It goes on when another one leads and it has been declared dead, with jobs in its hands that it does not own any more."""
     crew.stopped.add(pid)
     lives = [line.facts[0] for line in crew.book().of("WORKER") if line.pid == pid]
-    os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: stands_in_a_transaction(crew, pid), "it to be in a transaction", 20)
     try:
         waited = until_another_leads(crew, pid)
         wait_for(lambda: lives[-1] in crew.book().jobs("RESCUED"), "it to be rescued", 20)
@@ -86,6 +86,21 @@ def stop(crew: Crew, pid: int) -> float:
         os.kill(pid, signal.SIGCONT)
     wait_for(lambda: lives_of(crew, pid) > len(lives), "it to find out, and to begin anew", 20)
     return waited
+
+
+def stands_in_a_transaction(crew: Crew, pid: int) -> bool:
+    """Stopped while it has a `tx` open, which it will want to commit; else it goes on."""
+
+    def has_one() -> bool:
+        return any(run.end is None for job, runs in crew.book().runs().items() if job.endswith("-effect") for run in runs if run.pid == pid)
+
+    if not has_one():
+        return False
+    os.kill(pid, signal.SIGSTOP)
+    if has_one():
+        return True
+    os.kill(pid, signal.SIGCONT)
+    return False
 
 
 def until_another_leads(crew: Crew, pid: int) -> float:
