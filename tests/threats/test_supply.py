@@ -54,7 +54,7 @@ def faults(lock: str) -> Iterator[str]:
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
 def test_every_requirement_is_one_version_with_hashes(lock: Path) -> None:
     assert list(faults(lock.read_text())) == []
-    assert len(entries(lock.read_text())) > 10
+    assert len(entries(lock.read_text())) > 5
 
 
 @pytest.mark.parametrize(
