@@ -22,7 +22,7 @@ import asyncpg
 from penstock.errors import StoreError, StoreUnavailable
 from penstock.stores.postgres import wire
 from penstock.stores.postgres.address import Address
-from penstock.stores.postgres.failures import translated
+from penstock.stores.postgres.failures import translate, translated
 
 ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError)
 """What asyncpg raises; `InterfaceError` is the driver's own."""
@@ -87,6 +87,10 @@ class Pool:
         self._inherited.add(connection)
         try:
             await self._set(connection)
+        except ERRORS as error:
+            connection.terminate()
+            where = f"connect to {self._address.masked}"
+            raise translate(error, where) or StoreUnavailable(f"{where}: the connection broke ({error})") from error
         except BaseException:
             connection.terminate()
             raise
