@@ -184,6 +184,8 @@ def finish(test: Run) -> None:
     wait_for(lambda: unfinished(test.site) == 0, "all work to be done", test.patience)
     test.replayed = replay_the_dead(test)
     wait_for(lambda: unfinished(test.site) == 0, "what was replayed to be done", test.patience)
+    told = Ledger.read(test.ledger).told  # the last ones may not even be fed when all work is done
+    wait_for(lambda: told <= {row[0] for row in test.site.rows("select n from heard")}, "all that was told to be heard", test.patience)
     for pid in test.pids("worker"):
         process, _ = test.processes.pop(pid)
         process.terminate()
