@@ -30,7 +30,8 @@ demo: demo-environment
 	@$(BIN)/penstock demo $(if $(STORE),--store '$(STORE)') $(ARGS)
 
 test: static
-	@$(PYTHON) scripts/suite $(ARGS)
+	$(BIN)/pytest $(or $(ARGS),-m 'not alone')
+	$(if $(ARGS),,$(BIN)/pytest -m alone)
 	@$(PYTHON) scripts/interpreters $(ARGS)
 
 check: dev-environment

@@ -15,6 +15,7 @@ import click
 
 from benchmarks.bars import chart, number
 from benchmarks.services import ROOT
+from penstock.cli.bench.lines import COSTS
 
 Report: TypeAlias = Mapping[str, Any]
 
@@ -23,8 +24,6 @@ BEGIN, END = "<!-- figures: made by `make bench ARGS=figures` -->", "<!-- end of
 PAGE = ROOT / "docs" / "benchmarks.md"
 RESULTS = Path(__file__).with_name("results")
 RUNS: Mapping[str, str] = {"file": "On a SQLite file", "server": "On a PostgreSQL server"}
-COSTS = ("s", "ms", "µs", "MiB", "%")
-"""Units of what there should be little of."""
 
 
 @click.command()

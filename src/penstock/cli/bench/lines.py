@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 from penstock.cli.bench.machine import REFERENCE_FSYNC, REFERENCE_SPAWN
 
 Kind: TypeAlias = Literal["none", "ratio", "rate", "cpu", "ceiling", "p99"]
-_COSTS = ("s", "ms", "µs", "MiB", "%")
+COSTS = ("s", "ms", "µs", "MiB", "%")
 """Units of what there should be little of."""
 
 
@@ -68,7 +68,7 @@ class Line:
     @property
     def is_cost(self) -> bool:
         """Less is better."""
-        return self.unit in _COSTS
+        return self.unit in COSTS
 
     def best(self, values: Mapping[str, float]) -> str | None:
         """Whose is the best of the peers' values."""
