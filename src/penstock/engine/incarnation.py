@@ -31,7 +31,7 @@ class Incarnation:
         self._line = Line(duty)
         self._beat = Beat(partial(duty.store.leases.beat_now, duty.incarnation), vitals, duty.ties)
         self._pulse = Pulse(self._beat, vitals, self._line.faint, duty.ties)
-        self._upkeep = upkeep(duty, self._line.ring)
+        self._upkeep = upkeep(duty, self._beat, vitals, self._line.ring)
         self._feeding = feeding(duty)
         self._deafen: Callable[[], None] = lambda: None
 

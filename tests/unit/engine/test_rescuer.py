@@ -1,7 +1,9 @@
 """Rescue, leadership, housekeeping. Ticks are called by hand; time is the test's."""
 
+from types import SimpleNamespace
 from typing import Any
 
+from penstock.engine.beat import Vitals
 from penstock.engine.leader import Leader
 from penstock.engine.pruner import Pruner
 from penstock.engine.rescuer import Rescuer
@@ -21,7 +23,8 @@ class Ward:
         self.now = 100.0
         self.woken = 0
         leases: Any = self.leases
-        self.rescuer = Rescuer(leases, 1, LEASE, ties(self.signals), lambda: self.now)
+        self.beat: Any = SimpleNamespace(last=self.now)
+        self.rescuer = Rescuer(leases, 1, self.beat, Vitals(LEASE, LEASE, monotonic=lambda: self.now), ties(self.signals))
         self.rescuer.rescued = self.wake
 
     def wake(self) -> None:
@@ -31,9 +34,10 @@ class Ward:
         self.leases.seen = list(seen)
         await self.rescuer.tick()
 
-    async def watch_for(self, seconds: float, *seen: Seen) -> None:
+    async def watch_for(self, seconds: float, *seen: Seen, beats: bool = True) -> None:
         for _ in range(round(seconds * 4)):
             self.now += 0.25
+            self.beat.last = self.now if beats else self.beat.last
             await self.look(*seen)
 
 
@@ -67,6 +71,18 @@ async def test_a_rescuer_that_did_not_look_counts_anew() -> None:
     await ward.look(Seen(7, 3, gone=False))
     assert ward.leases.rescued == []
     await ward.watch_for(LEASE, Seen(7, 3, gone=False))
+    assert ward.leases.rescued == [(7, 3)]
+
+
+async def test_a_rescuer_that_cannot_beat_itself_counts_anew() -> None:
+    """A store that stood still for everybody: the others have a whole lease to beat, once it goes on."""
+    ward = Ward()
+    await ward.look(Seen(7, 3, gone=False))
+    await ward.watch_for(2 * LEASE, Seen(7, 3, gone=False), beats=False)
+    assert ward.leases.rescued == []
+    await ward.watch_for(LEASE - 0.25, Seen(7, 3, gone=False))
+    assert ward.leases.rescued == []
+    await ward.watch_for(0.5, Seen(7, 3, gone=False))
     assert ward.leases.rescued == [(7, 3)]
 
 
