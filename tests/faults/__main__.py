@@ -62,6 +62,8 @@ PARTS = (
     Part("clocks that jump", ("jumps", "--jumps", "10", "--seed", "{seed}"), "sqlite"),
     Part("clocks that jump on a server", ("jumps", "--jumps", "10", "--seed", "{seed}", "--server", "{url}"), "postgres"),
     Part("a full disk", ("full", "--fills", "10", "--seed", "{seed}"), "sqlite", root=True),
+    Part("a disk that stands still", ("stall", "--stalls", "4"), "sqlite", root=True),
+    Part("a disk that stands still under a server", ("stall", "--stalls", "4", "--server"), "postgres", root=True),
     Part("errors of the device", ("ioerrors", "--each", "6", "--seed", "{seed}"), "sqlite"),
     Part("damaged files", ("corruption", "--rounds", "2", "--seed", "{seed}"), "sqlite"),
     Part("lost replies", ("replies", "--losses", "100", "--seed", "{seed}", "--server", "{url}"), "postgres"),

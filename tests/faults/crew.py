@@ -151,11 +151,11 @@ class Crew:
 
 
 @contextmanager
-def gathered(server: str | None, program: str = "tests.faults.member") -> Iterator[Crew]:
-    """On a database of that server, or on a file; the ledger in memory."""
+def gathered(server: str | None, program: str = "tests.faults.member", disk: Path | None = None) -> Iterator[Crew]:
+    """On a database of that server, or on a file, which may lie on that disk; the ledger in memory."""
     folder = Path(tempfile.mkdtemp(prefix="penstock-crew-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
-    with tempfile.TemporaryDirectory(prefix="penstock-crew-", ignore_cleanup_errors=True) as disk:
-        site = Site.at(Path(disk, "crew.db")) if server is None else Site.on(server)
+    with tempfile.TemporaryDirectory(prefix="penstock-crew-", dir=disk, ignore_cleanup_errors=True) as place:
+        site = Site.at(Path(place, "crew.db")) if server is None else Site.on(server)
         crew = Crew(folder, site, program=program)
         crew.ledger.touch()
         site.rows("create table effects (job text)")

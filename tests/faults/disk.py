@@ -50,6 +50,15 @@ class Disk:
         finally:
             os.close(place)
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Whoever writes or syncs waits."""
+        _run("fsfreeze", "--freeze", str(self.root))
+        try:
+            yield
+        finally:
+            _run("fsfreeze", "--unfreeze", str(self.root))
+
     def unmount(self) -> None:
         """Whose files were open there has been killed, and may not be gone yet."""
         wait_for(lambda: _tried("umount", str(self.root)).returncode == 0, "the disk to be free")

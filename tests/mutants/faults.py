@@ -31,8 +31,8 @@ ON_A_SERVER = {
     "feed": "--url",
 }
 """How programs are told of one. The others start their own."""
-ON_A_DISK = ("kills", "points")
-NEEDS_ROOT = ("power", "cuts", "full")
+ON_A_DISK = ("kills", "points", "stall")
+NEEDS_ROOT = ("power", "cuts", "full", "stall")
 TROUBLES = (
     *("lost", "twice", "missing", "missed", "duplicated", "inverted", "never_kept", "follow_ups", "disordered", "dead", "broken"),
     *("effects_twice", "effects_missing", "at_once", "ran_again", "slots_twice", "slots_missing", "left_running", "late", "too_many"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.mutants.faults import Fault, faults, troubles, try_one
+from tests.mutants.faults import NEEDS_ROOT, Fault, faults, troubles, try_one
 from tests.mutants.matrix import LEAST, Matrix, Row, alive, idle
 from tests.mutants.mutant import SOURCE, Mutant, catalogue
 
@@ -28,14 +28,14 @@ def test_a_void_verdict_catches_nothing() -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("fault", [each for each in FAULTS if each.program[0] not in ("power", "cuts")], ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", [each for each in FAULTS if each.program[0] not in NEEDS_ROOT], ids=lambda fault: fault.name)
 def test_the_fault_suite_sees(fault: Fault, postgres_url: str) -> None:
     assert try_one(fault, fault.stores[0], postgres_url)["seen"]
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("fault", [each for each in FAULTS if each.program[0] == "power"], ids=lambda fault: fault.name)
-def test_power_cuts_see(fault: Fault, disks: None, postgres_url: str) -> None:
+@pytest.mark.parametrize("fault", [each for each in FAULTS if each.program[0] in ("power", "stall")], ids=lambda fault: fault.name)
+def test_disks_that_are_cut_or_stand_still_see(fault: Fault, disks: None, postgres_url: str) -> None:
     assert try_one(fault, fault.stores[0], postgres_url)["seen"]
 
 
