@@ -62,7 +62,13 @@ def report(crew: Crew, stalls: int) -> dict[str, object]:
     still = sum(later - earlier >= LEASE * 1e6 for earlier, later in pairwise(told))
     void = [] if still >= stalls else [f"nothing was acknowledged for a lease {still} times only"]
     wrong = [name for name, value in found.items() if value and name not in ("acknowledged", "effects", "corrupt")]
-    return {"stalls": stalls, "stopped": len(book.jobs("STOPPED")), **found, "void": void, "ok": not void and not wrong and found["corrupt"] == "ok"}
+    return {
+        "stalls": stalls,
+        "stopped": len(book.jobs("STOPPED")),
+        **found,
+        "void": void,
+        "ok": not void and not wrong and found["corrupt"] == "ok",
+    }
 
 
 def main() -> None:
