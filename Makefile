@@ -55,7 +55,7 @@ bench: dev-environment $(if $(filter file server,$(ARGS)),$(if $(filter --no-pee
 	$(BIN)/python -m benchmarks $(ARGS)
 
 faults: dev-environment
-	$(BIN)/python -m tests.faults $(ARGS)
+	$(BIN)/python -m penstock_faults $(ARGS)
 
 properties: dev-environment
 	$(BIN)/python -m tests.properties $(ARGS)

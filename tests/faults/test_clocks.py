@@ -1,4 +1,4 @@
-"""The short form of the clocks' test: `python -m tests.faults.clocks` is the long one."""
+"""The short form of the clocks' test: `python -m penstock_faults.clocks` is the long one."""
 
 import json
 import subprocess
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.faults.clocks import rate_excess, timing, wrong
-from tests.faults.crew import Book, slots
+from penstock_faults.clocks import rate_excess, timing, wrong
+from penstock_faults.crew import Book, slots
 
 SECOND = 1_000_000
 
@@ -17,7 +17,7 @@ SECOND = 1_000_000
 @pytest.mark.timeout(120)
 def test_clocks_that_are_30_s_apart_decide_nothing(postgres_url: str, libfaketime: Path) -> None:
     options = ["--server", postgres_url, "--seconds", "3", "--kills", "3"]
-    command = [sys.executable, "-m", "tests.faults.clocks", *options]
+    command = [sys.executable, "-m", "penstock_faults.clocks", *options]
     run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert run.stdout, run.stderr
     found = json.loads(run.stdout)

@@ -1,4 +1,4 @@
-"""The short form of the damaged files: `python -m tests.faults.corruption --rounds 20` is the long one."""
+"""The short form of the damaged files: `python -m penstock_faults.corruption --rounds 20` is the long one."""
 
 import json
 import subprocess
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.corruption import KINDS, judge
+from penstock_faults.corruption import KINDS, judge
 
 
 @pytest.mark.timeout(120)
 def test_a_damaged_file_is_refused_or_holds_what_was_put() -> None:
-    command = [sys.executable, "-m", "tests.faults.corruption", "--rounds", "1", "--seed", "7"]
+    command = [sys.executable, "-m", "penstock_faults.corruption", "--rounds", "1", "--seed", "7"]
     run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert run.stdout, run.stderr
     found = json.loads(run.stdout)

@@ -1,4 +1,4 @@
-"""The short form of the crowds' test, without its figures: `python -m tests.faults.crowds` is the long one."""
+"""The short form of the crowds' test, without its figures: `python -m penstock_faults.crowds` is the long one."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.crowds import ALONE, COMPANY, CROWD, Measured, Round, worst_to_alone
+from penstock_faults.crowds import ALONE, COMPANY, CROWD, Measured, Round, worst_to_alone
 
 
 @pytest.mark.alone
@@ -24,7 +24,7 @@ def test_on_postgresql_good_keys_are_handled_beside_bad_company(tmp_path: Path, 
 
 def check_crowds(tmp_path: Path, *more: str) -> None:
     options = ["--keys", "300", "--crowd", "2500", "--rounds", "1", "--folder", str(tmp_path), *more]
-    command = [sys.executable, "-m", "tests.faults.crowds", *options]
+    command = [sys.executable, "-m", "penstock_faults.crowds", *options]
     run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert run.returncode in (0, 1) and run.stdout, run.stderr
     found = json.loads(run.stdout)

@@ -1,4 +1,4 @@
-"""The short form of the feed's race: `python -m tests.faults.feed` is the long one."""
+"""The short form of the feed's race: `python -m penstock_faults.feed` is the long one."""
 
 import json
 import subprocess
@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.faults.feed import Follower, Plan, Tally, judge
+from penstock_faults.feed import Follower, Plan, Tally, judge
 
 RIGHT = {"missed": 0, "duplicated": 0, "inverted": 0, "never_kept": 0}
 
 
 def race(url: str, *options: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "tests.faults.feed", "--url", url, *options]
+    command = [sys.executable, "-m", "penstock_faults.feed", "--server", url, *options]
     run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert run.returncode in (0, 1), run.stderr
     return json.loads(run.stdout)  # type: ignore[no-any-return]

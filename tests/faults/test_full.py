@@ -1,4 +1,4 @@
-"""The short form of the full disk: `python -m tests.faults.full --fills 20` is the long one."""
+"""The short form of the full disk: `python -m penstock_faults.full --fills 20` is the long one."""
 
 import json
 import subprocess
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.full import there_though_refused, untyped
+from penstock_faults.full import there_though_refused, untyped
 
 
 @pytest.mark.timeout(120)
 def test_a_full_disk_loses_nothing_and_everything_goes_on(disks: None) -> None:
-    command = [sys.executable, "-m", "tests.faults.full", "--fills", "4", "--seed", "7"]
+    command = [sys.executable, "-m", "penstock_faults.full", "--fills", "4", "--seed", "7"]
     run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert run.stdout, run.stderr
     found = json.loads(run.stdout)

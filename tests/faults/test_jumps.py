@@ -1,4 +1,4 @@
-"""The short form of the clocks that jump: `python -m tests.faults.jumps --jumps 20` is the long one."""
+"""The short form of the clocks that jump: `python -m penstock_faults.jumps --jumps 20` is the long one."""
 
 import json
 import subprocess
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.crew import Book, Line
-from tests.faults.jumps import early, wrong
+from penstock_faults.crew import Book, Line
+from penstock_faults.jumps import early, wrong
 
 SECOND = 1_000_000
 
@@ -24,7 +24,7 @@ def test_on_postgresql_clocks_that_jump_decide_nothing(libfaketime: Path, postgr
 
 
 def check(*options: str) -> None:
-    command = [sys.executable, "-m", "tests.faults.jumps", "--jumps", "4", "--seed", "7", *options]
+    command = [sys.executable, "-m", "penstock_faults.jumps", "--jumps", "4", "--seed", "7", *options]
     run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert run.stdout, run.stderr
     found = json.loads(run.stdout)

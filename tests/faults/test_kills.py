@@ -1,4 +1,4 @@
-"""The short form of the kill test: `python -m tests.faults.kills --kills 200` is the long one."""
+"""The short form of the kill test: `python -m penstock_faults.kills --kills 200` is the long one."""
 
 import json
 import sqlite3
@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from penstock.stores.sqlite import migrate
-from tests.faults.kills import create_tables
-from tests.faults.ledger import Ledger, disordered, effect_of, judge
-from tests.faults.site import Site
+from penstock_faults.kills import create_tables
+from penstock_faults.ledger import Ledger, disordered, effect_of, judge
+from penstock_faults.site import Site
 
 
 @pytest.mark.timeout(300)
@@ -30,7 +30,7 @@ def test_behind_a_pooler_kills_lose_nothing_and_do_nothing_twice(tmp_path: Path,
 
 
 def check_kills(*options: str, kills: int = 24, seed: int = 7) -> None:
-    command = [sys.executable, "-m", "tests.faults.kills", "--kills", str(kills), "--seed", str(seed), *options]
+    command = [sys.executable, "-m", "penstock_faults.kills", "--kills", str(kills), "--seed", str(seed), *options]
     run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert run.returncode in (0, 1), run.stderr
     verdict = json.loads(run.stdout)

@@ -1,4 +1,4 @@
-"""The short form of the leaders' test: `python -m tests.faults.leaders` is the long one."""
+"""The short form of the leaders' test: `python -m penstock_faults.leaders` is the long one."""
 
 import json
 import subprocess
@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.crew import Book, Line
-from tests.faults.leaders import wrong
+from penstock_faults.crew import Book, Line
+from penstock_faults.leaders import wrong
 
 
 @pytest.mark.timeout(200)
 def test_another_one_leads_when_the_leader_dies_or_stands_still(postgres_url: str) -> None:
-    command = [sys.executable, "-m", "tests.faults.leaders", "--server", postgres_url, "--changes", "2"]
+    command = [sys.executable, "-m", "penstock_faults.leaders", "--server", postgres_url, "--changes", "2"]
     run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert run.stdout, run.stderr
     found = json.loads(run.stdout)

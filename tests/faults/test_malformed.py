@@ -1,4 +1,4 @@
-"""The short form: `python -m tests.faults.malformed` is the long one."""
+"""The short form: `python -m penstock_faults.malformed` is the long one."""
 
 import json
 import subprocess
@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
-from tests.faults.malformed import effects, otherwise
-from tests.faults.records import fill, kinds
-from tests.faults.site import Site
+from penstock_faults.malformed import effects, otherwise
+from penstock_faults.records import fill, kinds
+from penstock_faults.site import Site
 
 
 @pytest.mark.timeout(120)
@@ -25,7 +25,7 @@ def test_on_postgresql_what_nobody_can_read_is_set_aside_and_its_neighbours_are_
 
 def check(*options: str) -> None:
     words = ["--bad", "2000", "--good", "500", "--seed", "7", "--patience", "60", *options]
-    command = [sys.executable, "-m", "tests.faults.malformed", *words]
+    command = [sys.executable, "-m", "penstock_faults.malformed", *words]
     run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert run.stdout, run.stderr
     found = json.loads(run.stdout)

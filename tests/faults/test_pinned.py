@@ -1,4 +1,4 @@
-"""The short form of the pinned reader: `python -m tests.faults.pinned` is the long one."""
+"""The short form of the pinned reader: `python -m penstock_faults.pinned` is the long one."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.pinned import Period, judged
+from penstock_faults.pinned import Period, judged
 
 
 @pytest.mark.alone
@@ -15,7 +15,7 @@ from tests.faults.pinned import Period, judged
 @pytest.mark.timeout(420)
 def test_an_old_snapshot_does_not_slow_jobs_down() -> None:
     words = ["--rate", "1000", "--period", "10", "--periods", "3", "--naptime", "5"]
-    command = [sys.executable, "-m", "tests.faults.pinned", *words]
+    command = [sys.executable, "-m", "penstock_faults.pinned", *words]
     run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     verdict = json.loads(run.stdout)

@@ -1,4 +1,4 @@
-"""The short form of the crashes at every point: `python -m tests.faults.points --rounds 3` is the long one."""
+"""The short form of the crashes at every point: `python -m penstock_faults.points --rounds 3` is the long one."""
 
 import json
 import re
@@ -26,7 +26,7 @@ def test_on_postgresql_a_crash_anywhere_loses_nothing_and_does_nothing_twice(tmp
 
 
 def check(*options: str) -> None:
-    command = [sys.executable, "-m", "tests.faults.points", "--rounds", "1", "--seed", "7", *options]
+    command = [sys.executable, "-m", "penstock_faults.points", "--rounds", "1", "--seed", "7", *options]
     run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert run.stdout, run.stderr
     found = json.loads(run.stdout)

@@ -1,4 +1,4 @@
-"""The short form: `python -m tests.faults.poison` is the long one."""
+"""The short form: `python -m penstock_faults.poison` is the long one."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ def test_on_postgresql_poison_is_buried_and_its_neighbours_are_done(postgres_url
 
 
 def check(*options: str) -> None:
-    command = [sys.executable, "-m", "tests.faults.poison", "--each", "1", "--good", "1000", *options]
+    command = [sys.executable, "-m", "penstock_faults.poison", "--each", "1", "--good", "1000", *options]
     run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert run.stdout, run.stderr
     found = json.loads(run.stdout)

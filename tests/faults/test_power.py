@@ -1,4 +1,4 @@
-"""The short form of the power cuts: `python -m tests.faults.power --cuts 300` is the long one."""
+"""The short form of the power cuts: `python -m penstock_faults.power --cuts 300` is the long one."""
 
 import json
 import subprocess
@@ -48,7 +48,7 @@ def cut(cuts: int, seed: int, *options: str) -> dict[str, Any]:
     command = [
         sys.executable,
         "-m",
-        "tests.faults.power",
+        "penstock_faults.power",
         "--cuts",
         str(cuts),
         "--seed",

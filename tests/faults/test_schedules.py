@@ -1,4 +1,4 @@
-"""The short form of the schedules' test: `python -m tests.faults.schedules` is the long one."""
+"""The short form of the schedules' test: `python -m penstock_faults.schedules` is the long one."""
 
 import json
 import subprocess
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.plan import MINUTE, Planned, jobs, plan
-from tests.faults.schedules import by_policy, judge
+from penstock_faults.plan import MINUTE, Planned, jobs, plan
+from penstock_faults.schedules import by_policy, judge
 
 
 @pytest.mark.timeout(300)
@@ -24,7 +24,7 @@ def test_on_postgresql_each_slot_fires_as_it_is_said_whoever_dies(postgres_url: 
 
 
 def check_schedules(*options: str) -> None:
-    command = [sys.executable, "-m", "tests.faults.schedules", "--schedules", "90", "--kills", "6", "--seed", "7", *options]
+    command = [sys.executable, "-m", "penstock_faults.schedules", "--schedules", "90", "--kills", "6", "--seed", "7", *options]
     run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert run.returncode in (0, 1), run.stderr
     verdict = json.loads(run.stdout)

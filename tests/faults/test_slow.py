@@ -1,4 +1,4 @@
-"""The short form of the test of slow handlers: `python -m tests.faults.slow --stops 20` is the long one."""
+"""The short form of the test of slow handlers: `python -m penstock_faults.slow --stops 20` is the long one."""
 
 import json
 import subprocess
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.crew import Book, Line
-from tests.faults.slow import ran_again
+from penstock_faults.crew import Book, Line
+from penstock_faults.slow import ran_again
 
 
 @pytest.mark.timeout(120)
@@ -22,7 +22,7 @@ def test_on_postgresql_slow_handlers_and_stops_in_good_order_cost_nothing(postgr
 
 
 def check(*options: str) -> None:
-    command = [sys.executable, "-m", "tests.faults.slow", "--stops", "3", "--seed", "7", *options]
+    command = [sys.executable, "-m", "penstock_faults.slow", "--stops", "3", "--seed", "7", *options]
     run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert run.stdout, run.stderr
     found = json.loads(run.stdout)

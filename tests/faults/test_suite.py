@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.faults.__main__ import PARTS, ROOT, entries, rounds, sums
+from penstock_faults.__main__ import PARTS, entries, rounds, sums
 
 
 def verdict(part: str, seed: int, **facts: object) -> dict[str, object]:
@@ -35,7 +35,7 @@ def test_a_round_of_one_program(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
-        "tests.faults",
+        "penstock_faults",
         "--minutes",
         "0.01",
         "--store",
@@ -45,7 +45,7 @@ def test_a_round_of_one_program(tmp_path: Path) -> None:
         "--log",
         str(tmp_path / "log"),
     ]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     told = json.loads(run.stdout)
     assert told["ok"] and told["programs"]["schedules"]["rounds"] == 1

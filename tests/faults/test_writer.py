@@ -1,4 +1,4 @@
-"""The short form of the writer's test: `python -m tests.faults.writer` holds the transaction open for a minute."""
+"""The short form of the writer's test: `python -m penstock_faults.writer` holds the transaction open for a minute."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.writer import JOBS, Found, Phase, judge
+from penstock_faults.writer import JOBS, Found, Phase, judge
 
 FAULTS = ("lost", "twice", "disordered", "passed_by", "jobs_lost")
 QUICK, SLOW = Phase(waits=[0.01] * 100), Phase(waits=[1.0] * 100)
@@ -17,7 +17,7 @@ RIGHT = Found(QUICK, QUICK, QUICK, named=True, held=2, early=1, delay=100, read=
 
 @pytest.mark.timeout(300)
 def test_a_transaction_that_stays_open_holds_feeds_back_and_nothing_else(postgres_url: str) -> None:
-    command = [sys.executable, "-m", "tests.faults.writer", "--seconds", "5", "--url", postgres_url]
+    command = [sys.executable, "-m", "penstock_faults.writer", "--seconds", "5", "--server", postgres_url]
     run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert run.returncode in (0, 1), run.stderr
     found = json.loads(run.stdout)

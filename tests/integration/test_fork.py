@@ -14,7 +14,7 @@ import pytest
 
 from penstock import App, WorkerOptions
 from penstock.model.events import Event, WorkerRescued
-from tests.faults.site import Site
+from penstock_faults.site import Site
 from tests.integration.cli.console import PATIENCE
 from tests.integration.play import heard, program, rows, tell
 from tests.integration.programs.preload import CHILDREN, EACH, ROUNDS

@@ -29,6 +29,8 @@ def test_wheel_installs_and_runs(built: Path, tmp_path: Path) -> None:
     clean = environment(tmp_path)
     install(clean, tmp_path, str(wheel(built)))
     assert version(clean) == f"penstock {__version__}"
+    faults = subprocess.run([clean / "bin" / "penstock-faults"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert faults.returncode == 69 and 'pip install "penstock[postgres]"' in faults.stderr
 
 
 @pytest.mark.timeout(600)
@@ -43,7 +45,7 @@ def test_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
     names = zipfile.ZipFile(wheel(built)).namelist()
     assert "penstock/py.typed" in names
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
-    assert {name.partition("/")[0] for name in names} == {"penstock", f"penstock-{__version__}.dist-info"}
+    assert {name.partition("/")[0] for name in names} == {"penstock", "penstock_faults", f"penstock-{__version__}.dist-info"}
     assert sorted(ours("*.sql")) == sorted(name for name in names if name.endswith(".sql"))
     assert sorted(ours("*.py")) == sorted(name for name in names if name.endswith(".py"))
 
@@ -61,7 +63,8 @@ def test_both_hold_the_bytes_of_the_checkout(built: Path) -> None:
         assert [name for name, member in inside.items() if not member.isfile() or ".." in name or name.endswith(".pth")] == []
         source = {name.removeprefix("src/"): content_of(archive, member) for name, member in inside.items() if name.startswith("src/")}
     with zipfile.ZipFile(wheel(built)) as packed:
-        package = {name: packed.read(name) for name in packed.namelist() if name.startswith("penstock/")}
+        package = {name: packed.read(name) for name in packed.namelist() if name.startswith(("penstock/", "penstock_faults/"))}
+    assert package.pop("penstock_faults/services") == (ROOT / "scripts" / "services").read_bytes()
     assert source == package
     assert {name: (ROOT / "src" / name).read_bytes() for name in package} == package
 
@@ -79,7 +82,7 @@ def content_of(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 def ours(pattern: str) -> list[str]:
-    return [path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "penstock").rglob(pattern)]
+    return [path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src").rglob(pattern)]
 
 
 def wheel(folder: Path) -> Path:

@@ -21,16 +21,13 @@ from typing import Any
 
 import msgspec
 
-from tests.faults.__main__ import server
+from penstock_faults.software import server
 from tests.mutants.mutant import ROOT, Mutant, copy
 
 CATALOGUE = Path(__file__).with_name("faults.toml")
 SECONDS = 240.0
-ON_A_SERVER = {
-    **dict.fromkeys(("kills", "poison", "schedules", "leaders", "points", "slow", "malformed", "jumps", "replies"), "--server"),
-    "feed": "--url",
-}
-"""How programs are told of one. The others start their own."""
+ON_A_SERVER = ("kills", "poison", "schedules", "leaders", "points", "slow", "malformed", "jumps", "replies", "feed")
+"""They can be told of one. The others start their own."""
 ON_A_DISK = ("kills", "points", "stall")
 NEEDS_ROOT = ("power", "cuts", "full", "stall")
 TROUBLES = (
@@ -45,13 +42,13 @@ SOUND = {"corrupt": "ok", "soundness": "ok"}
 
 class Fault(Mutant, frozen=True, forbid_unknown_fields=True, kw_only=True):
     program: Sequence[str]
-    """Of `tests.faults`, and what it is told."""
+    """Of `penstock_faults`, and what it is told."""
 
     def command(self, store: str, server: str, disk: Path) -> list[str]:
         name, *options = self.program
-        command = [sys.executable, "-m", f"tests.faults.{name}", *options]
+        command = [sys.executable, "-m", f"penstock_faults.{name}", *options]
         if store == "postgres" and name in ON_A_SERVER:
-            command += [ON_A_SERVER[name], server]
+            command += ["--server", server]
         return command + (["--disk", str(disk)] if name in ON_A_DISK else [])
 
 

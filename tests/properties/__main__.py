@@ -15,12 +15,13 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from types import MappingProxyType
 
 from hypothesis import seed
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.faults.__main__ import server
+from penstock_faults.software import server
 from tests.properties.calendar_machine import CalendarMachine
 from tests.properties.log_machine import LogMachine
 from tests.properties.machines import OnPostgres, StoreMachine, many
@@ -74,7 +75,8 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=list(MACHINES))
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
-    with server(options.store) as url:
+    given = options.store if options.store not in ("sqlite", "postgres") else None
+    with nullcontext("") if options.store == "sqlite" else server(given) as url:
         urls = [*([""] if options.store in (None, "sqlite") else []), *([url] if url else [])]
         results = [run(name, each, options) for name in options.only or MACHINES for each in urls]
     sys.exit(not all(results))

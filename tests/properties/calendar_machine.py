@@ -14,7 +14,7 @@ from penstock.ports.schedules import Look
 from penstock.ports.store import Store
 from penstock.testing.conformance.ground import ALL
 from penstock.testing.conformance.worker import Worker
-from tests.faults.plan import MINUTE, Planned
+from penstock_faults.plan import MINUTE, Planned
 from tests.properties.machines import StoreMachine, agree, pick
 from tests.properties.timetable import Definition, Kept, Name, Sight, Timetable
 

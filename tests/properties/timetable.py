@@ -10,7 +10,7 @@ from typing import NamedTuple
 from penstock.model.clock import SECOND
 from penstock.model.schedule import Schedule, Template, Timing
 from penstock.testing.conformance.ground import QUEUE, TASK
-from tests.faults.plan import LATE, MINUTE, Planned
+from penstock_faults.plan import LATE, MINUTE, Planned
 
 DAYS = 2 * 24 * 60 * MINUTE
 LAPSE = 10 * MINUTE

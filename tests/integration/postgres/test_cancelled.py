@@ -13,7 +13,7 @@ from penstock.model.delivery import Delivery
 from penstock.model.outcome import Outcome
 from penstock.ports.handler import Next
 from penstock.stores.postgres.store import PostgresStore
-from tests.faults.site import Site
+from penstock_faults.site import Site
 
 SLOW = """
 create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.3); return null; end $$;

@@ -19,7 +19,7 @@ from penstock.connect import administration
 from penstock.errors import PublishUnknown, StoreUnavailable
 from penstock.model.events import Event, Trouble
 from penstock.testing.conformance.ground import until
-from tests.faults.proxy import Loss, Proxy, nothing
+from penstock_faults.proxy import Loss, Proxy, nothing
 
 PATIENCE = 30.0
 ONCE = Retry(attempts=1)

@@ -1,0 +1,154 @@
+"""Reading what the victims wrote, and checking it against the store."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from penstock_faults.site import Site
+
+
+@dataclass
+class Ledger:
+    """What happened, by the victims' own words. Times in µs of the wall clock."""
+
+    tried: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    acknowledged: dict[str, int] = field(default_factory=dict)
+    resolved: dict[str, bool] = field(default_factory=dict)
+    """Unknown outcomes settled by a retry with the same id: was it new?"""
+    begins: dict[str, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
+    ended: set[tuple[str, int]] = field(default_factory=set)
+    told: set[int] = field(default_factory=set)
+    """Events whose publishing was acknowledged."""
+    committed: set[str] = field(default_factory=set)
+    """Jobs whose transactions were."""
+    incarnations: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    @classmethod
+    def read(cls, path: Path) -> Ledger:
+        ledger = cls()
+        for line in path.read_text().splitlines():
+            word, *facts, pid, at = line.split(" ")
+            ledger._add(word, facts, int(pid), int(at))
+        return ledger
+
+    def _add(self, word: str, facts: list[str], pid: int, at: int) -> None:
+        match word:
+            case "TRY":
+                self.tried[facts[0]].append(at)
+            case "ACK":
+                self.acknowledged[facts[0]] = at
+            case "RESOLVED":
+                self.acknowledged[facts[0]] = at
+                self.resolved[facts[0]] = facts[1] == "1"
+            case "BEGIN":
+                self.begins[facts[0]].append((at, pid))
+            case "END":
+                self.ended.add((facts[0], pid))
+            case "TOLD":
+                self.told.add(int(facts[0]))
+            case "COMMITTED":
+                self.committed.add(facts[0])
+            case "WORKER":
+                self.incarnations[pid].append(facts[0])
+
+    def unknown(self) -> list[str]:
+        return [job for job in self.tried if job not in self.acknowledged]
+
+    def redelivered_after(self, pid: int, killed: int) -> list[int]:
+        """µs from a worker's death until each job that ran in it began again."""
+        waits: list[int] = []
+        for job, begins in self.begins.items():
+            if (job, pid) not in self.ended and any(owner == pid for _, owner in begins):
+                later = [at for at, owner in begins if owner != pid and at >= killed]
+                waits += [min(later) - killed] if later else []
+        return waits
+
+
+@dataclass(frozen=True)
+class Verdict:
+    acknowledged: int
+    attempted: int
+    lost: list[str]
+    twice: list[int]
+    missing: list[int]
+    """Effects that an acknowledged job should have had."""
+    follow_ups: list[int]
+    """Follow-up messages that did not run exactly once."""
+    disordered: list[str]
+    missed: list[int]
+    """Events that the subscription should have had."""
+    heard_twice: list[int]
+    dead: int
+    corrupt: str
+
+    @property
+    def events(self) -> list[int]:
+        return self.missed + self.heard_twice
+
+    @property
+    def good(self) -> bool:
+        return (
+            not (self.lost or self.twice or self.missing or self.follow_ups or self.disordered or self.events or self.dead)
+            and self.corrupt == "ok"
+        )
+
+
+def judge(ledger: Ledger, site: Site) -> Verdict:
+    """Every acknowledged job is done; every effect is there once; every key kept its order; the store is sound."""
+    done = {row[0] for row in site.rows(_DONE)}
+    effects = [(n, key) for n, key in site.rows("select n, key from effects order by place")]
+    follows = Counter(row[0] for row in site.rows("select n || '' from follows"))
+    heard = Counter(row[0] for row in site.rows("select n from heard"))
+    replayed = {row[0] for row in site.rows(_REPLAYED)}
+    dead = site.value("select count(*) from penstock_dead")
+    corrupt = site.soundness()
+    counts = Counter((key[4:] if key.startswith("free") else key[1:].split("-")[0], n) for n, key in effects)
+    wanted = {effect for job in ledger.acknowledged if (effect := effect_of(job)) is not None}
+    expected = Counter(str(n) for _, n in counts if n % 7 == 0)
+    return Verdict(
+        acknowledged=len(ledger.acknowledged),
+        attempted=len(ledger.tried),
+        lost=sorted(set(ledger.acknowledged) - done),
+        twice=[n for (_, n), count in counts.items() if count > 1],
+        missing=[n for lane, n in wanted if (lane, n) not in counts],
+        follow_ups=[int(n) for n in expected | follows if expected[n] != follows[n]],
+        disordered=disordered([(n, key) for n, key in effects if key.startswith("k") and f"{key[1]}-{n}" not in replayed]),
+        missed=sorted(ledger.told - heard.keys()),
+        heard_twice=sorted(n for n, count in heard.items() if count > 1),
+        dead=dead,
+        corrupt=corrupt,
+    )
+
+
+def effect_of(job: str) -> tuple[str, int] | None:
+    lane, n = job.split("-")
+    return (lane, int(n)) if int(n) % 20 in (0, 3) else None
+
+
+def disordered(effects: list[tuple[int, str]]) -> list[str]:
+    """Keys whose effects did not commit in the order in which they were put."""
+    last: dict[str, int] = {}
+    broken: set[str] = set()
+    for n, key in effects:
+        if n <= last.get(key, -1):
+            broken.add(key)
+        last[key] = n
+    return sorted(broken)
+
+
+_REPLAYED = """
+select m.id
+from penstock_message m
+join penstock_attempt a on a.seq = m.seq
+where a.what = 'replayed'
+"""
+"""They died three times by chance, and came back at the ends of their keys."""
+
+_DONE = """
+select m.id
+from penstock_message m
+join penstock_finished f on f.seq = m.seq
+where f.outcome = 'done'
+"""
