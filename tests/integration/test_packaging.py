@@ -29,7 +29,7 @@ def test_wheel_installs_and_runs(built: Path, tmp_path: Path) -> None:
     clean = environment(tmp_path)
     install(clean, tmp_path, str(wheel(built)))
     assert version(clean) == f"penstock {__version__}"
-    faults = subprocess.run([clean / "bin" / "penstock-faults"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    faults = subprocess.run([clean / "penstock-faults"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert faults.returncode == 69 and 'pip install "penstock[postgres]"' in faults.stderr
 
 
