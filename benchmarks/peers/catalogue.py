@@ -34,7 +34,8 @@ AWA = Peer(
     " + (select count(*) from awa.done_entries where state = 'completed')"
     " + (select coalesce(sum(pruned_completed_count), 0) from awa.queue_terminal_rollups)",
 )
-QUEUES = (PGQUEUER, PROCRASTINATE, AWA)
+DBOS = Peer("DBOS", "benchmarks.peers.dbos_queue", finished="select count(*) from dbos.workflow_status where status = 'SUCCESS'")
+QUEUES = (PGQUEUER, PROCRASTINATE, AWA, DBOS)
 """On a PostgreSQL server."""
 EVENTS = (Peer("eventsourcing", "benchmarks.peers.eventsourcing_writers"),)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import time
@@ -25,6 +24,7 @@ from penstock.stores.postgres.store import PostgresStore
 from penstock.stores.sqlite.clock import StoreClock
 from penstock.stores.sqlite.store import SqliteStore
 from penstock_faults.plan import Planned, plan
+from penstock_faults.waiting import die_with_parent
 
 PID = os.getpid()
 STAND = Path(os.environ["STAND"])
@@ -92,7 +92,7 @@ async def work() -> None:
 
 
 if __name__ == "__main__":
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a test that is killed leaves nobody behind
+    die_with_parent()
     count, seed = map(int, os.environ["PLAN"].split())
     for each in plan(count, seed):
         schedule(each)

@@ -27,7 +27,6 @@ from penstock_faults.ledger import Ledger, judge
 from penstock_faults.site import Site
 from penstock_faults.waiting import conclude, kill_all, wait_for
 
-VICTIM = Path(__file__).with_name("victim.py")
 WORKER_POINTS = ("claimed", "in_handler", "tx_open", "settle.before_commit")
 PRODUCER_POINTS = ("put.before_commit", "put.after_commit")
 WORKERS = 3
@@ -66,7 +65,7 @@ class Run:
 
     def start(self, role: str, *words: object) -> int:
         where = {"PENSTOCK_STORE": self.url or self.site.url, "LEDGER": str(self.ledger), "STAND": str(self.folder / "stand")}
-        command = [*self.prefix, sys.executable, str(VICTIM), role, *map(str, words)]
+        command = [*self.prefix, sys.executable, "-m", "penstock_faults.victim", role, *map(str, words)]
         process = subprocess.Popen(command, env={**os.environ, **where})
         self.processes[process.pid] = (process, role if role != "producer" else f"producer {words[0]}")
         return process.pid

@@ -10,7 +10,6 @@ all processes of one test share that one, whatever their wall clocks show.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import select
 import signal
@@ -24,6 +23,7 @@ from typing import Any, SupportsIndex
 from penstock import App, Context, Job, Retry, RetryAfter, Transaction, WorkerOptions
 from penstock.errors import PublishUnknown, StoreUnavailable
 from penstock.model.events import Event, Settled, Trouble, WorkerRescued, WorkerStarted
+from penstock_faults.waiting import die_with_parent
 
 PID = os.getpid()
 TRUE = int(os.environ.get("TRUE", "0"))
@@ -215,6 +215,6 @@ async def result(job: str, made: Job[Any]) -> None:
 
 
 if __name__ == "__main__":
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a test that is killed leaves nobody behind
+    die_with_parent()
     role, *words = sys.argv[1:]
     asyncio.run(work(words[0], float(words[1])) if role == "worker" else produce(words[0], int(words[1])))

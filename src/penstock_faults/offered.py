@@ -18,7 +18,7 @@ import time
 from collections import Counter
 
 from penstock import App, Job
-from penstock_faults.victim import die_with_parent
+from penstock_faults.waiting import die_with_parent
 
 TICK = 0.01
 _SECOND = 1_000_000_000

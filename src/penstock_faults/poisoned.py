@@ -8,7 +8,6 @@ PENSTOCK_STORE names the store, LEDGER a file on another file system.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import resource
 import signal
@@ -16,6 +15,7 @@ import threading
 
 from penstock import App, Context, Retry, Transaction, WorkerOptions
 from penstock_faults.poison import ATTEMPTS, TASKS, id_of
+from penstock_faults.waiting import die_with_parent
 
 PID = os.getpid()
 LEDGER = os.open(os.environ.get("LEDGER", os.devnull), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -117,5 +117,5 @@ async def put(goods: int, each: int) -> None:
 
 
 if __name__ == "__main__":
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a test that is killed leaves nobody behind
+    die_with_parent()
     asyncio.run(work())

@@ -9,16 +9,15 @@ they are there; at the end of its input it closes the store. `read` runs all of 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
 import os
-import signal
 import sys
 from typing import NoReturn
 
 from penstock import App, Context, WorkerOptions
 from penstock.errors import PenstockError
 from penstock.model.events import Event, Trouble
+from penstock_faults.waiting import die_with_parent
 
 PATIENCE = 20.0
 app = App(name="reading")
@@ -78,5 +77,5 @@ def leave(why: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a test that is killed leaves nobody behind
+    die_with_parent()
     asyncio.run(make() if sys.argv[1] == "make" else look())

@@ -9,7 +9,6 @@ PENSTOCK_STORE, LEDGER and TRUE as for `member`.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import signal
 import sys
 import time
@@ -17,6 +16,7 @@ from contextlib import suppress
 
 from penstock import App, Context, Task, Transaction, WorkerOptions
 from penstock_faults.member import PERIOD, heard, told, write
+from penstock_faults.waiting import die_with_parent
 
 LEASE = 1.5
 PATIENCE = 0.5
@@ -127,6 +127,6 @@ async def produce(lane: str, rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a test that is killed leaves nobody behind
+    die_with_parent()
     role, *words = sys.argv[1:]
     asyncio.run(work(words[0]) if role == "worker" else produce(words[0], int(words[1])))

@@ -1,6 +1,6 @@
 """A worker or a producer that is killed: a real program on the public API, run as a process of its own.
 
-    python src/penstock_faults/victim.py worker|producer|once
+    python -m penstock_faults.victim worker|producer|once
 
 PENSTOCK_STORE names the store, LEDGER a file on another file system, STAND a folder: a file there named after the pid and
 holding a point's name makes the process stand still at that point, after it has said so in the ledger; a file named `anybody` makes
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import sys
@@ -30,6 +29,7 @@ from penstock.model.delivery import Delivery
 from penstock.model.events import Event, Trouble, WorkerStarted
 from penstock.model.outcome import Committed, Outcome
 from penstock.ports.handler import Next
+from penstock_faults.waiting import die_with_parent
 
 PID = os.getpid()
 STAND = Path(os.environ["STAND"]) / str(PID)
@@ -212,13 +212,6 @@ async def once(numbers: list[tuple[int, int]]) -> None:
     for lane, n in numbers:
         await put(lane, n, "RESOLVED")
     await app.close()
-
-
-def die_with_parent() -> None:
-    """A harness that is killed leaves nobody behind."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    if os.getppid() == 1:  # it was killed before this
-        sys.exit("nobody waits for me")
 
 
 if __name__ == "__main__":

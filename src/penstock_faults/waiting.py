@@ -1,8 +1,11 @@
-"""What programs that kill other processes share: they wait by looking, and end with a verdict."""
+"""What programs that kill other processes, and those that are killed, share: they wait by looking, and end with a verdict."""
 
 from __future__ import annotations
 
+import ctypes
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +19,13 @@ def wait_for(condition: Callable[[], bool], what: str, patience: float = 30) -> 
         if time.monotonic() > deadline:
             raise SystemExit(f"waited {patience:g} s for {what}")
         time.sleep(0.01)
+
+
+def die_with_parent() -> None:
+    """A harness that is killed leaves nobody behind."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() == 1:  # it was killed before this
+        sys.exit("nobody waits for me")
 
 
 def kill_all(processes: Iterable[subprocess.Popen[bytes]]) -> None:
