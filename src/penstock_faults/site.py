@@ -19,6 +19,17 @@ from penstock.connect import administration
 _PLACES = ("ready", "later", "aside", "suspect", "leased", "finished", "dead")
 
 
+_OPEN = " union all ".join(f"select seq from penstock_{place}" for place in _PLACES if place not in ("finished", "dead"))
+_MISCOUNTED = f"""
+select c.queue
+from penstock_counter c
+where c.kept <> (select count(*) from penstock_finished p where p.queue = c.queue)
+    or c.dead <> (select count(*) from penstock_dead p where p.queue = c.queue)
+    or c.waiting + c.delayed + c.running <> (select count(*) from ({_OPEN}) p join penstock_message m on m.seq = p.seq where m.queue = c.queue)
+"""
+"""Queues; in one statement, since others may be at work."""
+
+
 @dataclass(frozen=True)
 class Site:
     """`database`: the file, or the URL of a database of `server`'s that was made for this; the test's tables are in `public`."""
@@ -68,13 +79,18 @@ class Site:
     def value(self, sql: str) -> int:
         return int(self.rows(sql)[0][0])
 
-    def soundness(self) -> str:
-        """`ok`, or what is wrong: each message has to be in one place, and the file whole."""
+    def soundness(self, *, counted: bool = True) -> str:
+        """`ok`, or what is wrong: each message has to be in one place, the counters have to say what is there, and the file to be whole.
+
+        `counted` False: rows were put there that no counter has heard of.
+        """
         places = " union all ".join(f"select seq from penstock_{place}" for place in _PLACES)
         twice = self.value(f"select count(*) from (select seq from ({places}) p group by seq having count(*) > 1) t")
         nowhere = self.value(f"select count(*) from penstock_message where seq not in (select seq from ({places}) p)")
         if twice or nowhere:
             return f"{twice} messages are in two places, {nowhere} in none"
+        if counted and (queues := self.rows(_MISCOUNTED)):
+            return f"the counters of {', '.join(row[0] for row in queues)} are wrong"
         return "ok" if self.server else str(self.rows("pragma integrity_check")[0][0])
 
     def __enter__(self) -> Site:

@@ -34,6 +34,35 @@ def test_wheel_installs_and_runs(built: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(600)
+def test_a_store_of_others_is_tested_by_what_the_wheel_has(built: Path, tmp_path: Path) -> None:
+    """The backend and its one class are all that they write; nothing of this checkout is in reach."""
+    clean = environment(tmp_path)
+    install(clean, tmp_path, str(wheel(built)), "pytest", "pytest-asyncio", "pytest-timeout")
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "backend.py").write_text((ROOT / "tests/conformance/sqlite_backend.py").read_text())
+    (theirs / "test_store.py").write_text(THEIRS)
+    settings = ["-p", "no:cacheprovider", "-o", "asyncio_mode=auto", "--rootdir", theirs, "--quiet"]
+    said = run(clean / "python", "-m", "pytest", *settings, theirs)
+    assert int(re.findall(r"(\d+) passed", said)[0]) >= 300
+
+
+THEIRS = """
+import pytest
+
+from backend import SqliteBackend
+from penstock.testing.conformance import Ground, StoreConformance
+
+
+class TestTheirs(StoreConformance):
+    @pytest.fixture
+    async def store(self, tmp_path):
+        async with Ground(SqliteBackend(tmp_path)) as ground:
+            yield ground
+"""
+
+
+@pytest.mark.timeout(600)
 def test_sdist_installs_and_runs(built: Path, tmp_path: Path) -> None:
     clean = environment(tmp_path)
     install(clean, tmp_path, "hatchling")

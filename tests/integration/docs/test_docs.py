@@ -173,6 +173,7 @@ def test_commands_and_their_options_exist(page: str) -> None:
 def test_every_option_that_is_named_exists(page: str) -> None:
     known = frozenset[str]().union(*OPTIONS.values()) | {
         "--seed",
+        "--minutes",
         "--schedules",
         "--seconds",
         "--keys",
