@@ -4,10 +4,14 @@ import asyncio
 import math
 from contextvars import ContextVar
 from datetime import timedelta
+from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from penstock.engine.stages.verdict import Judge
+from penstock.errors import Unwanted
 from penstock.model.delivery import Delivery
 from penstock.model.events import Ended, Started, Trouble
 from penstock.model.message import Options
@@ -237,3 +241,14 @@ async def test_what_a_handler_sets_in_its_context_is_its_own() -> None:
             bench.store.put()
         await bench.worker.idle()
     assert seen == [0] * 4
+
+
+@pytest.mark.parametrize(("age", "wait"), [(-5, 0.02), (0, 0.02), (0.03, 0.02), (0.5, 0.25), (2, 1), (3600, 1)])
+def test_an_event_for_another_release_is_offered_again_soon_while_it_is_new(age: float, wait: float) -> None:
+    """Whoever is free takes it, so that it may need many offers."""
+    clock: Any = SimpleNamespace(now=lambda: NOW)
+    table: Any = None
+    event = Delivery(1, "j", "q", "t", 1, b"", enqueued=NOW - round(age * SECOND))
+    assert Judge(table, clock, Random(1)).undecodable(event, Unwanted("of another release")) == Snoozed(
+        NOW + round(wait * SECOND), unwanted=True
+    )

@@ -17,8 +17,8 @@ from penstock.model.retry import PartialFailure, Reject, RetryAfter, Snooze, aft
 
 DONE = Done()
 RELEASED = Released()
-UNWANTED = SECOND
-"""Until an event is offered again to the workers of all releases. µs."""
+SOON, LATER = SECOND // 50, SECOND
+"""Until an event is offered again to the workers of all releases, at the least and at the most. µs."""
 
 
 class Judge:
@@ -71,12 +71,17 @@ class Judge:
 
     def undecodable(self, delivery: Delivery, error: Exception) -> Outcome:
         if isinstance(error, Unwanted):
-            return Snoozed(self._clock.now() + UNWANTED, unwanted=True)
+            return Snoozed(self._again(delivery), unwanted=True)
         if running := self._table.get(delivery.seq):
             running.error = error
         if isinstance(error, UnknownArgument):  # of another release: retried, for a worker of that one to take
             return self._outcome(delivery, error)
         return Dead("undecodable", describe(error))
+
+    def _again(self, delivery: Delivery) -> int:
+        """µs. Whoever is free takes what is offered, so it may need many offers to come to the one who asks for it: soon while it is new."""
+        now = self._clock.now()
+        return now + min(max(SOON, (now - delivery.enqueued) // 2), LATER)
 
     def undecodable_rows(self, batch: Delivery, decode: Callable[[Delivery], object]) -> Split:
         """The ends of those that `decode` refuses; the others have none yet."""
