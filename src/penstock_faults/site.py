@@ -25,7 +25,8 @@ select c.queue
 from penstock_counter c
 where c.kept <> (select count(*) from penstock_finished p where p.queue = c.queue)
     or c.dead <> (select count(*) from penstock_dead p where p.queue = c.queue)
-    or c.waiting + c.delayed + c.running <> (select count(*) from ({_OPEN}) p join penstock_message m on m.seq = p.seq where m.queue = c.queue)
+    or c.waiting + c.delayed + c.running
+        <> (select count(*) from ({_OPEN}) p join penstock_message m on m.seq = p.seq where m.queue = c.queue)
 """
 """Queues; in one statement, since others may be at work."""
 

@@ -79,7 +79,7 @@ class Judge:
         return Dead("undecodable", describe(error))
 
     def _again(self, delivery: Delivery) -> int:
-        """µs. Whoever is free takes what is offered, so it may need many offers to come to the one who asks for it: soon while it is new."""
+        """µs. Whoever is free takes what is offered, so it may need many offers to come to who asks for it: soon while it is new."""
         now = self._clock.now()
         return now + min(max(SOON, (now - delivery.enqueued) // 2), LATER)
 
