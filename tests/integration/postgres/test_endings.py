@@ -2,7 +2,13 @@
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 
+import psycopg
+import pytest
+
+from penstock.errors import StoreUnavailable
+from penstock.stores.postgres import pool as pools
 from penstock.stores.postgres.address import parse
 from penstock.stores.postgres.pool import Pool
 
@@ -25,4 +31,25 @@ async def test_who_is_cancelled_in_a_statement_leaves_no_task(postgres_url: str)
     with suppress(asyncio.CancelledError):
         await asleep
     assert asyncio.all_tasks() == before
+    await pool.close()
+
+
+@pytest.mark.parametrize("noticed", [False, True])
+async def test_a_connection_that_ends_before_its_first_statement_is_a_store_that_is_away(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, noticed: bool
+) -> None:
+    """`noticed`: its end has been read by then, and asyncpg says so in another way."""
+    pool, connect = Pool(parse(postgres_url, "here")), pools.connect
+
+    async def short(*arguments: Any, **options: Any) -> Any:
+        connection = await connect(*arguments, **options)
+        with psycopg.connect(postgres_url, autocommit=True) as other:
+            other.execute("select pg_terminate_backend(%s, 5000)", [connection.get_server_pid()])
+        while noticed and not connection.is_closed():
+            await asyncio.sleep(0)
+        return connection
+
+    monkeypatch.setattr(pools, "connect", short)
+    with pytest.raises(StoreUnavailable, match="connect to here"):
+        await pool.connect()
     await pool.close()
