@@ -5,7 +5,8 @@
 - The loop blocked for 5 s: `LoopBlocked` with what it is doing, which a beat writes into the registry. For `stall_limit`: the
   process exits 70, at once and without any clean-up, so that its work is rescued, and counts a death. A thread that was stopped
   itself (SIGSTOP) blames nobody.
-- `last` is the beginning of the last beat that was written: a rescuer cannot have seen an older one later than that.
+- `last` is the beginning of the last beat that was written: a rescuer cannot have seen an older one later than that. `written` is its end:
+  the last moment of which is known that the store could be written.
 - Crash: the beats end, and a rescuer finds the beat unchanged for a lease (or the lock file free, at once).
 """
 
@@ -52,7 +53,7 @@ class Beat:
 
         Made on the loop that is watched.
         """
-        self.last = vitals.monotonic()
+        self.last = self.written = vitals.monotonic()
         self._beat = beat
         self._vitals = vitals
         self._ties = ties
@@ -110,7 +111,7 @@ class Beat:
             self._ties.trouble("beat", error)
             return
         if lives:
-            self.last = now
+            self.last, self.written = now, self._vitals.monotonic()
         elif not self._halt.is_set():
             self._halt.set()
             self._on_loop(self._ties.lost)

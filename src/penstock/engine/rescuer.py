@@ -47,7 +47,7 @@ class Rescuer(Service):
         return REST
 
     def _remember(self, others: list[Seen], now: float) -> None:
-        known = self._seen if now - min(self._looked, self._beat.last) <= self._vitals.lease / 2 else {}
+        known = self._seen if now - min(self._looked, self._beat.written) <= self._vitals.lease / 2 else {}
         self._looked = now
         self._seen = {}
         for other in others:

@@ -18,6 +18,7 @@ class Chest:
         self.now = 100.0
         self.beats = 0
         self.blocked = ""
+        self.takes = 0.0
         self.answer: bool | Exception = True
         self.lost: list[bool] = []
         self.exits: list[int] = []
@@ -28,6 +29,7 @@ class Chest:
     def _beat(self, blocked: str) -> bool:
         self.beats += 1
         self.blocked = blocked
+        self.now += self.takes
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -45,6 +47,17 @@ async def test_it_beats_every_third_of_a_lease() -> None:
     chest.beat.step()
     await chest.live(30)
     assert chest.beats == 7 and chest.beat.last == chest.now
+
+
+async def test_what_a_slow_beat_proves() -> None:
+    """A life at its beginning, since a rescuer counts from there; a store that can be written at its end."""
+    chest = Chest()
+    chest.takes = 4.0
+    chest.beat.step()
+    assert (chest.beat.last, chest.beat.written) == (100.0, 104.0)
+    chest.answer = StoreUnavailable("locked")
+    await chest.live(10)
+    assert (chest.beat.last, chest.beat.written) == (100.0, 104.0)
 
 
 async def test_it_beats_while_the_loop_is_blocked() -> None:

@@ -23,7 +23,7 @@ class Ward:
         self.now = 100.0
         self.woken = 0
         leases: Any = self.leases
-        self.beat: Any = SimpleNamespace(last=self.now)
+        self.beat: Any = SimpleNamespace(written=self.now)
         self.rescuer = Rescuer(leases, 1, self.beat, Vitals(LEASE, LEASE, monotonic=lambda: self.now), ties(self.signals))
         self.rescuer.rescued = self.wake
 
@@ -37,7 +37,7 @@ class Ward:
     async def watch_for(self, seconds: float, *seen: Seen, beats: bool = True) -> None:
         for _ in range(round(seconds * 4)):
             self.now += 0.25
-            self.beat.last = self.now if beats else self.beat.last
+            self.beat.written = self.now if beats else self.beat.written
             await self.look(*seen)
 
 
