@@ -24,7 +24,6 @@ from msgspec import Struct
 
 from penstock import App, Transaction
 from penstock.stores.postgres import floor
-from penstock.testing.conformance.ground import until
 from penstock_faults.feed import Link
 from penstock_faults.site import Site
 from penstock_faults.software import server

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import threading
 import time
@@ -54,12 +55,14 @@ class Beat:
         Made on the loop that is watched.
         """
         self.last = self.written = vitals.monotonic()
+        self.pace = math.inf
+        """Seconds from one beat to the next at the most: somebody wants to know whether the store can be written."""
         self._beat = beat
         self._vitals = vitals
         self._ties = ties
         self._loop = asyncio.get_running_loop()
         self._watched = threading.get_ident()
-        self._next = self.last
+        self._next = self._tried = self.last
         self._stepped = self.last
         self._pinged: float | None = None
         self._blocked = ""
@@ -90,8 +93,12 @@ class Beat:
         """What the thread does again and again."""
         now = self._vitals.monotonic()
         self._watch(now)
-        if now >= self._next:
+        if now >= min(self._next, self._tried + self.pace):
             self._beat_once(now)
+
+    def rest(self) -> float:
+        """Seconds until the next step."""
+        return max(0.0, min(self._vitals.step, self.pace, self._next - self._vitals.monotonic()))
 
     def _live(self) -> None:
         while not self._halt.is_set():
@@ -99,11 +106,11 @@ class Beat:
                 self.step()
             except Exception as error:
                 self._ties.trouble("beat", error)
-            self._halt.wait(self._vitals.step)
+            self._halt.wait(self.rest())
         self._on_loop(self._ended.set)
 
     def _beat_once(self, now: float) -> None:
-        self._next = now + self._vitals.interval
+        self._next, self._tried = now + self._vitals.interval, now
         try:
             lives = self._beat(self._blocked)
         except Exception as error:

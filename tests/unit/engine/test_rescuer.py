@@ -74,15 +74,15 @@ async def test_a_rescuer_that_did_not_look_counts_anew() -> None:
     assert ward.leases.rescued == [(7, 3)]
 
 
-async def test_a_rescuer_that_cannot_beat_itself_counts_anew() -> None:
-    """A store that stood still for everybody: the others have a whole lease to beat, once it goes on."""
+async def test_a_rescuer_that_cannot_beat_itself_leaves_others_half_a_lease() -> None:
+    """A store that stood still for everybody: they can beat once it goes on."""
     ward = Ward()
     await ward.look(Seen(7, 3, gone=False))
     await ward.watch_for(2 * LEASE, Seen(7, 3, gone=False), beats=False)
     assert ward.leases.rescued == []
-    await ward.watch_for(LEASE - 0.25, Seen(7, 3, gone=False))
+    await ward.watch_for(LEASE / 2 - 0.5, Seen(7, 3, gone=False))
     assert ward.leases.rescued == []
-    await ward.watch_for(0.5, Seen(7, 3, gone=False))
+    await ward.watch_for(0.75, Seen(7, 3, gone=False))
     assert ward.leases.rescued == [(7, 3)]
 
 
