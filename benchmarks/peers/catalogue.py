@@ -17,7 +17,7 @@ class Peer:
     finished: str = ""
     """SQL, on PostgreSQL: how many jobs its tables show as done. The others' programs are asked how many are left."""
     bulk: bool = True
-    """It has a verb that puts many jobs."""
+    """It has a verb that puts many jobs, or can put them in one transaction."""
     environment: Environment = "peers"
 
 

@@ -2,10 +2,13 @@
 
     penstock-faults --minutes 60 --seed 1 [--store sqlite|postgres|postgresql://…] [--only kills] [--log faults.jsonl]
 
-A round runs each program once, in its short form. The log keeps every verdict; what it has of this seed is not run again, so a run can
-be stopped and gone on with. Nothing is tried twice. Prints the sums of all rounds in the log as JSON; exit 1 if anything was wrong.
-Without a URL a server of its own is started; on one that is given, each program makes a database of its own, and drops it. Programs that
-need root are named where nobody is root. Needs the extra `postgres`; exit 69 without it, or where something else is not installed.
+A round runs each program once, in its short form. The log keeps every verdict; what it has of this seed, store and release is not run
+again, so a run can be stopped and gone on with. Nothing is tried twice. Prints the sums of such rounds in the log as JSON; exit 1 if
+anything was wrong.
+
+Without a URL a server of its own is started; on one that is given, each program makes a database of its own, and drops it. Power cuts,
+stalls and cut cables have servers of their own in any case. Programs that need root, or something that is not installed, are named and
+left out; exit 77 if none is left. Needs the extra `postgres`; exit 69 without it, or where no server can be started.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -23,11 +27,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from penstock._version import __version__
+from penstock.config import masked
 from penstock_faults.software import server
 from penstock_faults.waiting import conclude
 
 LONGEST = 900
 """Seconds of one program."""
+PATIENCE = 30
+"""Seconds that one has to end in good order."""
+UNAVAILABLE = (69, 77)
+"""Exit codes: something is not installed, or only root can."""
 
 
 class Part(NamedTuple):
@@ -74,38 +84,68 @@ SUMS = (
 )
 
 
+class Suite(NamedTuple):
+    """What a run is about: verdicts of another store, or of another release, are another run's."""
+
+    store: str
+    url: str
+    log: Path
+
+    def entries(self) -> list[dict[str, Any]]:
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return [entry for line in lines if (entry := json.loads(line))["store"] == self.store and entry["release"] == __version__]
+
+    def rounds(self, parts: Sequence[Part], seed: int, until: float) -> set[str]:
+        """Round n has the seed `seed + n`. Which parts need what is not there."""
+        known = {(entry["part"], entry["seed"]) for entry in self.entries()}
+        missing: set[str] = set()
+        number = 0
+        while time.monotonic() < until and len(missing) < len(parts):
+            for part in parts:
+                if part.name in missing or (part.name, seed + number) in known or time.monotonic() >= until:
+                    continue
+                entry = {"store": self.store, "release": __version__, **run(part, seed + number, self.url)}
+                if why := entry["verdict"].get("unavailable"):
+                    missing.add(part.name)
+                    print(f"not run, {part.name}: {why}", file=sys.stderr, flush=True)
+                    continue
+                with self.log.open("a") as file:
+                    file.write(json.dumps(entry) + "\n")
+                how = "ok" if entry["verdict"]["ok"] else f"NOT OK {json.dumps(entry['verdict'])[:500]}"
+                print(f"round {number + 1}, {part.name}: {how} ({entry['seconds']:g} s)", file=sys.stderr, flush=True)
+            number += 1
+        return missing
+
+
 def run(part: Part, seed: int, url: str) -> dict[str, Any]:
+    """`verdict` has `unavailable` if something that it needs is not there."""
     words = [word.format(seed=seed, url=url) for word in part.words]
     began = time.monotonic()
     command = [sys.executable, "-m", f"penstock_faults.{words[0]}", *words[1:]]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LONGEST)
-    except subprocess.TimeoutExpired:
-        verdict = {"ok": False, "trouble": f"it came to no end within {LONGEST} s"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        try:
+            said, trouble = program.communicate(timeout=LONGEST)
+        except BaseException as error:
+            said, trouble = ended(program), f"it came to no end within {LONGEST} s"
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+    if program.returncode in UNAVAILABLE:
+        verdict = {"unavailable": trouble.strip().splitlines()[-1] if trouble.strip() else "something is not installed"}
+    elif "{" in said:
+        verdict = json.loads(said[said.index("{") :])
     else:
-        found = "{" in done.stdout
-        verdict = json.loads(done.stdout[done.stdout.index("{") :]) if found else {"ok": False, "trouble": done.stderr[-500:]}
+        verdict = {"ok": False, "trouble": trouble[-500:]}
     return {"part": part.name, "seed": seed, "seconds": round(time.monotonic() - began, 1), "verdict": verdict}
 
 
-def rounds(parts: Sequence[Part], seed: int, until: float, log: Path, url: str) -> None:
-    """Round n has the seed `seed + n`."""
-    known = {(entry["part"], entry["seed"]) for entry in entries(log)}
-    number = 0
-    while time.monotonic() < until:
-        for part in parts:
-            if (part.name, seed + number) in known or time.monotonic() >= until:
-                continue
-            entry = run(part, seed + number, url)
-            with log.open("a") as file:
-                file.write(json.dumps(entry) + "\n")
-            how = "ok" if entry["verdict"]["ok"] else f"NOT OK {json.dumps(entry['verdict'])[:500]}"
-            print(f"round {number + 1}, {part.name}: {how} ({entry['seconds']:g} s)", file=sys.stderr, flush=True)
-        number += 1
-
-
-def entries(log: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+def ended(program: subprocess.Popen[str]) -> str:
+    """As by Ctrl-C, so that it takes away what it made."""
+    program.send_signal(signal.SIGINT)
+    try:
+        return program.communicate(timeout=PATIENCE)[0]
+    except subprocess.TimeoutExpired:
+        program.kill()
+        return program.communicate()[0]
 
 
 def sums(found: Sequence[Mapping[str, Any]]) -> dict[str, object]:
@@ -137,16 +177,39 @@ def main() -> None:
     if missing := [name for name in ("asyncpg", "psycopg") if find_spec(name) is None]:
         print(f'{missing[0]} is not installed; install it with:  pip install "penstock[postgres]"', file=sys.stderr)
         sys.exit(69)
-    wanted = None if options.store is None else "sqlite" if options.store == "sqlite" else "postgres"
-    parts = [part for part in PARTS if wanted in (None, part.store) and (not options.only or part.name in options.only)]
+    given = options.store if (options.store or "").startswith(("postgresql:", "postgres:")) else None
+    if given is None and options.store not in (None, "sqlite", "postgres"):
+        parser.error("--store: it is sqlite, postgres, or a URL that begins with postgresql:")
+    if unknown := set(options.only) - {part.name for part in PARTS}:
+        parser.error(f"--only: there is no {min(unknown)}; there are {', '.join(part.name for part in PARTS)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    parts = chosen(options.only, None if options.store is None else "sqlite" if options.store == "sqlite" else "postgres")
+    until = time.monotonic() + options.minutes * 60
+    with nullcontext("") if all(part.store == "sqlite" for part in parts) else server(given) as url:
+        if given:
+            check(given)
+        suite = Suite(masked(given) if given else "here", url, options.log)
+        suite.rounds(parts, options.seed, until)
+    conclude(sums(suite.entries()))
+
+
+def chosen(names: Sequence[str], store: str | None) -> Sequence[Part]:
+    """Exits with 77 if none of them can be run."""
+    parts = [part for part in PARTS if store in (None, part.store) and (not names or part.name in names)]
     if os.geteuid():
         print(f"not run, since they need root: {', '.join(part.name for part in parts if part.root)}", file=sys.stderr)
         parts = [part for part in parts if not part.root]
-    given = options.store if (options.store or "").startswith("postgresql:") else None
-    until = time.monotonic() + options.minutes * 60
-    with nullcontext("") if all(part.store == "sqlite" for part in parts) else server(given) as url:
-        rounds(parts, options.seed, until, options.log, url)
-    conclude(sums(entries(options.log)))
+    if not parts:
+        sys.exit(77)
+    return parts
+
+
+def check(url: str) -> None:
+    """A database can be made there, and used."""
+    code = "import sys; from penstock_faults.site import Site; Site.on(sys.argv[1]).drop()"  # psycopg is an extra
+    done = subprocess.run([sys.executable, "-c", code, url], capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.stderr.strip().splitlines()[-1])
 
 
 if __name__ == "__main__":

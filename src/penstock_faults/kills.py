@@ -65,6 +65,7 @@ class Run:
 
     def start(self, role: str, *words: object) -> int:
         where = {"PENSTOCK_STORE": self.url or self.site.url, "LEDGER": str(self.ledger), "STAND": str(self.folder / "stand")}
+        where |= {} if self.prefix else {"HARNESS": str(os.getpid())}
         command = [*self.prefix, sys.executable, "-m", "penstock_faults.victim", role, *map(str, words)]
         process = subprocess.Popen(command, env={**os.environ, **where})
         self.processes[process.pid] = (process, role if role != "producer" else f"producer {words[0]}")

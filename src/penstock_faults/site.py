@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import psycopg
 
@@ -19,16 +19,23 @@ from penstock.connect import administration
 _PLACES = ("ready", "later", "aside", "suspect", "leased", "finished", "dead")
 
 
-_OPEN = " union all ".join(f"select seq from penstock_{place}" for place in _PLACES if place not in ("finished", "dead"))
-_MISCOUNTED = f"""
-select c.queue
-from penstock_counter c
-where c.kept <> (select count(*) from penstock_finished p where p.queue = c.queue)
-    or c.dead <> (select count(*) from penstock_dead p where p.queue = c.queue)
-    or c.waiting + c.delayed + c.running
-        <> (select count(*) from ({_OPEN}) p join penstock_message m on m.seq = p.seq where m.queue = c.queue)
-"""
-"""Queues; in one statement, since others may be at work."""
+_COUNTED = {
+    "waiting": ("ready", "aside", "suspect"),
+    "delayed": ("later",),
+    "running": ("leased",),
+    "dead": ("dead",),
+    "kept": ("finished",),
+}
+_PARTS = [
+    *(f"select queue, '{what}' as what, {what} as n from penstock_counter" for what in _COUNTED),
+    *(
+        f"select m.queue, '{what}', -1 from penstock_{place} p join penstock_message m on m.seq = p.seq"
+        for what, places in _COUNTED.items()
+        for place in places
+    ),
+]
+_MISCOUNTED = f"select queue, what from ({' union all '.join(_PARTS)}) t group by queue, what having sum(n) <> 0"
+"""Queues, and what their counters say wrongly; in one statement, since others may be at work."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +54,20 @@ class Site:
 
     @classmethod
     def on(cls, server: str) -> Site:
-        """There may be a pooler before it."""
+        """There may be a pooler before it. Exits if the URL's options name a database, or a schema: they would outvote the path."""
+        parts = urlsplit(server)
+        if named := {name for name, _ in parse_qsl(parts.query)} & {"dbname", "database", "schema"}:
+            raise SystemExit(f"each program makes a database of its own: leave out ?{min(named)}=")
         name = f"faults_{secrets.token_hex(4)}"
         with psycopg.connect(server, autocommit=True, prepare_threshold=None) as connection:
             connection.execute(f"create database {name}".encode())
-        site = cls(urlunsplit(urlsplit(server)._replace(path=f"/{name}")), server)
-        administration(site.url).migrate()
+        site = cls(urlunsplit(parts._replace(path=f"/{name}")), server)
+        try:
+            administration(site.url).migrate()
+            assert site.rows("select current_database()") == [(name,)]
+        except BaseException:
+            site.drop()
+            raise
         return site
 
     @property
@@ -90,8 +105,8 @@ class Site:
         nowhere = self.value(f"select count(*) from penstock_message where seq not in (select seq from ({places}) p)")
         if twice or nowhere:
             return f"{twice} messages are in two places, {nowhere} in none"
-        if counted and (queues := self.rows(_MISCOUNTED)):
-            return f"the counters of {', '.join(row[0] for row in queues)} are wrong"
+        if counted and (wrong := self.rows(_MISCOUNTED)):
+            return f"miscounted: {', '.join(f'{what} of {queue}' for queue, what in wrong)}"
         return "ok" if self.server else str(self.rows("pragma integrity_check")[0][0])
 
     def __enter__(self) -> Site:

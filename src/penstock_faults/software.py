@@ -34,7 +34,8 @@ def server(url: str | None = None, *options: object) -> Iterator[str]:
         yield url
         return
     with tempfile.TemporaryDirectory(prefix="penstock-postgres-", ignore_cleanup_errors=True) as folder:
+        url = services("start", "postgres", "--dir", folder, *options)
         try:
-            yield services("start", "postgres", "--dir", folder, *options)
+            yield url
         finally:
             services("stop", "postgres", "--dir", folder)

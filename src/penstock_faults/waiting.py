@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import json
 import os
@@ -21,11 +22,18 @@ def wait_for(condition: Callable[[], bool], what: str, patience: float = 30) -> 
         time.sleep(0.01)
 
 
+async def until(true: Callable[[], bool], what: str, patience: float) -> None:
+    """As `wait_for`, on a loop."""
+    async with asyncio.timeout(patience):
+        while not true():
+            await asyncio.sleep(0.002)
+
+
 def die_with_parent() -> None:
-    """A harness that is killed leaves nobody behind."""
+    """A harness that is killed leaves nobody behind. HARNESS: its pid, where nobody stands between it and us."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    if os.getppid() == 1:  # it was killed before this
-        sys.exit("nobody waits for me")
+    if os.environ.get("HARNESS", str(os.getppid())) != str(os.getppid()):
+        sys.exit("the harness died before this process could die with it")
 
 
 def kill_all(processes: Iterable[subprocess.Popen[bytes]]) -> None:

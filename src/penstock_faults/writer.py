@@ -27,7 +27,7 @@ from penstock.stores.postgres import floor
 from penstock_faults.feed import Link
 from penstock_faults.site import Site
 from penstock_faults.software import server
-from penstock_faults.waiting import conclude
+from penstock_faults.waiting import conclude, until
 
 WARM, BESIDE = 1.0, 3.0
 """Seconds before the first measurement, and of those before and after."""

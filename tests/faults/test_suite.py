@@ -6,7 +6,10 @@ import sys
 import time
 from pathlib import Path
 
-from penstock_faults.__main__ import PARTS, entries, rounds, sums
+import pytest
+
+from penstock._version import __version__
+from penstock_faults.__main__ import PARTS, Part, Suite, sums
 
 
 def verdict(part: str, seed: int, **facts: object) -> dict[str, object]:
@@ -24,11 +27,55 @@ def test_verdicts_add_up() -> None:
     assert sums([])["ok"] is False
 
 
+def logged(folder: Path, *lines: dict[str, object]) -> Suite:
+    suite = Suite("here", "", folder / "log")
+    suite.log.write_text("".join(json.dumps({"store": "here", "release": __version__, **line}) + "\n" for line in lines))
+    return suite
+
+
 def test_what_the_log_has_is_not_run_again(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    log.write_text("".join(json.dumps(verdict(part.name, 1)) + "\n" for part in PARTS))
-    rounds(PARTS, 1, time.monotonic() - 1, log, "")
-    assert len(entries(log)) == len(PARTS)
+    suite = logged(tmp_path, *(verdict(part.name, 1) for part in PARTS))
+    suite.rounds(PARTS, 1, time.monotonic() - 1)
+    assert len(suite.entries()) == len(PARTS)
+
+
+def test_what_was_said_of_another_store_or_release_is_another_runs(tmp_path: Path) -> None:
+    suite = logged(tmp_path, {**verdict("kills", 1), "store": "postgresql://there/shop"}, {**verdict("kills", 1), "release": "0"})
+    assert suite.entries() == []
+
+
+def test_a_program_that_breaks_is_a_fault(tmp_path: Path) -> None:
+    suite = logged(tmp_path)
+    assert suite.rounds([Part("broken", ("missing",), "sqlite")], 1, time.monotonic() + 0.01) == set()
+    assert [(entry["part"], entry["verdict"]["ok"]) for entry in suite.entries()] == [("broken", False)]
+
+
+def test_what_cannot_be_run_here_is_named_and_is_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite, python = logged(tmp_path), tmp_path / "python"
+    python.write_text("#!/bin/sh\necho 'strace is not installed' >&2\nexit 69\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    assert suite.rounds([Part("errors", ("ioerrors",), "sqlite")], 1, time.monotonic() + 60) == {"errors"}
+    assert "not run, errors: strace is not installed" in capsys.readouterr().err
+    assert suite.entries() == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--store", "sqlite:///shop.db"], "--store: it is sqlite, postgres, or a URL"),
+        (["--only", "kill"], "--only: there is no kill; there are kills, "),
+        (["--store", "postgresql://h/d?dbname=prod", "--only", "poison on a server"], "leave out ?dbname="),
+        (["--store", "postgresql://h/d?schema=shop", "--only", "poison on a server"], "leave out ?schema="),
+    ],
+)
+def test_what_nobody_can_have_meant_is_refused(words: list[str], said: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "penstock_faults", "--minutes", "0.01", *words]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode in (1, 2) and said in run.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_round_of_one_program(tmp_path: Path) -> None:

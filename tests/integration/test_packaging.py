@@ -31,6 +31,8 @@ def test_wheel_installs_and_runs(built: Path, tmp_path: Path) -> None:
     assert version(clean) == f"penstock {__version__}"
     faults = subprocess.run([clean / "penstock-faults"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert faults.returncode == 69 and 'pip install "penstock[postgres]"' in faults.stderr
+    install(clean, tmp_path, f"penstock[postgres] @ {wheel(built).as_uri()}")
+    run(clean / "python", "-c", IMPORT_ALL)  # with nothing else that a checkout has
 
 
 @pytest.mark.timeout(600)
@@ -45,6 +47,15 @@ def test_a_store_of_others_is_tested_by_what_the_wheel_has(built: Path, tmp_path
     settings = ["-p", "no:cacheprovider", "-o", "asyncio_mode=auto", "--rootdir", theirs, "--quiet"]
     said = run(clean / "python", "-m", "pytest", *settings, theirs)
     assert int(re.findall(r"(\d+) passed", said)[0]) >= 300
+
+
+IMPORT_ALL = """
+import importlib, os, pkgutil
+os.environ |= {"STAND": "/nowhere", "LEDGER": os.devnull, "CLOCK": os.devnull, "PENSTOCK_STORE": "sqlite:///none.db"}
+import penstock_faults
+for module in pkgutil.iter_modules(penstock_faults.__path__):
+    importlib.import_module(f"penstock_faults.{module.name}")
+"""
 
 
 THEIRS = """

@@ -11,6 +11,7 @@ from penstock.errors import StoreUnavailable
 from penstock.stores.postgres import pool as pools
 from penstock.stores.postgres.address import parse
 from penstock.stores.postgres.pool import Pool
+from penstock.testing.conformance.ground import until
 
 RUNS = "select count(*) from pg_stat_activity where query = 'select pg_sleep(30)' and state = 'active' and wait_event = 'PgSleep'"
 
@@ -45,8 +46,8 @@ async def test_a_connection_that_ends_before_its_first_statement_is_a_store_that
         connection = await connect(*arguments, **options)
         with psycopg.connect(postgres_url, autocommit=True) as other:
             other.execute("select pg_terminate_backend(%s, 5000)", [connection.get_server_pid()])
-        while noticed and not connection.is_closed():
-            await asyncio.sleep(0)
+        if noticed:
+            await until(connection.is_closed, "its end to be read")
         return connection
 
     monkeypatch.setattr(pools, "connect", short)
