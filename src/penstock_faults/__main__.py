@@ -129,6 +129,7 @@ def run(part: Part, seed: int, url: str) -> dict[str, Any]:
             said, trouble = ended(program), f"it came to no end within {LONGEST} s"
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
+    verdict: dict[str, Any]
     if program.returncode in UNAVAILABLE:
         verdict = {"unavailable": trouble.strip().splitlines()[-1] if trouble.strip() else "something is not installed"}
     elif "{" in said:
