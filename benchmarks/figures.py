@@ -24,6 +24,7 @@ BEGIN, END = "<!-- figures: made by `make bench ARGS=figures` -->", "<!-- end of
 PAGE = ROOT / "docs" / "benchmarks.md"
 RESULTS = Path(__file__).with_name("results")
 RUNS: Mapping[str, str] = {"file": "On a SQLite file", "server": "On a PostgreSQL server"}
+GROWTHS: Mapping[str, str] = {"growth-sqlite": "a SQLite file", "growth-postgres": "a PostgreSQL server"}
 
 
 @click.command()
@@ -33,8 +34,8 @@ RUNS: Mapping[str, str] = {"file": "On a SQLite file", "server": "On a PostgreSQ
 def figures(on_file: Path | None, on_server: Path | None, page: Path) -> None:
     """Tables and bar charts of what was measured beside the peers."""
     paths = {"file": on_file, "server": on_server}
-    found = {name: path or RESULTS / f"{name}-python{platform.python_version()}.json" for name, path in paths.items()}
-    reports = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in found.items() if path.exists()}
+    reports = {name: found for name, path in paths.items() if (found := read(path or result(name)))}
+    growths = {name: found for name in GROWTHS if (found := read(result(name)))}
     if not reports:
         raise click.ClickException(f"no results in {RESULTS}: make bench ARGS=file, and ARGS=server")
     folder = page.with_suffix("")
@@ -42,8 +43,16 @@ def figures(on_file: Path | None, on_server: Path | None, page: Path) -> None:
     for name, svg in charts(reports).items():
         (folder / name).write_text(svg, encoding="utf-8")
     text = page.read_text(encoding="utf-8") if page.exists() else f"# Benchmarks\n\n{BEGIN}\n{END}\n"
-    page.write_text(spliced(text, made(reports, folder.name)), encoding="utf-8")
+    page.write_text(spliced(text, made(reports, folder.name, growths)), encoding="utf-8")
     click.echo(f"{page}, and {len(charts(reports))} charts in {folder}")
+
+
+def result(name: str) -> Path:
+    return RESULTS / f"{name}-python{platform.python_version()}.json"
+
+
+def read(path: Path) -> Report | None:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def spliced(page: str, text: str) -> str:
@@ -54,12 +63,23 @@ def spliced(page: str, text: str) -> str:
     return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
 
 
-def made(reports: Mapping[str, Report], folder: str) -> str:
+def made(reports: Mapping[str, Report], folder: str, growths: Mapping[str, Report]) -> str:
     parts: list[str] = []
     for name, report in reports.items():
         images = [f"![{line['title']}]({folder}/{file_of(name, key)})" for key, line in compared(report).items()]
         parts += [f"## {RUNS[name]}", machine(report), table(report), "\n\n".join(images), settings(report)]
+    parts += ["## How cost grows"] if growths else []
+    for name, report in growths.items():
+        parts += [f"µs of a job from the first claim to the last settle, on {GROWTHS[name]}. {machine(report)}", costs(report)]
     return "\n\n".join(parts)
+
+
+def costs(report: Report) -> str:
+    """A line for each thing that grows: the cost at each of its sizes, and how many times that of the first one it is."""
+    return "\n".join(
+        f"- {name}: " + " · ".join(f"{size['size']:,}: {number(size['us'])} ({size['times']:.2f} ×)" for size in sizes)
+        for name, sizes in report["growth"].items()
+    )
 
 
 def charts(reports: Mapping[str, Report]) -> dict[str, str]:

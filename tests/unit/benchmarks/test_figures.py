@@ -47,7 +47,7 @@ def test_a_line_of_the_table_has_all_peers_and_the_best() -> None:
 def test_each_line_with_peers_has_a_chart() -> None:
     found = charts({"file": REPORT, "server": REPORT})
     assert sorted(found) == ["file-cpu.svg", "file-drain.svg", "server-cpu.svg", "server-drain.svg"]
-    assert all(f"(figures/{name})" in made({"file": REPORT, "server": REPORT}, "figures") for name in found)
+    assert all(f"(figures/{name})" in made({"file": REPORT, "server": REPORT}, "figures", {}) for name in found)
 
 
 @pytest.mark.parametrize(("less_is_better", "order"), [(False, ["a & b", "us", "them"]), (True, ["them", "us", "a & b"])])
@@ -57,6 +57,14 @@ def test_the_best_bar_comes_first_and_is_as_long_as_it_should_be(less_is_better:
     lengths = dict(zip(names, map(int, re.findall(r'<rect x="\d+" y="\d+" width="(\d+)"', svg)), strict=True))
     assert [name.replace("&amp;", "&") for name in names] == order
     assert lengths["a &amp; b"] == 2 * lengths["us"] == 4 * lengths["them"]
+
+
+def test_how_cost_grows_stands_behind_the_runs() -> None:
+    growth = {"machine": REPORT["machine"], "rounds": 3, "growth": {"depth": [{"size": 1_000, "us": 20.04, "times": 1.0}]}}
+    text = made({"file": REPORT}, "figures", {"growth-postgres": growth})
+    assert text.index("## On a SQLite file") < text.index("## How cost grows")
+    assert "on a PostgreSQL server" in text and "- depth: 1,000: 20 (1.00 ×)" in text
+    assert "How cost grows" not in made({"file": REPORT}, "figures", {})
 
 
 def test_what_stands_around_the_figures_stays() -> None:

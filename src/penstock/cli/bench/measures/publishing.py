@@ -52,10 +52,10 @@ def read(bench: Bench) -> Iterable[Sample]:
 def deliver(bench: Bench) -> Iterable[Sample]:
     """What was published before is fed and handled by one process, for 1, 2 and 8 subscriptions."""
     for readers in READERS:
-        yield _delivered(bench, readers, max(1, bench.plan.depth // readers // BATCH) * BATCH)
+        yield delivered(bench, readers, max(1, bench.plan.depth // readers // BATCH) * BATCH)
 
 
-def _delivered(bench: Bench, readers: int, depth: int) -> Sample:
+def delivered(bench: Bench, readers: int, depth: int) -> Sample:
     whole = readers * depth
     store = bench.sites.empty()
     processes.produce(store.url, "many", depth, program=PROGRAM)

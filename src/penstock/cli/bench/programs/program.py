@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -22,7 +23,7 @@ Answer: TypeAlias = dict[str, Any]
 CLIENTS = 100
 BATCH = 1_000
 
-PAYLOAD = "x" * 89
+PAYLOAD = "x" * int(os.environ.get("PENSTOCK_BENCH_PAYLOAD", "89"))
 """100 bytes as a JSON object with its name."""
 
 app = App(name="bench")
