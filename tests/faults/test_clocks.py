@@ -1,8 +1,5 @@
 """The short form of the clocks' test: `python -m penstock_faults.clocks` is the long one."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +7,7 @@ import pytest
 
 from penstock_faults.clocks import rate_excess, timing, wrong
 from penstock_faults.crew import Book, slots
+from tests.faults.programs import verdict_of
 
 SECOND = 1_000_000
 
@@ -17,10 +15,7 @@ SECOND = 1_000_000
 @pytest.mark.timeout(120)
 def test_clocks_that_are_30_s_apart_decide_nothing(postgres_url: str, libfaketime: Path) -> None:
     options = ["--server", postgres_url, "--seconds", "3", "--kills", "3"]
-    command = [sys.executable, "-m", "penstock_faults.clocks", *options]
-    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
-    assert run.stdout, run.stderr
-    found = json.loads(run.stdout)
+    found = verdict_of("clocks", *options)
     assert not wrong(found), found
     assert not found["void"], found
     assert found["ok"]

@@ -1,22 +1,15 @@
 """The short form of the damaged files: `python -m penstock_faults.corruption --rounds 20` is the long one."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from penstock_faults.corruption import KINDS, judge
+from tests.faults.programs import verdict_of
 
 
 @pytest.mark.timeout(120)
 def test_a_damaged_file_is_refused_or_holds_what_was_put() -> None:
-    command = [sys.executable, "-m", "penstock_faults.corruption", "--rounds", "1", "--seed", "7"]
-    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
-    assert run.stdout, run.stderr
-    found = json.loads(run.stdout)
-    assert found["ok"], run.stdout
+    found = verdict_of("corruption", "--rounds", "1", "--seed", "7")
+    assert found["ok"], found
     assert found["damages"] == len(KINDS)
 
 

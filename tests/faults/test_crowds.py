@@ -1,13 +1,11 @@
 """The short form of the crowds' test, without its figures: `python -m penstock_faults.crowds` is the long one."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from penstock_faults.crowds import ALONE, COMPANY, CROWD, Measured, Round, worst_to_alone
+from tests.faults.programs import verdict_of
 
 
 @pytest.mark.alone
@@ -24,10 +22,7 @@ def test_on_postgresql_good_keys_are_handled_beside_bad_company(tmp_path: Path, 
 
 def check_crowds(tmp_path: Path, *more: str) -> None:
     options = ["--keys", "300", "--crowd", "2500", "--rounds", "1", "--folder", str(tmp_path), *more]
-    command = [sys.executable, "-m", "penstock_faults.crowds", *options]
-    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
-    assert run.returncode in (0, 1) and run.stdout, run.stderr
-    found = json.loads(run.stdout)
+    found = verdict_of("crowds", *options)
     (only,) = found["rounds"]
     assert set(found) == {"rounds", "worst_to_alone", "ok"}
     assert set(only) == {ALONE, COMPANY, CROWD}

@@ -1,26 +1,19 @@
 """The short form of the test of cut cables: `python -m penstock_faults.cuts` is the long one."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from penstock_faults.crew import Book, Line
 from penstock_faults.cuts import after, left_running, stopped_after, wrong
+from tests.faults.programs import verdict_of
 
 SECOND = 1_000_000
 
 
 @pytest.mark.timeout(200)
 def test_a_machine_that_is_cut_off_beyond_its_lease(networks: None) -> None:
-    command = [sys.executable, "-m", "penstock_faults.cuts", "--seconds", "9", "--cuts", "1"]
-    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
-    assert run.stdout, run.stderr
-    found = json.loads(run.stdout)
-    assert not wrong(found), run.stdout
-    assert not found["void"], run.stdout
+    found = verdict_of("cuts", "--seconds", "9", "--cuts", "1")
+    assert not wrong(found), found
+    assert not found["void"], found
     assert found["ok"]
 
 

@@ -1,24 +1,18 @@
 """The short form of the feed's race: `python -m penstock_faults.feed` is the long one."""
 
-import json
-import subprocess
-import sys
 from array import array
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from penstock_faults.feed import Follower, Plan, Tally, judge
+from tests.faults.programs import verdict_of
 
 RIGHT = {"missed": 0, "duplicated": 0, "inverted": 0, "never_kept": 0}
 
 
 def race(url: str, *options: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "penstock_faults.feed", "--server", url, *options]
-    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
-    assert run.stdout, run.stderr
-    return json.loads(run.stdout)  # type: ignore[no-any-return]
+    return verdict_of("feed", "--server", url, *options)
 
 
 def faults(reader: dict[str, Any]) -> dict[str, Any]:

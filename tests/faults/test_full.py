@@ -1,22 +1,15 @@
 """The short form of the full disk: `python -m penstock_faults.full --fills 20` is the long one."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from penstock_faults.full import there_though_refused, untyped
+from tests.faults.programs import verdict_of
 
 
 @pytest.mark.timeout(120)
 def test_a_full_disk_loses_nothing_and_everything_goes_on(disks: None) -> None:
-    command = [sys.executable, "-m", "penstock_faults.full", "--fills", "4", "--seed", "7"]
-    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
-    assert run.stdout, run.stderr
-    found = json.loads(run.stdout)
-    assert found["ok"], run.stdout
+    found = verdict_of("full", "--fills", "4", "--seed", "7")
+    assert found["ok"], found
     assert found["acknowledged"] > 400
 
 

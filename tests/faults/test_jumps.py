@@ -1,14 +1,12 @@
 """The short form of the clocks that jump: `python -m penstock_faults.jumps --jumps 20` is the long one."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from penstock_faults.crew import Book, Line
 from penstock_faults.jumps import early, wrong
+from tests.faults.programs import verdict_of
 
 SECOND = 1_000_000
 
@@ -24,12 +22,9 @@ def test_on_postgresql_clocks_that_jump_decide_nothing(libfaketime: Path, postgr
 
 
 def check(*options: str) -> None:
-    command = [sys.executable, "-m", "penstock_faults.jumps", "--jumps", "4", "--seed", "7", *options]
-    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
-    assert run.stdout, run.stderr
-    found = json.loads(run.stdout)
-    assert not wrong(found), run.stdout
-    assert not found["void"], run.stdout
+    found = verdict_of("jumps", "--jumps", "4", "--seed", "7", *options)
+    assert not wrong(found), found
+    assert not found["void"], found
     assert found["ok"]
 
 

@@ -1,9 +1,6 @@
 """The short form of the kill test: `python -m penstock_faults.kills --kills 200` is the long one."""
 
-import json
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +9,7 @@ from penstock.stores.sqlite import migrate
 from penstock_faults.kills import create_tables
 from penstock_faults.ledger import Ledger, disordered, effect_of, judge
 from penstock_faults.site import Site
+from tests.faults.programs import verdict_of
 
 
 @pytest.mark.timeout(300)
@@ -30,13 +28,10 @@ def test_behind_a_pooler_kills_lose_nothing_and_do_nothing_twice(tmp_path: Path,
 
 
 def check_kills(*options: str, kills: int = 24, seed: int = 7) -> None:
-    command = [sys.executable, "-m", "penstock_faults.kills", "--kills", str(kills), "--seed", str(seed), *options]
-    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
-    assert run.stdout, run.stderr
-    verdict = json.loads(run.stdout)
+    verdict = verdict_of("kills", "--kills", str(kills), "--seed", str(seed), *options)
     assert verdict["acknowledged"] > 200 * kills
     broken = {name: verdict[name] for name in ("lost", "twice", "missing", "follow_ups", "disordered", "void") if verdict[name]}
-    assert not broken, run.stderr
+    assert not broken, verdict
     assert verdict["corrupt"] == "ok"
     assert verdict["ok"]
 

@@ -1,22 +1,15 @@
 """The short form of the leaders' test: `python -m penstock_faults.leaders` is the long one."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from penstock_faults.crew import Book, Line
 from penstock_faults.leaders import wrong
+from tests.faults.programs import verdict_of
 
 
 @pytest.mark.timeout(200)
 def test_another_one_leads_when_the_leader_dies_or_stands_still(postgres_url: str) -> None:
-    command = [sys.executable, "-m", "penstock_faults.leaders", "--server", postgres_url, "--changes", "2"]
-    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
-    assert run.stdout, run.stderr
-    found = json.loads(run.stdout)
+    found = verdict_of("leaders", "--server", postgres_url, "--changes", "2")
     assert not wrong(found), found
     assert not found["void"], found
     assert found["ok"], found

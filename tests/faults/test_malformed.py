@@ -1,8 +1,5 @@
 """The short form: `python -m penstock_faults.malformed` is the long one."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from random import Random
 
@@ -11,6 +8,7 @@ import pytest
 from penstock_faults.malformed import effects, otherwise
 from penstock_faults.records import fill, kinds
 from penstock_faults.site import Site
+from tests.faults.programs import verdict_of
 
 
 @pytest.mark.timeout(120)
@@ -25,11 +23,8 @@ def test_on_postgresql_what_nobody_can_read_is_set_aside_and_its_neighbours_are_
 
 def check(*options: str) -> None:
     words = ["--bad", "2000", "--good", "500", "--seed", "7", "--patience", "60", *options]
-    command = [sys.executable, "-m", "penstock_faults.malformed", *words]
-    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
-    assert run.stdout, run.stderr
-    found = json.loads(run.stdout)
-    assert found["ok"], run.stdout + run.stderr[-2000:]
+    found = verdict_of("malformed", *words)
+    assert found["ok"], found
     assert (found["malformed"], found["good"]) == (2000, 500)
 
 

@@ -1,13 +1,9 @@
 """The short form of the pinned reader: `python -m penstock_faults.pinned` is the long one."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from penstock_faults.pinned import Period, judged
+from tests.faults.programs import verdict_of
 
 
 @pytest.mark.alone
@@ -15,10 +11,8 @@ from penstock_faults.pinned import Period, judged
 @pytest.mark.timeout(420)
 def test_an_old_snapshot_does_not_slow_jobs_down() -> None:
     words = ["--rate", "1000", "--period", "10", "--periods", "3", "--naptime", "5"]
-    command = [sys.executable, "-m", "penstock_faults.pinned", *words]
-    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stdout + run.stderr
-    verdict = json.loads(run.stdout)
+    verdict = verdict_of("pinned", *words)
+    assert verdict["ok"], verdict
     assert verdict["offered"] > 40_000
     assert all(period["claim"] > 0 and period["completed"] > 5_000 for period in verdict["periods"])
 

@@ -1,9 +1,6 @@
 """The short form of the crashes at every point: `python -m penstock_faults.points --rounds 3` is the long one."""
 
-import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +8,7 @@ import pytest
 
 import penstock
 from penstock.ports.signals import POINTS
+from tests.faults.programs import verdict_of
 
 SOURCES = [path.read_text() for path in Path(penstock.__file__).parent.rglob("*.py")]
 
@@ -26,11 +24,8 @@ def test_on_postgresql_a_crash_anywhere_loses_nothing_and_does_nothing_twice(tmp
 
 
 def check(*options: str) -> None:
-    command = [sys.executable, "-m", "penstock_faults.points", "--rounds", "1", "--seed", "7", *options]
-    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
-    assert run.stdout, run.stderr
-    found = json.loads(run.stdout)
-    assert found["ok"], run.stdout
+    found = verdict_of("points", "--rounds", "1", "--seed", "7", *options)
+    assert found["ok"], found
     assert found["kills"] == found["points"]
 
 

@@ -1,14 +1,12 @@
 """The short form of the power cuts: `python -m penstock_faults.power --cuts 300` is the long one."""
 
-import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.faults.programs import verdict_of
 
 CUTS = 20
 
@@ -45,19 +43,4 @@ def test_that_nobody_syncs_is_seen(disks: None, postgres_url: str, where: Sequen
 
 def cut(cuts: int, seed: int, *options: str) -> dict[str, Any]:
     """Not in pytest's own folder: a server started by root cannot enter it."""
-    command = [
-        sys.executable,
-        "-m",
-        "penstock_faults.power",
-        "--cuts",
-        str(cuts),
-        "--seed",
-        str(seed),
-        "--disk",
-        tempfile.gettempdir(),
-        *options,
-    ]
-    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
-    assert run.stdout, run.stderr
-    found: dict[str, Any] = json.loads(run.stdout)
-    return found
+    return verdict_of("power", "--cuts", cuts, "--seed", seed, "--disk", tempfile.gettempdir(), *options)

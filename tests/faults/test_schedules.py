@@ -1,16 +1,13 @@
 """The short form of the schedules' test: `python -m penstock_faults.schedules` is the long one."""
 
-import json
-import subprocess
-import sys
 from collections import Counter
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from penstock_faults.plan import MINUTE, Planned, jobs, plan
 from penstock_faults.schedules import by_policy, judge
+from tests.faults.programs import verdict_of
 
 
 @pytest.mark.timeout(300)
@@ -24,11 +21,8 @@ def test_on_postgresql_each_slot_fires_as_it_is_said_whoever_dies(postgres_url: 
 
 
 def check_schedules(*options: str) -> None:
-    command = [sys.executable, "-m", "penstock_faults.schedules", "--schedules", "90", "--kills", "6", "--seed", "7", *options]
-    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
-    assert run.stdout, run.stderr
-    verdict = json.loads(run.stdout)
-    assert not {name: verdict[name] for name in ("twice", "lost", "too_many", "dead", "void") if verdict[name]}, run.stderr
+    verdict = verdict_of("schedules", "--schedules", "90", "--kills", "6", "--seed", "7", *options)
+    assert not {name: verdict[name] for name in ("twice", "lost", "too_many", "dead", "void") if verdict[name]}, verdict
     assert verdict["corrupt"] == "ok"
     assert verdict["ok"]
     assert (sum(verdict["kills_at"].values()), verdict["fired"] > 500) == (6, True)

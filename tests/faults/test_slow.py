@@ -1,14 +1,10 @@
 """The short form of the test of slow handlers: `python -m penstock_faults.slow --stops 20` is the long one."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from penstock_faults.crew import Book, Line
 from penstock_faults.slow import ran_again
+from tests.faults.programs import verdict_of
 
 
 @pytest.mark.timeout(120)
@@ -22,11 +18,8 @@ def test_on_postgresql_slow_handlers_and_stops_in_good_order_cost_nothing(postgr
 
 
 def check(*options: str) -> None:
-    command = [sys.executable, "-m", "penstock_faults.slow", "--stops", "3", "--seed", "7", *options]
-    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
-    assert run.stdout, run.stderr
-    found = json.loads(run.stdout)
-    assert found["ok"], run.stdout
+    found = verdict_of("slow", "--stops", "3", "--seed", "7", *options)
+    assert found["ok"], found
 
 
 def test_who_runs_again_though_nobody_had_stopped_it_is_seen() -> None:

@@ -1,14 +1,11 @@
 """The short form of the writer's test: `python -m penstock_faults.writer` holds the transaction open for a minute."""
 
-import json
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from penstock_faults.writer import JOBS, Found, Phase, judge
+from tests.faults.programs import verdict_of
 
 FAULTS = ("lost", "twice", "disordered", "passed_by", "jobs_lost")
 QUICK, SLOW = Phase(waits=[0.01] * 100), Phase(waits=[1.0] * 100)
@@ -17,15 +14,12 @@ RIGHT = Found(QUICK, QUICK, QUICK, named=True, held=2, early=1, delay=100, read=
 
 @pytest.mark.timeout(300)
 def test_a_transaction_that_stays_open_holds_feeds_back_and_nothing_else(postgres_url: str) -> None:
-    command = [sys.executable, "-m", "penstock_faults.writer", "--seconds", "5", "--server", postgres_url]
-    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
-    assert run.stdout, run.stderr
-    found = json.loads(run.stdout)
+    found = verdict_of("writer", "--seconds", "5", "--server", postgres_url)
     assert not [fault for fault in FAULTS if found[fault]]
     assert found["named"]
     assert found["held_back"] > 100
     assert found["during"]["jobs"] > 4 * JOBS
-    assert found["ok"], run.stdout
+    assert found["ok"], found
 
 
 def test_a_run_without_faults_is_right() -> None:
