@@ -151,7 +151,7 @@ def test_the_real_peers(peers_python: str, postgres_url: str, tmp_path: Path) ->
     done = run(*words, "--only", "concurrent,many,drain,latency,writers", "--rounds", "1", "--depth", "1000")
     assert done.exit_code == 0, done.output
     report: dict[str, Any] = json.loads(found.read_text())
-    queues = {"PgQueuer", "Procrastinate", "awa"}
+    queues = {"PgQueuer", "Procrastinate", "awa", "DBOS"}
     beside = {name: set(line["peers"]) for name, line in report["lines"].items() if line["peers"]}
     assert beside == {**dict.fromkeys(PEERS_LINES, queues), "writers": {"eventsourcing"}}
     assert set(report["machine"]["peers"]) == {*queues, "eventsourcing"}
