@@ -114,6 +114,16 @@ class CancellingConformance:
         assert await store.status("a1") == "cancelled"
         assert await rescuer.drain() == ["a2"]
 
+    async def test_a_worker_that_leaves_ends_it(self, store: Ground) -> None:
+        worker, other = await store.worker(), await store.worker()
+        await store.put("a", "b")
+        assert ids(await worker.claim()) == ["a", "b"]
+        assert await store.queue.cancel("a") == "requested"
+        await worker.leave()
+        assert await store.status("a") == "cancelled"
+        assert await other.drain() == ["b"]
+        assert await store.counters() == await store.recount() == Counts(done=1, cancelled=1)
+
     async def test_a_request_does_not_outlive_its_run(self, store: Ground) -> None:
         worker = await store.worker()
         await store.put("a")

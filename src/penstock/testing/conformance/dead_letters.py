@@ -134,6 +134,19 @@ class DeadLetterConformance:
         await worker.done(a2)
         assert await other.drain() == ["a1"]
 
+    async def test_what_waits_for_its_time_comes_now_in_its_place(self, store: Ground) -> None:
+        """It has not died: its failures stay counted."""
+        worker = await store.worker()
+        await store.put("a1", "a2", key="a")
+        await store.put_delayed("later", 3600)
+        (run,) = (await worker.ask()).runs
+        await worker.end_run(run, store.failed(60))
+        assert await worker.drain() == []
+        assert sorted(await store.queue.replay(["later", "a1", "a2"])) == ["a1", "later"]
+        assert await worker.drain() == ["a1", "a2", "later"]
+        assert (await store.job("a1")).attempt == 2
+        assert await store.counters() == await store.recount() == Counts(done=3)
+
     async def test_what_is_put_after_a_replay_has_a_place_of_its_own(self, store: Ground) -> None:
         worker = await store.worker()
         await store.put("a")

@@ -70,6 +70,20 @@ class ExpiryConformance:
         assert await worker.drain() == ["last"]
         assert await store.counters() == await store.recount() == Counts(done=1, expired=100)
 
+    async def test_many_too_late_behind_one_that_runs(self, store: Ground) -> None:
+        """Put aside while their key was busy, and more than any run."""
+        worker, other = await store.worker(), await store.worker()
+        await store.put("a", key="a")
+        a = await worker.claim_one()
+        for n in range(40):
+            await store.put_expiring(f"a{n}", 10, key="a")
+        await store.put("last", key="a")
+        assert await other.claim() == []
+        store.advance(10)
+        await worker.done(a)
+        assert await other.drain() == ["last"]
+        assert await store.counters() == await store.recount() == Counts(done=2, expired=40)
+
     async def test_the_middle_of_a_run(self, store: Ground) -> None:
         worker = await store.worker()
         await store.put("a1", key="a")

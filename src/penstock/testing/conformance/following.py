@@ -122,6 +122,17 @@ class FollowConformance:
         await other.store.follow.tell(other.incarnation, [Report(again.seq, 0.5, "late")])
         assert (await store.job("a")).progress is None
 
+    async def test_who_gave_it_back_tells_no_more_of_it(self, store: Ground) -> None:
+        one, other = await store.worker(), await store.worker()
+        await store.put("a")
+        a = await one.claim_one()
+        await one.release(a)
+        again = await other.claim_one()
+        await other.store.follow.tell(other.incarnation, [Report(again.seq, 0.5, "other")])
+        await one.store.follow.tell(one.incarnation, [Report(a.seq, 0.75, "late")])
+        progress = (await store.job("a")).progress
+        assert progress is not None and (progress.fraction, progress.note) == (0.5, "other")
+
     async def test_a_replay_begins_without_progress(self, store: Ground) -> None:
         worker = await store.worker()
         await store.put("a")

@@ -117,6 +117,16 @@ class HistoryConformance:
         assert await store.queue.prune(100, age=HOUR, keep=0) == 1
         assert (await store.put_given("given"))[0].created
 
+    async def test_what_others_leave_beside_a_given_id_is_forgotten_in_its_stead(self, store: Ground) -> None:
+        """However it ended."""
+        worker = await store.worker()
+        await store.put_given("given")
+        assert await store.queue.cancel("given") == "cancelled"
+        await _done(store, worker, "m", 0, 3)
+        assert await store.queue.prune(100, age=HOUR, keep=2) == 2
+        assert await _kept(store, QUEUE) == ["given", "m2"]
+        assert not (await store.put_given("given"))[0].created
+
     async def test_history_goes_with_its_job(self, store: Ground) -> None:
         worker = await store.worker()
         await store.put_given("a")

@@ -26,6 +26,7 @@ class LeaseConformance:
         assert ids(deliveries) == ["a", "b", "c"]
         assert [(delivery.attempt, delivery.deaths) for delivery in deliveries] == [(1, 1), (1, 1), (1, 0)]
         assert await store.happened("a") == ["died"]
+        assert [each.worker for each in (await store.job("a")).history] == [f"{dead.incarnation:016x}"]
         assert await store.counters() == await store.recount() == Counts(running=3)
 
     async def test_who_beats_is_not_rescued(self, store: Ground) -> None:
@@ -37,6 +38,15 @@ class LeaseConformance:
         assert await worker.beat()
         assert await rescuer.store.leases.rescue(seen.incarnation, seen.beat) is None
         assert await store.status("a") == "running"
+
+    async def test_who_beats_while_its_loop_is_blocked_is_not_rescued(self, store: Ground) -> None:
+        worker, rescuer = await store.worker(), await store.worker()
+        await store.put("a")
+        held = await worker.claim_one()
+        (seen,) = await rescuer.store.leases.others(rescuer.incarnation)
+        assert await worker.beat("in crunch")
+        assert await rescuer.store.leases.rescue(seen.incarnation, seen.beat) is None
+        await worker.done(held)
 
     async def test_a_worker_is_rescued_once(self, store: Ground) -> None:
         dead, rescuer = await store.worker(), await store.worker()
@@ -103,12 +113,23 @@ class LeaseConformance:
         await quick.done(held)
         assert [each.incarnation for each in await store.store.inspect.workers()] == [quick.incarnation]
 
+    async def test_a_worker_that_left_is_given_nothing(self, store: Ground) -> None:
+        gone, living = await store.worker(), await store.worker()
+        await store.put("a")
+        await gone.leave()
+        with pytest.raises(LeaseLost):
+            await gone.claim()
+        assert await living.drain() == ["a"]
+
     async def test_one_death_changes_nothing(self, store: Ground) -> None:
         dead, living = await store.worker(), await store.worker()
+        begun = store.now()
         await store.put("a")
         await dead.claim_one()
         await store.rescue(dead, by=living)
+        store.advance(1)
         await store.put("b")
+        assert (await store.view()).oldest == begun
         assert ids(await living.claim()) == ["a", "b"]
 
     async def test_a_suspect_runs_alone(self, store: Ground) -> None:
@@ -261,6 +282,9 @@ class LeaseConformance:
         claimed = await worker.ask()
         assert (claimed.runs, claimed.suspects) == ([], True)
         assert (await worker.claim_suspect()).attempt == 2
+        await store.rescue(worker, by=await store.worker())
+        letter = await store.letter("killer")
+        assert (letter.attempts, letter.deaths) == (1, 3)
 
     async def test_one_leader_a_role(self, store: Ground) -> None:
         first, second = await store.worker(), await store.worker()
@@ -276,9 +300,19 @@ class LeaseConformance:
         assert await second.store.leases.lead("maintenance", second.incarnation, minute)
         assert not await first.store.leases.lead("maintenance", first.incarnation, minute)
 
+    async def test_a_leader_that_hangs_loses_its_role(self, store: Ground) -> None:
+        """Though its thread beats. For how long it said last counts, also if that is shorter."""
+        first, second = await store.worker(), await store.worker()
+        for lease in (3_600_000_000, 60_000_000):
+            assert await first.store.leases.lead("maintenance", first.incarnation, lease)
+        store.advance(60)
+        assert await first.beat()
+        assert await second.store.leases.lead("maintenance", second.incarnation, 60_000_000)
+
     async def test_a_dead_leaders_role_is_free(self, store: Ground) -> None:
         first, second = await store.worker(), await store.worker()
         assert await first.store.leases.lead("maintenance", first.incarnation, 3_600_000_000)
+        assert not await second.store.leases.lead("maintenance", second.incarnation, 3_600_000_000)
         await store.rescue(first, by=second)
         assert await second.store.leases.lead("maintenance", second.incarnation, 3_600_000_000)
 

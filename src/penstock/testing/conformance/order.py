@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from penstock.model.limit import Limit
 from penstock.model.outcome import Dead, Released
-from penstock.testing.conformance.ground import Ground
+from penstock.testing.conformance.ground import QUEUE, TASK, Ground
 from penstock.testing.conformance.worker import ids
 
 
@@ -102,6 +103,26 @@ class OrderConformance:
         worker = await store.worker()
         await store.put(*names, key="a")
         assert await worker.drain() == names
+
+    async def test_a_message_of_a_batch_task_ends_a_run(self, store: Ground) -> None:
+        """Whatever tasks come next in its key wait until it is settled."""
+        worker = await store.worker(TASK, "plain")
+        await store.put("a1", key="a")
+        await store.put("a2", "a3", key="a", task="plain")
+        for names in (["a1"], ["a2", "a3"]):
+            (run,) = (await worker.ask(batches={TASK: 10})).runs
+            assert ids(run) == names
+            await worker.done(run)
+
+    async def test_a_rate_counts_what_starts_not_what_waits_in_a_run(self, store: Ground) -> None:
+        """So there a run is one message, though the rate would let more start."""
+        worker, other = await store.worker(limits=[Limit(QUEUE, rate="100/s")]), await store.worker()
+        await store.put("a1", "a2", key="a")
+        await store.put("b1", key="b")
+        runs = (await worker.ask()).runs
+        assert [ids(run) for run in runs] == [["a1"], ["b1"]]
+        await worker.done(runs[0])
+        assert ids(await other.claim()) == ["a2"]
 
     async def test_the_same_key_in_two_queues_is_two_keys(self, store: Ground) -> None:
         worker = await store.worker()

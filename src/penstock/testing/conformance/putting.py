@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from penstock.errors import QueueFull, StoreError
+from penstock.model.clock import SECOND
 from penstock.model.delivery import Delivery
 from penstock.model.message import Message, Placed
 from penstock.model.outcome import Dead, Done
@@ -82,6 +83,17 @@ class PuttingConformance:
         assert await worker.claim() == []
         store.advance(0.001)
         assert ids(await worker.claim()) == ["later"]
+
+    async def test_the_age_of_what_waits_is_that_of_the_oldest(self, store: Ground) -> None:
+        worker = await store.worker()
+        begun = store.now()
+        for name in ("a", "b", "c"):
+            await store.put(name)
+            store.advance(10)
+        for seconds in (0, 10, 20):
+            assert (await store.view()).oldest == begun + seconds * SECOND
+            await worker.done(await worker.claim_one())
+        assert (await store.view()).oldest is None
 
     async def test_a_known_id_is_not_put_again(self, store: Ground) -> None:
         """Whatever became of the first one: it waits, runs, is done, or is dead."""

@@ -7,6 +7,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from penstock.model.chain import Successor
+from penstock.model.limit import Limit
 from penstock.model.message import Options, Placed, raw
 from penstock.model.unique import Hold
 from penstock.ports.follow import Report
@@ -34,7 +35,8 @@ class RestartConformance:
             seen.append([(delivery.job_id, delivery.attempt) for delivery in taken])
             await worker.done(taken)
         assert seen == [[("failed", 2)], [("snoozed", 1)], [("delayed", 1)]]
-        assert await store.happened("failed") == ["failed"] and await store.happened("snoozed") == ["snoozed"]
+        assert await store.happened("failed") == ["failed"]
+        assert [(each.number, each.what) for each in (await store.job("snoozed")).history] == [(1, "snoozed")]
 
     async def test_what_waits_for_its_retry_keeps_its_place(self, store: Ground) -> None:
         worker = await store.worker()
@@ -69,6 +71,14 @@ class RestartConformance:
             worker = await restart(store, worker)
         a = await worker.claim_one()
         assert (a.attempt, a.deaths) == (1, 0)
+
+    async def test_a_limit_holds_until_a_release_comes_that_does_not_name_it(self, store: Ground) -> None:
+        worker = await store.worker(limits=[Limit(QUEUE, concurrency=1)])
+        await store.put("a", "b", "c")
+        worker = await restart(store, worker)
+        assert ids(await worker.claim()) == ["a"]
+        newer = await store.worker(limits=[Limit("other", concurrency=1)])
+        assert ids(await newer.claim()) == ["b", "c"]
 
     async def test_a_name_is_held_and_a_chain_goes_on(self, store: Ground) -> None:
         worker = await store.worker()

@@ -145,6 +145,16 @@ class SchedulingConformance:
         assert await calendar.tick() == []
         assert await calendar.next() == 32
 
+    async def test_a_rollback_brings_the_old_times_back(self, store: Ground) -> None:
+        """They count from then, as those of the newer release counted from its start."""
+        calendar = Calendar(store)
+        await calendar.worker(every(100))
+        newer = await calendar.worker(every(10))
+        assert await calendar.next() == 10
+        store.advance(5)
+        await calendar.leave(newer)
+        assert await calendar.next() == 105
+
     async def test_what_was_changed_since_it_was_seen_does_not_fire(self, store: Ground) -> None:
         calendar = Calendar(store)
         await calendar.worker(every(10))
@@ -164,6 +174,17 @@ class SchedulingConformance:
         await calendar.worker(every(100, missed="all"))
         assert await calendar.tick() == []
         assert await calendar.next() == 1_100
+
+    async def test_what_a_release_left_out_makes_up_for_nothing(self, store: Ground) -> None:
+        """The other schedules of its app went on, late as they were."""
+        calendar = Calendar(store)
+        await calendar.leave(await calendar.worker(every(100), every(60, "other")))
+        await calendar.worker(every(60, "other"))
+        store.advance(1_050)
+        assert await calendar.tick() == [1_020]
+        await calendar.worker(every(100), every(60, "other"))
+        assert await calendar.tick() == []
+        assert (await calendar.next(), await calendar.next("other")) == (1_150, 1_080)
 
     async def test_a_moment_without_it_is_no_removal(self, store: Ground) -> None:
         calendar = Calendar(store)

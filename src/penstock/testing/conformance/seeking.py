@@ -8,7 +8,7 @@ from penstock.errors import NotFound
 from penstock.model.log import TopicSpec
 from penstock.model.outcome import Dead
 from penstock.testing.conformance.ground import Counts, Ground
-from penstock.testing.conformance.readers import event, feed, handled, log, publish, reader, subscription
+from penstock.testing.conformance.readers import ORDERS, event, feed, handled, log, publish, reader, subscription
 
 
 class SeekingConformance:
@@ -19,6 +19,13 @@ class SeekingConformance:
         assert await log(store).seek("inventory", 1) == 0
         await feed(store, "inventory")
         assert [each.job_id for each in await worker.claim(queue="inventory")] == ["two@inventory#1", "three@inventory#1"]
+
+    async def test_seeking_back_gives_again_only_what_was_asked_for(self, store: Ground) -> None:
+        worker = await reader(store, subscription("inventory", types=["Placed"]))
+        await log(store).publish(ORDERS, [event("one"), event("paid", type="Paid"), event("two")])
+        for _ in range(2):
+            assert await handled(store, worker, "inventory") == ["one", "two"]
+            assert await log(store).seek("inventory", 0) == 0
 
     async def test_seeking_drops_what_has_not_begun_and_lets_the_rest_end(self, store: Ground) -> None:
         worker = await reader(store, subscription("inventory"))
@@ -123,6 +130,20 @@ class SeekingConformance:
         assert (again.job_id, again.body, again.attempt) == ("a1@inventory", b"a1", 2)
         await worker.done(again)
 
+    async def test_what_has_begun_keeps_its_event_when_its_subscription_is_dropped(self, store: Ground) -> None:
+        """While it waits for its retry."""
+        brief = TopicSpec("orders", retention=1_000_000)
+        worker = await reader(store, subscription("retired", brief))
+        await publish(store, "a1", topic=brief)
+        await feed(store, "retired")
+        await worker.end(await worker.claim(queue="retired"), store.failed(5))
+        assert await log(store).drop("retired") == 0
+        store.advance(5)
+        assert await log(store).trim(10) == 1
+        (again,) = await worker.claim(queue="retired")
+        assert (again.job_id, again.body, again.attempt) == ("a1@retired", b"a1", 2)
+        await worker.done(again)
+
     async def test_one_that_was_dropped_and_comes_back_is_fed(self, store: Ground) -> None:
         """What it was fed before may still be in the store: done, or dead."""
         worker = await reader(store, subscription("inventory"))
@@ -137,3 +158,25 @@ class SeekingConformance:
             assert await handled(store, worker, "inventory") == ["good", "bad"]
             await log(store).seek("inventory", 0)
             assert await handled(store, worker, "inventory") == ["good", "bad"]
+
+    async def test_one_that_comes_back_is_fed_beside_what_still_runs(self, store: Ground) -> None:
+        worker = await reader(store, subscription("inventory"))
+        await publish(store, "one")
+        await feed(store, "inventory")
+        (running,) = await worker.claim(queue="inventory")
+        assert await log(store).drop("inventory") == 0
+        await log(store).declare([subscription("inventory")])
+        assert await handled(store, worker, "inventory") == ["one"]
+        await worker.done(running)
+        assert [await store.status(name) for name in ("one@inventory", "one@inventory#1")] == ["done", "done"]
+
+    async def test_one_that_comes_back_begins_where_it_says(self, store: Ground) -> None:
+        """As one that was never there, not where it was."""
+        worker = await reader(store, subscription("inventory", start="now"))
+        await publish(store, "one")
+        assert await handled(store, worker, "inventory") == ["one"]
+        await log(store).drop("inventory")
+        await publish(store, "meanwhile")
+        await log(store).declare([subscription("inventory", start="now")])
+        await publish(store, "two")
+        assert await handled(store, worker, "inventory") == ["two"]

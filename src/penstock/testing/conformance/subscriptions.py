@@ -187,6 +187,14 @@ class SubscriptionConformance:
         fed = await log(store).feed("inventory", 4_000)
         assert (fed.count, fed.more, fed.full) == (4_000, False, False)
 
+    async def test_one_that_is_full_keeps_no_other_back(self, store: Ground) -> None:
+        """They read the same events."""
+        await log(store).declare([subscription("slow"), subscription("quick", types=["Paid"])])
+        await log(store).publish(ORDERS, [*(event(f"e{n}") for n in range(10_001)), event("paid", type="Paid")])
+        assert await feed(store, "slow", 5_000) == 10_000
+        assert (await log(store).feed("slow", 5_000)).full
+        assert await feed(store, "quick", 5_000) == 1
+
     async def test_a_crowd_behind_one_key_does_not_keep_the_others(self, store: Ground) -> None:
         worker = await reader(store, subscription("inventory"))
         await publish(store, "a1", key="a")
@@ -206,6 +214,16 @@ class SubscriptionConformance:
             await log(store).declare([subscription("inventory", TopicSpec("invoices"))])
         with pytest.raises(NotFound, match="no subscription nobody"):
             await log(store).feed("nobody", 10)
+
+    async def test_who_declares_it_of_another_topic_changes_nothing(self, store: Ground) -> None:
+        worker = await reader(store, subscription("inventory"))
+        await publish(store, "bill", topic=TopicSpec("invoices"))
+        with pytest.raises(ConfigurationError, match="another topic"):
+            await log(store).declare([subscription("inventory", TopicSpec("invoices"), types=["Paid"])])
+        (view,) = await store.store.inspect.subscriptions()
+        assert (view.topic, view.types) == ("orders", None)
+        await publish(store, "one")
+        assert await handled(store, worker, "inventory") == ["one"]
 
     # -- holding -------------------------------------------------------------------------------------
 
@@ -230,6 +248,19 @@ class SubscriptionConformance:
         assert await worker.claim(queue="inventory") == []
         assert await store.queue.discard(["a1@inventory"]) == ["a1@inventory"]
         assert await handled(store, worker, "inventory") == ["a2"]
+
+    async def test_discarding_one_frees_no_other_key(self, store: Ground) -> None:
+        worker = await reader(store, subscription("inventory", hold=True))
+        for key in "ab":
+            await publish(store, f"{key}1", f"{key}2", key=key)
+        await feed(store, "inventory")
+        for run in (await worker.ask(queue="inventory")).runs:
+            await worker.end_run(run, Dead("rejected"))
+        assert await worker.claim(queue="inventory") == []
+        assert await store.queue.discard(["b1@inventory"]) == ["b1@inventory"]
+        assert await handled(store, worker, "inventory") == ["b2"]
+        await store.queue.replay(["a1@inventory"])
+        assert await handled(store, worker, "inventory") == ["a1", "a2"]
 
     async def test_a_third_death_of_its_worker_holds_the_key_too(self, store: Ground) -> None:
         spec = subscription("inventory", hold=True)

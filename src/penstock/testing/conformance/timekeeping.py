@@ -38,6 +38,7 @@ class TimekeepingConformance:
         assert ids(await worker.claim()) == ["alone expiring", "joined expiring"]
         now = worker.store.clock.now()
         assert [(await store.job(f"{name} delayed")).due for name in ("alone", "joined")] == [now + 1_800 * SECOND] * 2
+        assert [(await store.job(f"{name} expiring")).expires for name in ("alone", "joined")] == [now + 600 * SECOND] * 2
         assert web.clock.now() == now
 
     async def test_a_joined_connection_puts_by_the_time_of_all(self, store: Ground) -> None:

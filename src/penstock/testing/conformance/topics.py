@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from penstock.errors import ConfigurationError, StoreError, VersionConflict
 from penstock.model.clock import SECOND
@@ -81,6 +82,11 @@ class TopicConformance:
         events = await log(store).read_key("accounts", "acc-1", Span())
         assert [(each.version, each.id) for each in events] == [(1, "opened"), (2, "paid"), (3, "closed")]
         assert await log(store).read_key("accounts", "nobody", Span()) == []
+
+    async def test_each_version_has_headers_of_its_own(self, store: Ground) -> None:
+        opened = replace(event("opened"), headers=b'{"trace":"1"}')
+        assert await log(store).append(Append(ACCOUNTS, "acc-1", [opened, event("paid")], 0)) == 2
+        assert [each.headers for each in await log(store).read_key("accounts", "acc-1", Span())] == [{"trace": "1"}, {}]
 
     async def test_another_version_than_expected_is_a_conflict(self, store: Ground) -> None:
         await append(store, "acc-1", "opened", expected=0)
@@ -208,6 +214,16 @@ class TopicConformance:
         store.advance(24 * 3600)
         assert await log(store).trim(10) == 1
 
+    async def test_a_given_id_stays_where_the_last_age_takes_all_others(self, store: Ground) -> None:
+        """And what lies behind it stays with it."""
+        brief = TopicSpec("orders", retention=SECOND, retention_max=2 * SECOND)
+        await log(store).publish(brief, [event("before"), event("x", given=True), event("behind")])
+        store.advance(10)
+        assert await log(store).trim(10) == 1
+        assert [each.id for each in await log(store).read("orders", 0, 10)] == ["x", "behind"]
+        store.advance(24 * 3600)
+        assert await log(store).trim(10) == 2
+
     async def test_who_says_no_retention_does_not_change_it(self, store: Ground) -> None:
         await log(store).declare([], [TopicSpec("orders", retention=SECOND)])
         await log(store).declare([], [TopicSpec("orders")])
@@ -225,3 +241,16 @@ class TopicConformance:
         assert await log(store).trim(100) == 2
         view = next(each for each in await store.store.inspect.subscriptions() if each.name == "slow")
         assert (view.cursor, view.unfed, view.missed) == (2, 1, 2)
+
+    async def test_who_lags_beyond_the_last_age_goes_on_behind_it(self, store: Ground) -> None:
+        """With its next feed, however little that asks for."""
+        brief = TopicSpec("orders", retention_max=SECOND)
+        worker = await reader(store, subscription("slow", brief))
+        await publish(store, "one", "two", "three", topic=brief)
+        assert (await log(store).feed("slow", 1)).count == 1
+        store.advance(2)
+        await publish(store, "four", topic=brief)
+        assert await log(store).trim(100) == 3
+        fed = await log(store).feed("slow", 1)
+        assert (fed.count, fed.more) == (1, False)
+        assert [each.body for each in await worker.claim(queue="slow")] == [b"one", b"four"]
