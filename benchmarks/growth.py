@@ -108,7 +108,7 @@ def grown(name: str, axis: Axis, place: Callable[[str], Sites], rounds: int, mos
 
 
 def drain(sites: Sites, depth: int, keys: int = 0, workers: int = 1) -> float:
-    seconds, times = 0.0, max(1, LEAST // depth) if depth < LEAST else 1
+    seconds, times = 0.0, max(1, LEAST // depth)
     for _ in range(times):
         site = sites.filled("nothing", depth, keys)
         seconds += drained(bench(sites), site, depth, lambda watch: watch.done() >= depth, workers=workers).seconds
@@ -152,7 +152,3 @@ def places(on: On, folder: Path) -> Generator[Callable[[str], Sites], None, None
         finally:
             for each in others:
                 each.close()
-
-
-if __name__ == "__main__":
-    growth()
