@@ -9,8 +9,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -19,8 +21,11 @@ from penstock.model.message import Message
 from penstock.observe.signals import Signals
 from penstock.ports.leases import Enrolment
 from penstock.stores.sql.filelock import FileLock, is_free
+from penstock.stores.sql.library import Library
 from penstock.stores.sqlite import files
+from penstock.stores.sqlite.clock import StoreClock
 from penstock.stores.sqlite.files import Folder, filesystem
+from penstock.stores.sqlite.opening import open_file
 from penstock.stores.sqlite.store import SqliteStore
 from penstock.testing.conformance import Ground
 from tests.conformance.sqlite_backend import SqliteBackend
@@ -116,6 +121,30 @@ async def test_a_network_file_system_is_refused_by_name(mounts: None) -> None:
     store = SqliteStore("/srv/store.db", signals=Signals())
     with pytest.raises(ConfigurationError, match=r"/srv/store\.db lies on a nfs4 file system"):
         await store.open()
+
+
+def test_of_two_that_open_a_new_file_at_the_same_time_none_is_refused(path: Path) -> None:
+    """Only one may give it its log: SQLite refuses the other one at once, however long it would wait."""
+    library, both = Library.load("penstock.stores.sqlite"), Barrier(2)
+
+    def open_each(_: int) -> None:
+        for number in range(40):
+            both.wait(30)
+            open_file(Folder(str(path.with_name(f"{number}.db"))), library, StoreClock(), migrating=True)
+
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(open_each, range(2))) == [None, None]
+
+
+def test_a_file_that_has_lost_its_log_is_given_one(path: Path) -> None:
+    """As a copy that SQLite's `vacuum into` has made."""
+    library = Library.load("penstock.stores.sqlite")
+    open_file(Folder(str(path)), library, StoreClock(), migrating=True)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("pragma journal_mode = delete")
+    open_file(Folder(str(path)), library, StoreClock(), migrating=True)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("pragma journal_mode").fetchone() == ("wal",)
 
 
 def test_a_lock_is_held_by_one(path: Path) -> None:

@@ -46,14 +46,17 @@ def create(path: str) -> None:
 
 def connect(path: str) -> sqlite3.Connection:
     """A connection in autocommit mode: transactions are begun by name. May be used from any one thread at a time."""
-    connection = _open(path, _SETTINGS)
-    try:
-        if connection.execute("pragma journal_mode").fetchone()[0] != "wal":
-            connection.execute("pragma journal_mode = wal").fetchall()
-    except sqlite3.Error as error:
-        connection.close()
-        raise translated(error, f"open {path}") from error
-    return connection
+    return _open(path, _SETTINGS)
+
+
+def is_logged(connection: sqlite3.Connection) -> bool:
+    """Whether the file has a write-ahead log, without which readers and the writer would stop each other."""
+    return bool(connection.execute("pragma journal_mode").fetchone()[0] == "wal")
+
+
+def give_log(connection: sqlite3.Connection) -> None:
+    """Call it behind the folder's lock: of two that do it at the same time SQLite refuses one at once, and waits for nothing."""
+    connection.execute("pragma journal_mode = wal").fetchall()
 
 
 def connect_readonly(path: str) -> sqlite3.Connection:

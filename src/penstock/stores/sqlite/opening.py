@@ -34,6 +34,8 @@ def open_file(folder: Folder, library: Library, clock: StoreClock, *, migrating:
 
 def _is_up(connection: sqlite3.Connection, library: Library, clock: StoreClock) -> bool:
     """Nothing to write: then opening never waits, also not for a transaction that this very thread has open elsewhere."""
+    if not connections.is_logged(connection):
+        return False
     schema = migrate.read(connection)
     if schema.found < migrate.NEEDED or schema.compatible > migrate.NEEDED:
         return False
@@ -54,6 +56,8 @@ def locked(folder: Folder) -> Iterator[None]:
 
 
 def _bring_up(connection: sqlite3.Connection, path: str, library: Library, clock: StoreClock, *, migrating: bool) -> None:
+    if not connections.is_logged(connection):
+        connections.give_log(connection)
     schema = migrate.read(connection)
     if migrating and schema.found < migrate.NEEDED:
         migrate.migrate(connection)
