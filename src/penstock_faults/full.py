@@ -23,8 +23,8 @@ from pathlib import Path
 from penstock import errors
 from penstock_faults.disk import cramped
 from penstock_faults.kills import Run, finish, gathered, prepare
-from penstock_faults.ledger import Ledger, judge
-from penstock_faults.power import Losses, Tail, wait_for_load
+from penstock_faults.ledger import Tail, judge
+from penstock_faults.power import Losses, wait_for_load
 from penstock_faults.waiting import conclude, wait_for
 
 MEBIBYTES = 64
@@ -86,7 +86,7 @@ def report(test: Run, losses: Losses, ended: list[str], facts: dict[str, object]
     lines = [line.split(" ") for line in test.ledger.read_text().splitlines()]
     refused = Counter(line[1] for line in lines if line[0] == "REFUSED")
     troubles = Counter(line[1] for line in lines if line[0] == "TROUBLE")
-    verdict = judge(Ledger.read(test.ledger), test.site)
+    verdict = judge(test.read(), test.site)
     wrong = {
         "lost_while_full": sorted(losses.lost),
         "broken_while_full": losses.broken,

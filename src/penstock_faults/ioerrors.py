@@ -20,8 +20,8 @@ from pathlib import Path
 
 from penstock_faults.full import untyped
 from penstock_faults.kills import Run, create_tables, finish, gathered
-from penstock_faults.ledger import Ledger, judge
-from penstock_faults.power import Losses, Tail
+from penstock_faults.ledger import Tail, judge
+from penstock_faults.power import Losses
 from penstock_faults.software import tool
 from penstock_faults.waiting import conclude, wait_for
 
@@ -88,7 +88,7 @@ def one(found: Found, role: str, strace: Sequence[str]) -> int:
 def begin(test: Run, role: str, prefix: Sequence[str]) -> int:
     """The one that meets errors, once the file is there. A worker has it to itself, a producer has a worker beside it."""
     other = test.start("worker")
-    wait_for(lambda: bool(Ledger.read(test.ledger).incarnations), "a worker to start")
+    wait_for(lambda: bool(test.read().incarnations), "a worker to start")
     create_tables(test.site)
     if role == "worker":
         end(test, other)
@@ -117,7 +117,7 @@ def check(test: Run, found: Found, role: str) -> None:
         end(test, pid)
     losses.look(test)
     finish(test)
-    verdict = judge(Ledger.read(test.ledger), test.site)
+    verdict = judge(test.read(), test.site)
     lines = [line.split(" ") for line in test.ledger.read_text().splitlines()]
     found.refused.update(line[1] for line in lines if line[0] == "REFUSED")
     found.troubles.update(line[1] for line in lines if line[0] == "TROUBLE")

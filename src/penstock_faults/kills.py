@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from penstock_faults.ledger import Ledger, judge
+from penstock_faults.ledger import Ledger, Tail, judge
 from penstock_faults.site import Site
 from penstock_faults.waiting import conclude, kill_all, wait_for
 
@@ -62,6 +62,7 @@ class Run:
     """Where they reach the store, if that is not the site itself."""
     prefix: tuple[str, ...] = ()
     """Before each command."""
+    _known: Ledger = field(default_factory=Ledger)
 
     def start(self, role: str, *words: object) -> int:
         where = {"PENSTOCK_STORE": self.url or self.site.url, "LEDGER": str(self.ledger), "STAND": str(self.folder / "stand")}
@@ -86,12 +87,16 @@ class Run:
             self.start("worker")
             return
         lane = role.split()[1]
-        ledger = Ledger.read(self.ledger)
+        ledger = self.read()
         mine = [job for job in ledger.tried if job.startswith(f"{lane}-")]
         left = [int(job.split("-")[1]) for job in ledger.unknown() if job.startswith(f"{lane}-")]
         self.unknown += len(left)
         following = max((int(job.split("-")[1]) for job in mine), default=0) + 1
         self.start("producer", lane, following, self.rate, *sorted(left))
+
+    def read(self) -> Ledger:
+        """What the ledger says by now; always the same object."""
+        return self._known.catch_up(self.ledger)
 
     def pids(self, role: str) -> list[int]:
         return [pid for pid, (_, name) in self.processes.items() if name.split()[0] == role]
@@ -131,7 +136,7 @@ def prepare(test: Run, workers: int, rate: int) -> None:
     test.rate = rate
     for _ in range(workers):
         test.start("worker")
-    wait_for(lambda: len(Ledger.read(test.ledger).incarnations) == workers, "the workers to start")
+    wait_for(lambda: len(test.read().incarnations) == workers, "the workers to start")
     create_tables(test.site)
     for lane in (1, 2):
         test.start("producer", lane, 1, rate)
@@ -162,10 +167,10 @@ def storm(test: Run, kills: int, chance: random.Random) -> int:
 
 def kill_at(test: Run, point: str, chance: random.Random) -> None:
     pid = chance.choice(test.pids("producer" if point in PRODUCER_POINTS else "worker"))
-    order = test.folder / "stand" / f"{pid}.order"
+    tail, order = Tail(test.ledger), test.folder / "stand" / f"{pid}.order"
     order.write_text(point)
     order.rename(test.folder / "stand" / str(pid))
-    wait_for(lambda: f"STANDS {point} {pid} " in test.ledger.read_text(), f"{pid} to stand at {point}")
+    wait_for(lambda: tail.count(f"STANDS {point} {pid} ") > 0, f"{pid} to stand at {point}")
     test.kill(pid, point)
 
 
@@ -175,7 +180,7 @@ def finish(test: Run) -> None:
         process, _ = test.processes.pop(pid)
         process.kill()
         process.wait()
-    left = Ledger.read(test.ledger).unknown()
+    left = test.read().unknown()
     if left:
         pid = test.start("once", *left)
         process, _ = test.processes.pop(pid)
@@ -208,7 +213,7 @@ def replay_the_dead(test: Run) -> int:
 
 
 def report(test: Run, seconds: float, in_flight: int) -> dict[str, object]:
-    ledger = Ledger.read(test.ledger)
+    ledger = test.read()
     verdict = judge(ledger, test.site)
     deaths = deaths_by_worker(test.site)
     redelivered: Counter[str] = Counter()
@@ -249,7 +254,8 @@ def in_flight(site: Site) -> int:
 
 def state(site: Site) -> str:
     names = ("waiting", "running", "delayed", "dead", "done")
-    return ", ".join(f"{name} {site.value(f'select coalesce(sum({name}), 0) from penstock_counter')}" for name in names)
+    (found,) = site.rows(f"select {', '.join(f'coalesce(sum({name}), 0)' for name in names)} from penstock_counter")
+    return ", ".join(f"{name} {count}" for name, count in zip(names, found, strict=True))
 
 
 def unfinished(site: Site) -> int:

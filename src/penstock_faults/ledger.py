@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,13 +26,24 @@ class Ledger:
     """Jobs whose transactions were."""
     incarnations: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
 
+    _read: int = 0
+    """Bytes."""
+
     @classmethod
     def read(cls, path: Path) -> Ledger:
-        ledger = cls()
-        for line in path.read_text().splitlines():
+        return cls().catch_up(path)
+
+    def catch_up(self, path: Path) -> Ledger:
+        """With what was written since; itself."""
+        with path.open("rb") as file:
+            file.seek(self._read)
+            new = file.read()
+        whole = new[: new.rfind(b"\n") + 1]
+        self._read += len(whole)
+        for line in whole.decode().splitlines():
             word, *facts, pid, at = line.split(" ")
-            ledger._add(word, facts, int(pid), int(at))
-        return ledger
+            self._add(word, facts, int(pid), int(at))
+        return self
 
     def _add(self, word: str, facts: list[str], pid: int, at: int) -> None:
         match word:
@@ -64,6 +76,22 @@ class Ledger:
                 later = [at for at, owner in begins if owner != pid and at >= killed]
                 waits += [min(later) - killed] if later else []
         return waits
+
+
+class Tail:
+    """What is written to a file from now on."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open()
+        self._file.seek(0, os.SEEK_END)
+        self._lines: list[str] = []
+
+    def lines(self, start: str) -> list[str]:
+        self._lines += self._file.readlines()
+        return [line for line in self._lines if line.startswith(start)]
+
+    def count(self, start: str) -> int:
+        return len(self.lines(start))
 
 
 @dataclass(frozen=True)

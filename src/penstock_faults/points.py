@@ -19,8 +19,7 @@ from pathlib import Path
 
 from penstock.ports.signals import POINTS
 from penstock_faults.kills import Run, finish, gathered, prepare
-from penstock_faults.ledger import Ledger, judge
-from penstock_faults.power import Tail
+from penstock_faults.ledger import Tail, judge
 from penstock_faults.waiting import conclude, wait_for
 
 WORKERS, RATE = 2, 60
@@ -58,7 +57,7 @@ def kill_at(test: Run, point: str) -> None:
 
 
 def report(test: Run, rounds: int) -> dict[str, object]:
-    verdict = judge(Ledger.read(test.ledger), test.site)
+    verdict = judge(test.read(), test.site)
     appended = [line.split()[1] for line in test.ledger.read_text().splitlines() if line.startswith("APPENDED ")]
     wrong = {"misplaced": misplaced(test, appended), "slots_twice": twice(test, "select job from slots")}
     seen = {"appended_events": len(appended), "slots_fired": test.site.value("select count(*) from slots")}
@@ -69,7 +68,7 @@ def report(test: Run, rounds: int) -> dict[str, object]:
         "points": len(POINTS) + len(OF_HANDLERS),
         "rounds": rounds,
         "roles": dict(Counter(kill.role for kill in test.kills)),
-        "unknown_resolved": len(Ledger.read(test.ledger).resolved),
+        "unknown_resolved": len(test.read().resolved),
         "died_three_times_and_replayed": test.replayed,
         **seen,
         **asdict(verdict),

@@ -27,7 +27,7 @@ from pathlib import Path
 
 from penstock_faults.disk import Disk, spinning
 from penstock_faults.kills import Run, create_tables, finish, unfinished
-from penstock_faults.ledger import Ledger, judge
+from penstock_faults.ledger import Tail, judge
 from penstock_faults.site import Site
 from penstock_faults.software import services
 from penstock_faults.waiting import conclude, kill_all, wait_for
@@ -50,7 +50,7 @@ class Losses:
 
     def look(self, test: Run) -> None:
         """All that was acknowledged by now has to be there, and all that was committed has to be done."""
-        ledger = Ledger.read(test.ledger)  # before the store, where somebody may be at work
+        ledger = test.read()  # before the store, where somebody may be at work
         kept = {row[0] for row in test.site.rows("select id from penstock_message")}
         ended = {row[0] for row in test.site.rows("select m.id from penstock_message m join penstock_finished f on f.seq = m.seq")}
         missing = (set(ledger.acknowledged) - kept) | (ledger.committed - ended)
@@ -60,22 +60,6 @@ class Losses:
         self.worst = max(self.worst, len(missing))
         if (found := test.site.soundness()) != "ok":
             self.broken.append(found)
-
-
-class Tail:
-    """What is written to a file from now on."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open()
-        self._file.seek(0, os.SEEK_END)
-        self._lines: list[str] = []
-
-    def lines(self, start: str) -> list[str]:
-        self._lines += self._file.readlines()
-        return [line for line in self._lines if line.startswith(start)]
-
-    def count(self, start: str) -> int:
-        return len(self.lines(start))
 
 
 class Server:
@@ -141,7 +125,7 @@ def begin(folder: Path, memory: Path, disk: Disk, server: Server | None) -> Run:
     (folder / "stand").mkdir()
     test = Run(folder, ledger, Site(disk.root / "power.db") if server is None else Site.on(server.url))
     test.start("worker")
-    wait_for(lambda: bool(Ledger.read(ledger).incarnations), "a worker to start")
+    wait_for_workers(test)
     create_tables(test.site)
     disk.flush()
     for _ in range(WORKERS - 1):
@@ -173,7 +157,7 @@ def storm(test: Run, disk: Disk, server: Server | None, cuts: int, chance: rando
 
 
 def wait_for_workers(test: Run) -> None:
-    wait_for(lambda: set(test.pids("worker")) <= Ledger.read(test.ledger).incarnations.keys(), "all workers to start")
+    wait_for(lambda: test.read().incarnations.keys() >= set(test.pids("worker")), "all workers to start")
 
 
 def wait_for_load(test: Run, some: int) -> None:
@@ -215,13 +199,13 @@ def cut(test: Run, disk: Disk, server: Server | None, *, survivors: bool) -> Non
 
 
 def report(test: Run, losses: Losses, cuts: int, seconds: float, durability: str) -> dict[str, object]:
-    verdict = judge(Ledger.read(test.ledger), test.site)
+    verdict = judge(test.read(), test.site)
     wanted = verdict.good and not losses.lost if durability == "power" else bool(losses.lost)
     return {
         "cuts": cuts,
         "durability": durability,
         "seconds_a_cut": round(seconds / cuts, 2),
-        "unknown_resolved": len(Ledger.read(test.ledger).resolved),
+        "unknown_resolved": len(test.read().resolved),
         "died_three_times_and_replayed": test.replayed,
         "lost_after_a_cut": len(losses.lost),
         "cuts_that_lost": losses.cuts_that_lost,

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from penstock_faults.full import untyped
 from penstock_faults.kills import Run, finish, gathered, prepare
-from penstock_faults.ledger import Ledger, judge
+from penstock_faults.ledger import judge
 from penstock_faults.proxy import Loss, Proxy, no_delay, nothing
 from penstock_faults.waiting import conclude, wait_for
 
@@ -101,7 +101,7 @@ def report(test: Run, proxy: Proxy, late: int, ended: list[str]) -> dict[str, ob
     troubles = Counter(line[1] for line in lines if line[0] == "TROUBLE")
     unknown = {line[2] for line in lines if line[:2] == ["REFUSED", "PublishUnknown"]}
     known = {line[1] for line in lines if line[0] == "ACK" and line[2] == "0"}
-    verdict = judge(Ledger.read(test.ledger), test.site)
+    verdict = judge(test.read(), test.site)
     wrong = {
         "there_though_known_to_be_new": sorted(known - unknown),
         "untyped": untyped([*refused, *troubles]),

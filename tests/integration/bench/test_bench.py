@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ def test_a_slow_disk_excuses_commits_and_a_slow_core_the_rest() -> None:
     assert LINES["concurrent"].scaled(SLOW) == pytest.approx(100 / (2 * per_hundred + 1 / 530))
     assert LINES["enqueue"].scaled(SLOW) == 0.6
     assert LINES["latency-return-p99"].scaled(SLOW) == 20
+    assert LINES["latency-return-p99"].scaled(replace(SLOW, fsync_p99=1)) == 6
     assert LINES["rss"].scaled(SLOW) == 60
 
 

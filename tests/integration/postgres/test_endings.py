@@ -1,6 +1,7 @@
 """Ending in the middle of something: nothing is left that a loop which closes would complain of."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -35,9 +36,10 @@ async def test_who_is_cancelled_in_a_statement_leaves_no_task(postgres_url: str)
     await pool.close()
 
 
+@pytest.mark.parametrize("take", [Pool.connect, Pool.start])
 @pytest.mark.parametrize("noticed", [False, True])
 async def test_a_connection_that_ends_before_its_first_statement_is_a_store_that_is_away(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch, noticed: bool
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, noticed: bool, take: Callable[[Pool], Awaitable[object]]
 ) -> None:
     """`noticed`: its end has been read by then, and asyncpg says so in another way."""
     pool, connect = Pool(parse(postgres_url, "here")), pools.connect
@@ -52,5 +54,5 @@ async def test_a_connection_that_ends_before_its_first_statement_is_a_store_that
 
     monkeypatch.setattr(pools, "connect", short)
     with pytest.raises(StoreUnavailable, match="connect to here"):
-        await pool.connect()
+        await take(pool)
     await pool.close()

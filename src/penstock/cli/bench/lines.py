@@ -63,7 +63,7 @@ class Line:
             case "cpu":
                 return self.target / here.core
             case "p99":
-                return max(self.target, 4 * here.fsync_p99)
+                return max(self.target / here.core, 4 * here.fsync_p99)
 
     @property
     def is_cost(self) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -83,33 +83,11 @@ class Pool:
 
     async def connect(self) -> Any:
         """One that the pool does not count."""
-        connection = await connect(self._address, pooled=self.pooled)
-        self._inherited.add(connection)
-        try:
-            await self._set(connection)
-        except ERRORS as error:
-            connection.terminate()
-            where = f"connect to {self._address.masked}"
-            raise translate(error, where) or StoreUnavailable(f"{where}: the connection broke ({error})") from error
-        except BaseException:
-            connection.terminate()
-            raise
-        return connection
+        return await self._made(self._set, pooled=self.pooled)
 
     async def start(self) -> None:
         """Raises StoreError: what is wrong with the address is said now."""
-        connection = await connect(self._address)
-        self._inherited.add(connection)
-        try:
-            check(connection, self._address)
-            self.pooled = await _has_pooler(connection)
-            await self._set(connection)
-        except ERRORS as error:
-            connection.terminate()
-            raise translated(error, f"connect to {self._address.masked}") from error
-        except BaseException:
-            connection.terminate()
-            raise
+        connection = await self._made(self._look_around)
         if self.pooled:
             connection.terminate()  # it would prepare statements
         else:
@@ -122,6 +100,25 @@ class Pool:
         for connection in free:
             with suppress(*ERRORS):
                 await connection.close(timeout=1.0)
+
+    async def _made(self, prepare: Callable[[Any], Awaitable[None]], *, pooled: bool = False) -> Any:
+        connection = await connect(self._address, pooled=pooled)
+        self._inherited.add(connection)
+        try:
+            await prepare(connection)
+        except ERRORS as error:
+            connection.terminate()
+            where = f"connect to {self._address.masked}"
+            raise translate(error, where) or StoreUnavailable(f"{where}: the connection broke ({error})") from error
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    async def _look_around(self, connection: Any) -> None:
+        check(connection, self._address)
+        self.pooled = await _has_pooler(connection)
+        await self._set(connection)
 
     async def _set(self, connection: Any) -> None:
         if self.pooled:
