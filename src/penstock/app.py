@@ -94,7 +94,7 @@ class App(Router):
             raise ConfigurationError(f"App(payload_limit={payload_limit!r}): bytes, at least 1024")
         if lifespan is not None and not callable(lifespan):
             raise ConfigurationError("App(lifespan=…): pass the function, not what it returns")
-        self._store = store
+        self.place = config.Place(store, lambda: self._folder)
         self._name = None if name is None else named("App(name=…)", name)
         self._file = _file_of_caller()
         self._lifespan = lifespan
@@ -119,10 +119,10 @@ class App(Router):
         """As given, or derived (see the class)."""
         return self._name or config.app_name(self._file, self._folder)
 
-    @cached_property
+    @property
     def found(self) -> config.Found:
-        """The store's URL, and where it was said."""
-        return config.app_store(self._store, self._folder)
+        """The store's URL, and where it was said. Raises ConfigurationError where a framework no longer has a place for it."""
+        return self.place.found
 
     @property
     def signals(self) -> Signals:

@@ -12,13 +12,15 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 from urllib.parse import SplitResult, quote, urlsplit
 
 from penstock.errors import ConfigurationError
+from penstock.ports.moving import MovingUrl
 
 Origin: TypeAlias = Literal["given", "PENSTOCK_STORE", "pyproject.toml", "default"]
 
@@ -56,6 +58,28 @@ def app_store(given: str | None, start: Path, environ: Mapping[str, str] = os.en
     project = find_project(start)
     folder = start if project is None else project.file.parent
     return Found(_sqlite(folder.absolute() / DEFAULT_FILE), "default")
+
+
+class Place:
+    """Where an app's store is."""
+
+    def __init__(self, given: str | None, start: Callable[[], Path]) -> None:
+        self._given = given
+        self._start = start
+
+    @property
+    def found(self) -> Found:
+        """Raises ConfigurationError."""
+        return Found(self._given.now(), "given") if isinstance(self._given, MovingUrl) else self._fixed
+
+    @cached_property
+    def _fixed(self) -> Found:
+        return app_store(self._given, self._start())
+
+    def move(self, store: str) -> None:
+        """To where a command was told; before the first use."""
+        self._given = store
+        self.__dict__.pop("_fixed", None)
 
 
 def _sqlite(file: Path) -> str:

@@ -38,9 +38,11 @@ def write(*words: object) -> None:
 
 
 def stand(point: str) -> None:
-    """Stand still here for ever, if the test waits for somebody at this point."""
+    """Stand still here for ever, if the test waits for somebody at this point, and nobody else has taken the order."""
+    order = STAND / "order"
     with contextlib.suppress(FileNotFoundError):
-        if (STAND / "order").read_text() == point:
+        if order.read_text() == point:
+            order.rename(STAND / "taken")
             write("STANDS", point)
             while True:
                 time.sleep(60)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,18 +28,10 @@ class Ledger:
     _read: int = 0
     """Bytes."""
 
-    @classmethod
-    def read(cls, path: Path) -> Ledger:
-        return cls().catch_up(path)
-
     def catch_up(self, path: Path) -> Ledger:
         """With what was written since; itself."""
-        with path.open("rb") as file:
-            file.seek(self._read)
-            new = file.read()
-        whole = new[: new.rfind(b"\n") + 1]
-        self._read += len(whole)
-        for line in whole.decode().splitlines():
+        lines, self._read = whole_lines(path, self._read)
+        for line in lines:
             word, *facts, pid, at = line.split(" ")
             self._add(word, facts, int(pid), int(at))
         return self
@@ -78,16 +69,26 @@ class Ledger:
         return waits
 
 
+def whole_lines(path: Path, begin: int) -> tuple[list[str], int]:
+    """Those that are written by now, from that byte on, and where the next one begins: the last one may be half."""
+    with path.open("rb") as file:
+        file.seek(begin)
+        new = file.read()
+    whole = new[: new.rfind(b"\n") + 1]
+    return whole.decode().splitlines(), begin + len(whole)
+
+
 class Tail:
     """What is written to a file from now on."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open()
-        self._file.seek(0, os.SEEK_END)
+        self._path = path
+        self._read = whole_lines(path, 0)[1]
         self._lines: list[str] = []
 
     def lines(self, start: str) -> list[str]:
-        self._lines += self._file.readlines()
+        new, self._read = whole_lines(self._path, self._read)
+        self._lines += new
         return [line for line in self._lines if line.startswith(start)]
 
     def count(self, start: str) -> int:

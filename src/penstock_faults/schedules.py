@@ -147,10 +147,13 @@ def step(stage: Stage, count: int, move: int, *, jump: bool, dies: str | None) -
 
 
 def kill_who_stands(stage: Stage, point: str, before: int) -> None:
-    """Where nothing is due, nobody comes to the point."""
-    wait_for(lambda: ledger(stage).count("STANDS") > before or nothing_is_due(stage), f"somebody to stand at {point}")
-    (stage.folder / "stand" / "order").unlink()
-    if ledger(stage).count("STANDS") > before:
+    """Where nothing is due, nobody comes to the point: the order is taken back, unless somebody has just taken it."""
+    order = stage.folder / "stand" / "order"
+    wait_for(lambda: not order.exists() or nothing_is_due(stage), f"somebody to come to {point}")
+    try:
+        order.unlink()
+    except FileNotFoundError:
+        wait_for(lambda: ledger(stage).count("STANDS") > before, f"somebody to stand at {point}")
         stage.kill(int(ledger(stage).split("STANDS")[-1].split()[1]))
         stage.kills[point] += 1
 

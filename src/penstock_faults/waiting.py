@@ -15,7 +15,7 @@ from typing import NoReturn
 
 
 def wait_for(condition: Callable[[], bool], what: str, patience: float = 30) -> None:
-    """Looks cost at most a fifth of the time: those who are looked at need the machine."""
+    """Looks cost a fifth of the time at most, if one takes no longer than 60 ms: those who are looked at need the machine."""
     deadline = time.monotonic() + patience
     while True:
         began = time.monotonic()

@@ -20,8 +20,9 @@ def faults(reader: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(300)
-def test_the_floor_loses_nothing_where_a_cursor_does(postgres_url: str) -> None:
-    found = race(postgres_url, "--writers", "16", "--events", "20000")
+@pytest.mark.parametrize(("writers", "events"), [("16", "20000"), ("48", "10000")])
+def test_the_floor_loses_nothing_where_a_cursor_does(postgres_url: str, writers: str, events: str) -> None:
+    found = race(postgres_url, "--writers", writers, "--events", events)
     assert faults(found["floor"]) == RIGHT
     assert found["floor"]["read"] == found["events"] == found["kept"]
     assert found["naive"]["missed"] > 0

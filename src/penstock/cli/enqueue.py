@@ -20,7 +20,6 @@ from penstock.cli.bundle import bundled
 from penstock.cli.finding import check_there
 from penstock.cli.lengths import as_seconds
 from penstock.cli.tables import note
-from penstock.config import Found
 from penstock.errors import PayloadError
 
 _BATCH = 1000
@@ -55,7 +54,7 @@ def enqueue(app: str, task: str, arguments: tuple[str, ...], using: dict[str, An
     """
     given = apps.load(app)
     if store is not None:
-        given.found = Found(store, "given")
+        given.place.move(store)
     chosen = given.find(task).using(**using)
     named, source = _split(arguments)
     if source is not None and using["id"] is not None:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,14 @@ def mark() -> Iterator[str]:
         os.kill(pid, signal.SIGKILL)
 
 
-def test_reconciles_with_killed_workers_and_leaves_nothing(mark: str, tmp_path: Path) -> None:
-    done = subprocess.run(demo("--for", "8", "--kills", "3", "--json", "--seed", "7"), **quiet(mark, tmp_path), check=False)
+@pytest.fixture(params=["file", "server"])
+def store(request: pytest.FixtureRequest) -> Sequence[str]:
+    """Where the demo keeps what it does: with `--store` in a schema on a server."""
+    return () if request.param == "file" else ("--store", str(request.getfixturevalue("postgres_url")))
+
+
+def test_reconciles_with_killed_workers_and_leaves_nothing(mark: str, tmp_path: Path, store: Sequence[str]) -> None:
+    done = subprocess.run(demo("--for", "8", "--kills", "3", "--json", "--seed", "7", *store), **quiet(mark, tmp_path), check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads(done.stdout)
     sums, orders = result["sums"]["sign_ups"], result["sums"]["orders"]

@@ -189,7 +189,8 @@ def test_every_option_that_is_named_exists(page: str) -> None:
         "--each",
         "--good",
         "--preload",
-    }  # of the fault tests; of gunicorn
+        "--parallel",
+    }  # of the fault tests; of gunicorn; of Django
     prose = _BLOCK.sub("", text_of(page))
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", prose)) <= known
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
+import signal
 from collections.abc import Iterator
 
 import psycopg
@@ -16,11 +18,9 @@ from penstock.testing.conformance.ground import until
 from tests.conftest import server, services
 
 PATIENCE = 30.0
-KILL = """
-    select pg_terminate_backend(pid)
-    from pg_stat_activity
-    where pid <> pg_backend_pid() and backend_type = 'client backend'
-"""
+OTHERS = "from pg_stat_activity where pid <> pg_backend_pid() and backend_type = 'client backend'"
+END = f"select pg_terminate_backend(pid) {OTHERS}"
+ONE = f"select pid {OTHERS} order by random() limit 1"
 
 LEFT = "select seq from {where} join message m using (seq) where not exists (select from effects where m.id = 'job-' || n)"
 """What has no effect yet."""
@@ -103,7 +103,10 @@ async def ride_out(shop: Shop, trouble: list[str], folder: str) -> Shop:
             before = len(shop.acknowledged)
             await until(lambda before=before: len(shop.acknowledged) > before + 200, "200 more jobs", PATIENCE)
             if kind == "backends":
-                await asyncio.to_thread(shop.query, KILL)
+                await asyncio.to_thread(shop.query, END)
+            elif kind == "backend":
+                ((pid,),) = await asyncio.to_thread(shop.query, ONE)
+                os.kill(pid, signal.SIGKILL)
             else:
                 done = await asyncio.to_thread(services, kind, folder)
                 assert done.returncode == 0, done.stderr
@@ -116,8 +119,10 @@ async def ride_out(shop: Shop, trouble: list[str], folder: str) -> Shop:
     return shop
 
 
-async def test_backends_that_are_killed(own_server: tuple[str, str]) -> None:
-    shop = await ride_out(Shop(own_server[1]), ["backends"] * 5, own_server[0])
+@pytest.mark.parametrize("whom", ["backends", "backend"])
+async def test_backends_that_are_ended(own_server: tuple[str, str], whom: str) -> None:
+    """All of them, by SIGTERM; or one by SIGKILL: then the server ends the others, since it trusts its memory no more, and recovers."""
+    shop = await ride_out(Shop(own_server[1]), [whom] * 5, own_server[0])
     assert set(shop.acknowledged) <= shop.done()
     assert shop.twice() == []
 

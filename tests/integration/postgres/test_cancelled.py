@@ -13,6 +13,7 @@ from penstock.model.delivery import Delivery
 from penstock.model.outcome import Outcome
 from penstock.ports.handler import Next
 from penstock.stores.postgres.store import PostgresStore
+from penstock.testing.conformance.ground import until
 from penstock_faults.site import Site
 
 SLOW = """
@@ -53,7 +54,7 @@ async def test_requests_whose_deadline_is_over_keep_no_connection(app: App) -> N
     async with asyncio.timeout(10):
         async with app.transaction() as tx:
             await tx.execute("select 1")
-    assert rooms(store) == before
+    await until(lambda: rooms(store) == before, "what was cancelled while it began to be undone")
 
 
 async def test_a_nested_block_whose_deadline_is_over_leaves_nothing(app: App) -> None:

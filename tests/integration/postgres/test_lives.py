@@ -15,7 +15,9 @@ from penstock.errors import ConfigurationError
 from penstock.model.events import Event, Trouble
 from penstock.observe.signals import Signals
 from penstock.ports.leases import Enrolment
+from penstock.stores.postgres import registry
 from penstock.stores.postgres.registry import Lives
+from penstock.stores.sql.filelock import FileLock
 from tests.integration.cli.console import Console
 
 WORKER = Enrolment(7, "app", "w-7", 1, "here", ("mail",), ("send",))
@@ -88,3 +90,29 @@ def test_a_folder_of_somebody_elses_is_refused(tmp_path: Path, monkeypatch: pyte
     lives.of(1).parent.chmod(0o777)
     with pytest.raises(ConfigurationError, match="open to others"):
         lives.take(1)
+
+
+def test_the_last_one_takes_the_folder_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while another one is about to put its file there."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    lives = Lives("store", "boot")
+    first, second = lives.take(1), lives.take(2)
+    assert first is not None and second is not None
+    first.close()
+    lives.forget(1)
+    assert [file.name for file in tmp_path.glob("*/*")] == [lives.of(2).name]
+    assert not lives.died(2)
+
+    def lock_once_it_is_gone(path: Path) -> FileLock:
+        monkeypatch.setattr(registry, "FileLock", FileLock)
+        second.close()
+        lives.forget(2)
+        assert list(tmp_path.iterdir()) == []
+        return FileLock(path)
+
+    monkeypatch.setattr(registry, "FileLock", lock_once_it_is_gone)
+    third = lives.take(3)
+    assert third is not None
+    assert not lives.died(3)
+    third.close()
+    assert lives.died(3)

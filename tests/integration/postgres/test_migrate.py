@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from penstock.errors import SchemaOutdated
 from penstock.ports.store import Schema
 from penstock.stores.postgres import migrate
+from tests.integration.cli.console import Console
 
 TABLES = "select table_name from information_schema.tables where table_schema = $1"
 FINISHED = Schema(migrate.NEEDED, migrate.COMPATIBLE, migrate.NEEDED)
@@ -64,6 +66,18 @@ async def test_the_printed_sql_does_the_same(connection: asyncpg.Connection) -> 
         await connection.execute(migrate.missing())
     assert await tables(connection, "penstock") == made
     assert await migrate.read(connection) == FINISHED
+
+
+async def test_the_command_prints_sql_for_whoever_may(connection: asyncpg.Connection, postgres_url: str, tmp_path: Path) -> None:
+    """Nothing is changed by it; what it printed, run as it is, is all that is missing."""
+    console = Console(tmp_path, f"{postgres_url}?schema=tenant")
+    printed = (await asyncio.to_thread(console.ok, "store", "migrate", "--sql")).out
+    assert await tables(connection, "tenant") == set()
+    async with connection.transaction():
+        await connection.execute(printed)
+    assert await migrate.read(connection, "tenant") == FINISHED
+    assert (await asyncio.to_thread(console.ok, "store", "migrate", "--sql")).out == ""
+    assert "nothing to do" in (await asyncio.to_thread(console.ok, "store", "migrate")).out
 
 
 async def test_a_migration_that_fails_leaves_nothing(connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:

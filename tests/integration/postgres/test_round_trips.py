@@ -187,6 +187,14 @@ async def test_a_job_costs_one_round_trip(shop: Shop, opens: Open) -> None:
         assert first >= 2
 
 
+async def test_who_enqueues_at_the_same_time_shares_round_trips(shop: Shop) -> None:
+    """The first one goes alone; those that came meanwhile together."""
+    await shop.welcome.enqueue("sam")
+    start = shop.wire.trips
+    await asyncio.gather(*(shop.welcome.enqueue("sam") for _ in range(100)))
+    assert shop.wire.trips - start <= 6
+
+
 @pytest.mark.parametrize("opens", ASYNC)
 async def test_an_event_costs_one_round_trip(shop: Shop, opens: Open) -> None:
     async with opens(shop) as transact:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from penstock import App, Context, Retry, Transaction
 from penstock.errors import ConfigurationError
 from penstock.integrations.sqlalchemy import session
+from penstock.testing.conformance.ground import until
 from tests.integration.postgres.shop import Shop, async_engine, opened
 
 ONCE = Retry(attempts=1)
@@ -64,14 +66,24 @@ def tasks(app: App, kind: str) -> tuple[Any, Any]:
     return sign_up_on_a_thread, welcome
 
 
+def engine_of(shop: Shop, carrier: str) -> Any:
+    """None: the store's own connections."""
+    if carrier == "sync engine":
+        return create_engine(shop.engine_url("psycopg"), connect_args={"options": f"-csearch_path={shop.schema}"})
+    return None if carrier == "own" else async_engine(shop, carrier)
+
+
+async def dispose(engine: Any) -> None:
+    if isinstance(engine, AsyncEngine):
+        await engine.dispose()
+    elif engine is not None:
+        engine.dispose()
+
+
 @pytest.mark.parametrize("kind", ["async", "thread"])
 @pytest.mark.parametrize("carrier", ["own", "asyncpg", "psycopg", "sync engine"])
 async def test_rows_and_follow_ups_commit_with_the_job(shop: Shop, carrier: str, kind: str) -> None:
-    engine: Any = None
-    if carrier == "sync engine":
-        engine = create_engine(shop.engine_url("psycopg"), connect_args={"options": f"-csearch_path={shop.schema}"})
-    elif carrier != "own":
-        engine = async_engine(shop, carrier)
+    engine = engine_of(shop, carrier)
     app = shop.app(transactions=engine)
     sign_up, _ = tasks(app, kind)
     jobs = [await sign_up.enqueue("sam"), await sign_up.enqueue("bad-eve")]
@@ -79,8 +91,42 @@ async def test_rows_and_follow_ups_commit_with_the_job(shop: Shop, carrier: str,
     assert shop.rows("select name from users") == [("sam",)]
     assert shop.rows(f"select id from {shop.schema}.message where id like 'welcome-%'") == [("welcome-sam",)]
     assert [await job.status() for job in jobs] == ["done", "dead"]
-    if engine is not None:
-        await engine.dispose() if carrier != "sync engine" else engine.dispose()
+    await dispose(engine)
+
+
+@pytest.mark.parametrize("kind", ["async", "thread"])
+@pytest.mark.parametrize("carrier", ["own", "asyncpg", "psycopg", "sync engine"])
+async def test_who_has_lost_its_lease_leaves_nothing(shop: Shop, carrier: str, kind: str) -> None:
+    """Its last statement, the settle, finds that the job is somebody else's."""
+    engine = engine_of(shop, carrier)
+    app = shop.app(transactions=engine)
+    steal = f"update {shop.schema}.leased set owner = owner + 1 returning 1"
+    insert = "insert into users (name) values ('sam')"
+    stolen: list[object] = []
+
+    @app.task()
+    async def follow_up() -> None: ...
+
+    @app.task()
+    async def slow(tx: Transaction) -> None:
+        await tx.execute(insert)
+        await follow_up.using(id="follow-up").enqueue()
+        stolen.extend(await asyncio.to_thread(shop.rows, steal))
+
+    @app.task()
+    def slow_on_a_thread(tx: Transaction) -> None:
+        tx.sync.execute(insert)
+        follow_up.using(id="follow-up").sync.enqueue()
+        stolen.extend(shop.rows(steal))
+
+    job = await (slow if kind == "async" else slow_on_a_thread).enqueue()
+    async with app.worker():
+        await until(lambda: bool(stolen), "the handler to lose its lease", 20)
+    assert stolen == [(1,)]
+    assert shop.rows("select name from users") == []
+    assert shop.rows(f"select id from {shop.schema}.message") == [(job.id,)]
+    assert shop.rows(f"select outcome from {shop.schema}.finished") == []
+    await dispose(engine)
 
 
 async def test_a_session_commits_with_the_job_whatever_it_commits_itself(shop: Shop) -> None:

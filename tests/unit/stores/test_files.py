@@ -9,10 +9,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, BrokenBarrierError
 
 import pytest
 
@@ -130,10 +130,31 @@ def test_of_two_that_open_a_new_file_at_the_same_time_none_is_refused(path: Path
     def open_each(_: int) -> None:
         for number in range(40):
             both.wait(30)
-            open_file(Folder(str(path.with_name(f"{number}.db"))), library, StoreClock(), migrating=True)
+            try:
+                open_file(Folder(str(path.with_name(f"{number}.db"))), library, StoreClock(), migrating=True)
+            except BaseException:
+                both.abort()
+                raise
 
     with ThreadPoolExecutor(2) as threads:
-        assert list(threads.map(open_each, range(2))) == [None, None]
+        ended = [threads.submit(open_each, n) for n in range(2)]
+    assert [each.exception() for each in ended if not isinstance(each.exception(), BrokenBarrierError)] == [None, None]
+    assert {mode_of(path.with_name(f"{number}.db")) for number in range(40)} == {"wal"}
+
+
+def test_a_new_file_that_somebody_else_writes_is_waited_for(path: Path) -> None:
+    with closing(sqlite3.connect(path, check_same_thread=False)) as other, ThreadPoolExecutor(1) as thread:
+        other.execute("begin immediate")
+        opening = thread.submit(open_file, Folder(str(path)), Library.load("penstock.stores.sqlite"), StoreClock(), migrating=True)
+        assert not wait([opening], 0.3).done
+        other.execute("commit")
+        opening.result(10)
+    assert mode_of(path) == "wal"
+
+
+def mode_of(path: Path) -> object:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("pragma journal_mode").fetchone()[0]
 
 
 def test_a_file_that_has_lost_its_log_is_given_one(path: Path) -> None:
@@ -143,8 +164,7 @@ def test_a_file_that_has_lost_its_log_is_given_one(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("pragma journal_mode = delete")
     open_file(Folder(str(path)), library, StoreClock(), migrating=True)
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("pragma journal_mode").fetchone() == ("wal",)
+    assert mode_of(path) == "wal"
 
 
 def test_a_lock_is_held_by_one(path: Path) -> None:

@@ -8,12 +8,12 @@ from penstock.stores.postgres.address import parse
 
 def test_our_options_do_not_reach_the_driver() -> None:
     address = parse("postgresql://sam:secret@db:5433/shop?schema=tenant_7&feed=strict&sslmode=require", "masked")
-    assert (address.dsn, address.schema, address.feed) == ("postgresql://sam:secret@db:5433/shop?sslmode=require", "tenant_7", "strict")
+    assert (address.dsn, address.schema, address.strict) == ("postgresql://sam:secret@db:5433/shop?sslmode=require", "tenant_7", True)
 
 
 def test_without_options_the_schema_is_penstock_and_the_feed_has_a_floor() -> None:
     address = parse("postgres://db/shop", "masked")
-    assert (address.dsn, address.schema, address.feed) == ("postgresql://db/shop", "penstock", "floor")
+    assert (address.dsn, address.schema, address.strict) == ("postgresql://db/shop", "penstock", False)
 
 
 @pytest.mark.parametrize(

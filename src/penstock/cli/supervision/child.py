@@ -19,7 +19,6 @@ from penstock.cli.supervision.order import Order
 from penstock.cli.supervision.reports import log_event, log_failure, log_tasks
 from penstock.cli.supervision.tether import Failed, Gone, Ready, Stop, Tether, inherited
 from penstock.cli.words import did_you_mean
-from penstock.config import Found
 from penstock.connect import Source
 from penstock.engine.program import WorkerOptions
 from penstock.engine.worker import Worker
@@ -62,7 +61,7 @@ def _prepared(order: Order) -> App:
     app = apps.load(order.app)
     app.source = Source(order.app, order.log_format)
     if order.store is not None:
-        app.found = Found(order.store, "given")
+        app.place.move(order.store)
     app.on_error(log_failure)
     app.signals.listen(log_event)
     return app

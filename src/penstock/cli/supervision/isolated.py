@@ -19,7 +19,6 @@ from contextlib import suppress
 from penstock.app import App
 from penstock.cli import apps, exits
 from penstock.cli.supervision import logs
-from penstock.config import Found
 from penstock.engine.executors.inside import Inside
 from penstock.engine.executors.spawn import LEFT_TO_THE_WORKER
 from penstock.engine.executors.words import Unfit, first_order, frame
@@ -84,7 +83,7 @@ def _prepared(home: Home) -> App:
     app = apps.load(home.target)
     for module in home.modules:
         apps.load_handlers(module)
-    app.found = Found(home.store, "given")
+    app.place.move(home.store)
     if home.log_format is not None:
         logs.configure(home.log_format)
     return app

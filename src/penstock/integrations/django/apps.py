@@ -71,6 +71,8 @@ class PenstockConfig(AppConfig):  # type: ignore[misc]
         application.use(connections.around_a_coroutine)
         application.include(self.tasks.router)
         self.database = holding(application.found.url)
+        if self.database is not None:
+            connections.leave_before_it_goes(self.database, application.attachment().link.close_now)
         post_migrate.connect(self.migrate, sender=self)
 
     def migrate(self, using: str, **told: Any) -> None:

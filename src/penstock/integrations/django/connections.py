@@ -6,7 +6,7 @@ asynchronous view does to its request; what was opened there is closed before th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -55,6 +55,18 @@ async def around_a_coroutine(delivery: Delivery, next: Next) -> Outcome:
                     await sync_to_async(connections.close_all)()
     finally:
         _opened.reset(token)
+
+
+def leave_before_it_goes(alias: str, leave: Callable[[], None]) -> None:
+    """A test database cannot be dropped while somebody is connected to it: `leave` is called before Django's tests do that."""
+    creation = connections[alias].creation
+    destroy = creation.destroy_test_db
+
+    def left_and_destroyed(*arguments: object, **options: object) -> None:
+        leave()
+        destroy(*arguments, **options)
+
+    creation.destroy_test_db = left_and_destroyed
 
 
 def note(sender: object, connection: Any, **_: object) -> None:

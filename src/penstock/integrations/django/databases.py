@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from django.db import connections
 
 from penstock.errors import ConfigurationError
+from penstock.ports.moving import MovingUrl
 
 _SETTINGS = "pragma journal_mode = wal; pragma synchronous = full; pragma wal_autocheckpoint = 0"
 _OURS = ("schema", "feed")
@@ -33,8 +34,33 @@ def sqlite_options() -> dict[str, Any]:
     return {"transaction_mode": "IMMEDIATE", "timeout": 5, "init_command": _SETTINGS}
 
 
-def store_url(alias: str = "default") -> str:
-    """The URL of one of settings.DATABASES: `App(store_url())` keeps its jobs where the models are. Raises ConfigurationError."""
+class StoreUrl(MovingUrl):
+    """The test database, while Django's tests have put it in the place of the one that the settings name."""
+
+    _alias: str
+    _more: str
+
+    def __new__(cls, alias: str, more: str = "") -> Self:
+        url = super().__new__(cls, _url_of(alias) + more)
+        url._alias, url._more = alias, more
+        return url
+
+    def __add__(self, more: str) -> StoreUrl:
+        return StoreUrl(self._alias, self._more + more)
+
+    def now(self) -> str:
+        return _url_of(self._alias) + self._more
+
+
+def store_url(alias: str = "default") -> StoreUrl:
+    """The URL of one of settings.DATABASES: `App(store_url())` keeps its jobs where the models are. Raises ConfigurationError.
+
+    In Django's tests the app's store is in the test database, though it was made before that was.
+    """
+    return StoreUrl(alias)
+
+
+def _url_of(alias: str) -> str:
     wrapper = connections[alias]
     settings: Mapping[str, Any] = wrapper.settings_dict
     match wrapper.vendor:
@@ -49,7 +75,7 @@ def store_url(alias: str = "default") -> str:
 def store_url_as(alias: str, url: str) -> str:
     """The same, and in it what belongs to Penstock in `url`: its schema."""
     kept = [(name, value) for name, value in parse_qsl(urlsplit(url).query) if name in _OURS]
-    own = store_url(alias)
+    own = _url_of(alias)
     return own + ("&" if "?" in own else "?") + urlencode(kept) if kept else own
 
 
@@ -67,7 +93,7 @@ def holding(url: str) -> str | None:
 
 def _is_kept_in(url: str, alias: str) -> bool:
     try:
-        own = store_url(alias)
+        own = _url_of(alias)
     except ConfigurationError:
         return False
     return own == url or (_place(own) is not None and _place(own) == _place(url))

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from penstock.errors import PublishUnknown, StoreError, StoreUnavailable
+from penstock.errors import PublishUnknown, StoreError
 from penstock.model.statement import Program, Rows
 from penstock.ports.signals import Signals
 from penstock.stores.postgres.bells import Bells
 from penstock.stores.postgres.clock import PostgresClock
-from penstock.stores.postgres.failures import lost, translate, translated
+from penstock.stores.postgres.failures import broken, lost
 from penstock.stores.postgres.pool import ERRORS, HASTE, Pool, not_for_long
 from penstock.stores.sql.dialect import Dialect
 from penstock.stores.sql.executors import drive_async
@@ -85,9 +85,7 @@ class Told:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if error is None or not isinstance(error, ERRORS):
             return
-        if self._connection.is_closed() and translate(error, self._doing) is None:
-            raise StoreUnavailable(f"{self._doing}: the connection broke ({error})") from error
-        raise translated(error, self._doing) from error
+        raise broken(error, self._doing, self._connection) from error
 
 
 async def commit(connection: Any, doing: str, *, durable: bool) -> None:

@@ -6,15 +6,12 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, TypeAlias
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from msgspec import Struct
 
 from penstock.errors import ConfigurationError
 from penstock.stores.postgres.library import SCHEMA
-
-Feed: TypeAlias = Literal["floor", "strict"]
 
 ACCEPTED = "a store is postgresql://user@host/database, with ?schema=name for a tenant of its own"
 _LIBPQ = frozenset({"connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"})
@@ -29,8 +26,8 @@ class Address(Struct, frozen=True):
     masked: str
     """Fit to be printed."""
     schema: str = SCHEMA
-    feed: Feed = "floor"
-    """`strict`: for servers whose `pg_locks` cannot be trusted (see `floor`)."""
+    strict: bool = False
+    """Appends one after the other: for servers whose `pg_locks` cannot be trusted (see `floor`)."""
 
 
 def parse(url: str, masked: str) -> Address:
@@ -54,4 +51,4 @@ def parse(url: str, masked: str) -> Address:
         raise ConfigurationError(f"{masked!r}: feed={feed!r}: floor or strict")
     known = [(name, value) for name, value in theirs if name not in _LIBPQ]
     dsn, libpq = (urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(query), "")) for query in (known, theirs))
-    return Address(dsn, libpq, masked, schema, "strict" if feed == "strict" else "floor")
+    return Address(dsn, libpq, masked, schema, feed == "strict")

@@ -42,14 +42,15 @@ class PostgresAdministration:
 
     def migrate(self) -> Schema:
         async def run(connection: Any) -> Schema:
-            await migrate.migrate(connection, self._address.schema)
+            await migrate.migrate(connection, self._address.schema, strict=self._address.strict)
             return await self._schema(connection)
 
         return _now(self._on(run, "migrate"))
 
     def script(self) -> str:
         found = self.schema()
-        return migrate.missing(found.found, self._address.schema) if found.found < found.needed else ""
+        missing = migrate.missing(found.found, self._address.schema) if found.found < found.needed else ""
+        return missing + (in_schema(migrate.STRICT, self._address.schema) if self._address.strict else "")
 
     def live(self) -> bool:
         self.schema()

@@ -5,7 +5,7 @@ By SQLSTATE (PostgreSQL documentation, appendix A), which asyncpg and psycopg bo
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from penstock.errors import SchemaOutdated, StoreCorrupt, StoreError, StoreFull, StoreReadOnly, StoreUnavailable
 
@@ -66,6 +66,13 @@ def translate(error: BaseException, doing: str) -> StoreError | None:
     if passes(error):
         return StoreUnavailable(f"{doing}: others were in the way; try again ({error})")
     return StoreUnavailable(f"{doing}: {_AWAY} ({error})") if lost(error) else None
+
+
+def broken(error: BaseException, doing: str, connection: Any) -> StoreError:
+    """Of an error on a connection of asyncpg's, which may be why it is closed now."""
+    if translate(error, doing) is None and connection.is_closed():
+        return StoreUnavailable(f"{doing}: the connection broke ({error})")
+    return translated(error, doing)
 
 
 def translated(error: BaseException, doing: str) -> StoreError:

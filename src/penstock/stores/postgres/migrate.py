@@ -32,6 +32,13 @@ create table if not exists penstock.meta (
 """
 
 
+STRICT = """\
+insert into penstock.meta (name, value)
+values ('feed', 'strict')
+on conflict (name) do update set value = excluded.value;
+"""
+
+
 class Connection(Protocol):
     """What is used of an asyncpg connection."""
 
@@ -63,13 +70,16 @@ def check(schema: Schema, place: str) -> None:
         )
 
 
-async def migrate(connection: Connection, schema: str = SCHEMA) -> None:
-    """Run what is missing. Another process that does the same is waited for, and then there is nothing left to do."""
+async def migrate(connection: Connection, schema: str = SCHEMA, *, strict: bool = False) -> None:
+    """Run what is missing. Another process that does the same is waited for, and then there is nothing left to do. `strict`: from now on
+    only who appends strictly may open it."""
     async with connection.transaction():
         await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
         found = (await read(connection, schema)).found
         if found < NEEDED:
             await connection.execute(missing(found, schema))
+        if strict:
+            await connection.execute(in_schema(STRICT, schema))
 
 
 def statements(number: int, schema: str = SCHEMA) -> list[str]:

@@ -22,7 +22,7 @@ import asyncpg
 from penstock.errors import StoreError, StoreUnavailable
 from penstock.stores.postgres import wire
 from penstock.stores.postgres.address import Address
-from penstock.stores.postgres.failures import translate, translated
+from penstock.stores.postgres.failures import broken, translated
 
 ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError)
 """What asyncpg raises; `InterfaceError` is the driver's own."""
@@ -107,9 +107,9 @@ class Pool:
         try:
             await prepare(connection)
         except ERRORS as error:
+            told = broken(error, f"connect to {self._address.masked}", connection)
             connection.terminate()
-            where = f"connect to {self._address.masked}"
-            raise translate(error, where) or StoreUnavailable(f"{where}: the connection broke ({error})") from error
+            raise told from error
         except BaseException:
             connection.terminate()
             raise

@@ -54,13 +54,18 @@ class Lives:
                 told(error)
             return None
 
-    def _take(self, incarnation: int) -> FileLock:
+    def _take(self, incarnation: int, *, again: bool = True) -> FileLock:
         folder = self._folder()
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()
         if found.st_uid != os.getuid() or found.st_mode & 0o077:
             raise ConfigurationError(f"{folder} belongs to somebody else or is open to others: remove it, or set XDG_RUNTIME_DIR")
-        lock = FileLock(self.of(incarnation))
+        try:
+            lock = FileLock(self.of(incarnation))
+        except StoreError as error:
+            if again and isinstance(error.__cause__, FileNotFoundError):  # the last one here has just left, and taken the folder away
+                return self._take(incarnation, again=False)
+            raise
         if not lock.try_acquire():
             lock.close()
             raise ConfigurationError(f"enrol worker {incarnation:x}: its lock file is taken")
@@ -81,6 +86,7 @@ class Lives:
     def forget(self, incarnation: int) -> None:
         with suppress(OSError):
             self.of(incarnation).unlink()
+            self._folder().rmdir()  # of the last one
 
     def _folder(self) -> Path:
         return Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / self._name

@@ -200,7 +200,7 @@ class PostgresStore:
 
     def _put_together(self, pools: Sequence[Pool], identity: Identity) -> Parts:
         address = self._address
-        dialect, bounds = make_dialect(strict=address.feed == "strict"), Bounds(SECOND if pools[1].pooled else None)
+        dialect, bounds = make_dialect(strict=address.strict), Bounds(SECOND if pools[1].pooled else None)
         bells = Bells(pools[1], f"penstock_{identity.store_id[:16]}", bounds.haste)
         library = load(schema=address.schema)
         power = self._durability != "process"

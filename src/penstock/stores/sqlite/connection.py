@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ T = TypeVar("T")
 
 BUSY = 5.0
 """Seconds to wait for a writer that does not queue at our lock file."""
+_AGAIN = 0.005
 
 _SETTINGS = (
     "pragma synchronous = full",
@@ -55,8 +57,20 @@ def is_logged(connection: sqlite3.Connection) -> bool:
 
 
 def give_log(connection: sqlite3.Connection) -> None:
-    """Call it behind the folder's lock: of two that do it at the same time SQLite refuses one at once, and waits for nothing."""
-    connection.execute("pragma journal_mode = wal").fetchall()
+    """Raises StoreUnavailable, or sqlite3.Error. Where somebody else writes, SQLite refuses this at once, and waits for nothing: so this
+    does. Call it behind the folder's lock, so that nobody of ours is in the way."""
+    deadline = time.monotonic() + BUSY
+    while True:
+        try:
+            answer = connection.execute("pragma journal_mode = wal").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_AGAIN)
+        else:
+            if answer != "wal":
+                raise StoreUnavailable(f"give the file a write-ahead log: it stays in the mode {answer}")
+            return
 
 
 def connect_readonly(path: str) -> sqlite3.Connection:

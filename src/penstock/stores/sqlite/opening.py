@@ -25,7 +25,8 @@ def open_file(folder: Folder, library: Library, clock: StoreClock, *, migrating:
         with forkable as connection:
             if not _is_up(connection, library, clock):
                 with locked(folder):
-                    _bring_up(connection, folder.database, library, clock, migrating=migrating)
+                    if not _is_up(connection, library, clock):  # who had the lock before may have done all
+                        _bring_up(connection, folder.database, library, clock, migrating=migrating)
     except sqlite3.Error as error:
         raise translated(error, f"open {folder.database}") from error
     finally:
@@ -56,13 +57,13 @@ def locked(folder: Folder) -> Iterator[None]:
 
 
 def _bring_up(connection: sqlite3.Connection, path: str, library: Library, clock: StoreClock, *, migrating: bool) -> None:
+    schema = migrate.read(connection)
+    if not migrating or schema.compatible > migrate.NEEDED:
+        migrate.check(schema, path)
     if not connections.is_logged(connection):
         connections.give_log(connection)
-    schema = migrate.read(connection)
-    if migrating and schema.found < migrate.NEEDED:
+    if schema.found < migrate.NEEDED:
         migrate.migrate(connection)
-        schema = migrate.read(connection)
-    migrate.check(schema, path)
     connection.execute("begin immediate")
     connections.drive(connection, clock.anchor(), library)
     connection.execute("commit")
