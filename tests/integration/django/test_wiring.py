@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
 
+from penstock import App
 from penstock.app import load_app
 from penstock.cli.worker import worker
 from penstock.errors import ConfigurationError
@@ -64,6 +67,20 @@ def test_without_the_app_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch
 def test_the_store_is_one_of_djangos_databases(database: Path) -> None:
     assert installed().database == "default"
     assert store_url() == f"sqlite:///{database}" and holding(store_url("other")) == "other"
+
+
+def test_an_app_goes_where_djangos_database_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in tests. Copies of the URL, also in another process, do so too; a command's `--store` is for good."""
+    monkeypatch.setitem(connections.settings["other"], "NAME", Path("/data/shop.db"))
+    url = store_url("other")
+    moving = [App(each, name="shop") for each in (url, copy.deepcopy(url), pickle.loads(pickle.dumps(url)))]
+    told = App(url, name="shop")
+    told.place.move("sqlite:////data/told.db")
+    assert [each.found.url for each in moving] == ["sqlite:////data/shop.db"] * 3
+    monkeypatch.setitem(connections.settings["other"], "NAME", Path("/data/test.db"))
+    assert [each.found.url for each in moving] == ["sqlite:////data/test.db"] * 3
+    assert told.found.url == "sqlite:////data/told.db"
+    assert (store_url("other") + "?schema=jobs", url) == ("sqlite:////data/test.db?schema=jobs", "sqlite:////data/shop.db")
 
 
 def test_a_relative_url_means_the_same_file(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:

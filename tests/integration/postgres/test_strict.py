@@ -53,8 +53,9 @@ async def test_events_arrive_in_the_order_of_their_commits(url: str) -> None:
 async def test_who_appends_in_another_way_is_refused(url: str, tmp_path: Path) -> None:
     strict = f"{url}&feed=strict"
     administration(url).migrate()
-    with pytest.raises(ConfigurationError, match=r"stop all processes that use it, run `penstock store migrate` with this URL"):
-        await opened(strict)
+    for migrate in (None, True):
+        with pytest.raises(ConfigurationError, match=r"stop all processes that use it, run `penstock store migrate` with this URL"):
+            await opened(strict, migrate=migrate)
     await opened(url)
     await asyncio.to_thread(Console(tmp_path, strict).ok, "store", "migrate")
     await opened(strict)
@@ -69,8 +70,16 @@ async def test_the_printed_sql_says_so_too(url: str, postgres_url: str) -> None:
     await opened(strict)
 
 
-async def opened(url: str) -> None:
-    app = App(url, name="shop")
+async def test_a_new_store_is_made_strict_by_who_makes_it(url: str) -> None:
+    strict = f"{url}&feed=strict"
+    await opened(strict, migrate=True)
+    await opened(strict)
+    with pytest.raises(ConfigurationError, match="feed is strict"):
+        await opened(url, migrate=True)
+
+
+async def opened(url: str, *, migrate: bool | None = None) -> None:
+    app = App(url, name="shop", migrate=migrate)
     try:
         await app.topic("orders", Placed).head()
     finally:

@@ -45,6 +45,10 @@ class StoreUrl(MovingUrl):
         url._alias, url._more = alias, more
         return url
 
+    def __reduce__(self) -> tuple[type[StoreUrl], tuple[str, str]]:
+        """For copies and other processes."""
+        return StoreUrl, (self._alias, self._more)
+
     def __add__(self, more: str) -> StoreUrl:
         return StoreUrl(self._alias, self._more + more)
 
