@@ -56,7 +56,11 @@ class Ward:
             self.died += 1
             self.start()
         left = self.site.value("select coalesce(sum(waiting + delayed + running), 0) from penstock_counter")
-        return left == aside and self.ledger.read_text().count("WORKER ") == self.died + WORKERS
+        return left == aside and self.up() >= {worker.pid for worker in self.workers}
+
+    def up(self) -> set[int]:
+        """Of those who ever were: one may die of its first job before it can say so."""
+        return {int(line.split(" ")[2]) for line in self.ledger.read_text().splitlines() if line.startswith("WORKER ")}
 
     def stop(self) -> list[int]:
         """How those ended that are left."""
