@@ -48,7 +48,7 @@ class Trials:
     def seen(self, fault: Fault) -> object:
         if fault.name not in self._found:
             (together,) = (chosen for chosen in self._tests.values() if fault in chosen)
-            threads = self._threads[1 if set(together) & set(found_by("stall")) else 2]
+            threads = self._threads[1 if any(each.program[0] == "stall" for each in together) else 2]
             self._found |= {each.name: threads.submit(try_one, each, each.stores[0], self._server) for each in together}
         return self._found[fault.name].result()["seen"]
 
