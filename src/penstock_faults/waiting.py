@@ -13,6 +13,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import NoReturn
 
+_LOOK, _RARELY = 0.01, 0.25
+"""Seconds between two looks."""
+
 
 def wait_for(condition: Callable[[], bool], what: str, patience: float = 30) -> None:
     """Looks cost a fifth of the time at most, if one takes no longer than 60 ms: those who are looked at need the machine."""
@@ -25,10 +28,6 @@ def wait_for(condition: Callable[[], bool], what: str, patience: float = 30) -> 
         if now > deadline:
             raise SystemExit(f"waited {patience:g} s for {what}")
         time.sleep(min(max(_LOOK, 4 * (now - began)), _RARELY))
-
-
-_LOOK, _RARELY = 0.01, 0.25
-"""Seconds between two looks."""
 
 
 async def until(true: Callable[[], bool], what: str, patience: float) -> None:

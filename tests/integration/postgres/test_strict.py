@@ -30,7 +30,7 @@ async def url(postgres_url: str) -> AsyncIterator[str]:
         connection.execute(f"drop schema {schema} cascade".encode())
 
 
-async def test_events_arrive_in_the_order_of_their_commits(url: str) -> None:
+async def test_all_events_arrive(url: str) -> None:
     strict = f"{url}&feed=strict"
     administration(strict).migrate()
     app = App(strict, name="shop")

@@ -42,7 +42,7 @@ class PostgresAdministration:
 
     def migrate(self) -> Schema:
         async def run(connection: Any) -> Schema:
-            await migrate.migrate(connection, self._address.schema, strict=self._address.strict)
+            await migrate.migrate(connection, self._address.schema, strict=self._address.strict, in_use=True)
             return await self._schema(connection)
 
         return _now(self._on(run, "migrate"))

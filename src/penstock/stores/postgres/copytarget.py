@@ -126,7 +126,7 @@ class PostgresTarget:
         if schema.found < schema.needed:
             _known(await self._meta(), origin, self.url)
             await self._refuse_rows(origin)
-            await migrate.migrate(self._opened(), self._address.schema, strict=self._address.strict)
+            await migrate.migrate(self._opened(), self._address.schema, strict=self._address.strict, in_use=True)
 
     async def _refuse_rows(self, origin: Origin) -> None:
         there = {row[0] for row in await self._opened().fetch(_TABLES, self._address.schema)}

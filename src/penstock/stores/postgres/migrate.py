@@ -70,15 +70,15 @@ def check(schema: Schema, place: str) -> None:
         )
 
 
-async def migrate(connection: Connection, schema: str = SCHEMA, *, strict: bool = False) -> None:
-    """Run what is missing. Another process that does the same is waited for, and then there is nothing left to do. `strict`: from now on
-    only who appends strictly may open it."""
+async def migrate(connection: Connection, schema: str = SCHEMA, *, strict: bool = False, in_use: bool = False) -> None:
+    """Run what is missing. Another process that does the same is waited for, and then there is nothing left to do. `strict`: only who
+    appends strictly may open what is made here, and with `in_use` also what was there."""
     async with connection.transaction():
         await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
         found = (await read(connection, schema)).found
         if found < NEEDED:
             await connection.execute(missing(found, schema))
-        if strict:
+        if strict and (in_use or found == 0):
             await connection.execute(in_schema(STRICT, schema))
 
 

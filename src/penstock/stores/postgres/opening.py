@@ -26,8 +26,7 @@ async def open_schema(connection: Any, address: Address, *, migrating: bool) -> 
     sql = in_schema("select name, value from penstock.meta where name in ('store_id', 'feed')", address.schema)
     try:
         if migrating:
-            new = (await migrate.read(connection, address.schema)).found == 0
-            await migrate.migrate(connection, address.schema, strict=new and address.strict)  # of one in use the command decides
+            await migrate.migrate(connection, address.schema, strict=address.strict)
         async with connection.transaction():
             migrate.check(await migrate.read(connection, address.schema), address.masked)
             facts = dict(await connection.fetch(sql))
