@@ -2,7 +2,8 @@
 
 Targets are given for a disk with 5,300 synced appends a second and a core with 212,000 asyncio tasks a second. A rate is the
 time of one job: so many synced commits, and the rest is the core's; each part is scaled by what this machine's disk and core
-did in the same run. Ratios, memory and the idle worker are not scaled.
+did in the same run. A p99 is scaled by the core, and allowed four times what the disk's own p99 of a sync was. Ratios, memory
+and the idle worker are not scaled.
 """
 
 from __future__ import annotations
