@@ -117,6 +117,12 @@ def test_moves_of_one_product_keep_their_order() -> None:
     assert reconcile(changed(moves=Handled([2, 1, 3]))).faults == ()
 
 
+def test_the_order_of_those_placed_at_once_is_that_of_their_events() -> None:
+    """On a server the later number may commit first."""
+    assert reconcile(changed(events=[3, 2, 1], moves=Handled([3, 1], POISON))).faults == ()
+    assert_fault(changed(events=[3, 2, 1], moves=Handled([1, 3], POISON)), "out_of_order", "mug: order 1 was moved before order 3")
+
+
 def test_a_dead_letter_needs_a_cause() -> None:
     refused = Handled([1, 3], [Letter(2, deaths=2, reason="KeyError")])
     assert_fault(changed(moves=refused), None, "dead letter without a cause: 2 in moves: KeyError")

@@ -4,7 +4,8 @@
 - Every order is an event of the topic, and every event an order: the two were one transaction.
 - Both subscribers end with each order exactly once: one row in their table, or one dead letter, which
   needs a cause. Nothing forbids a second row.
-- What is moved of one product is moved in the order in which it was ordered: events of one key stay in order.
+- What is moved of one product is moved in the order of its events in the topic: events of one key stay in order. Two that were
+  ordered at once have their numbers and their events from two transactions, which may differ.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Evidence(Struct, frozen=True):
     calls: Sequence[OrderCall]
     orders: Sequence[Order]
     events: Sequence[int]
-    """The orders that the topic tells of."""
+    """The orders that the topic tells of, in its order."""
     moves: Handled
     shipments: Handled
 
@@ -120,11 +121,14 @@ def _invented(evidence: Evidence) -> Iterable[str]:
 
 def _out_of_order(evidence: Evidence) -> Iterable[str]:
     products = {order.id: order.product for order in evidence.orders}
+    places = {order: place for place, order in enumerate(evidence.events)}
     moved: defaultdict[str, list[int]] = defaultdict(list)
     for order in evidence.moves.rows:
         moved[products.get(order, "")].append(order)
     for product, orders in moved.items():
-        yield from (f"{product}: order {later} was moved before order {sooner}" for later, sooner in pairwise(orders) if later > sooner)
+        for first, second in pairwise(orders):
+            if places.get(first, -1) > places.get(second, -1):
+                yield f"{product}: order {first} was moved before order {second}"
 
 
 def _places(evidence: Evidence) -> Mapping[str, Handled]:
