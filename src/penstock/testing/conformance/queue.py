@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from penstock.testing.conformance.cancelling import CancellingConformance
 from penstock.testing.conformance.dead_letters import DeadLetterConformance
+from penstock.testing.conformance.headers import HeaderConformance
 from penstock.testing.conformance.jobs import JobConformance
 from penstock.testing.conformance.leases import LeaseConformance
 from penstock.testing.conformance.order import OrderConformance
@@ -19,5 +20,6 @@ class QueueConformance(
     CancellingConformance,
     JobConformance,
     RoutingConformance,
+    HeaderConformance,
 ):
     """In, out, in order, again, and over."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from penstock.testing.conformance.atomicity import AtomicityConformance
+from penstock.testing.conformance.closing import ClosingConformance
 from penstock.testing.conformance.history import HistoryConformance
 from penstock.testing.conformance.limits import LimitConformance
 from penstock.testing.conformance.log import LogConformance
@@ -19,5 +20,6 @@ class StoreConformance(
     TimekeepingConformance,
     LogConformance,
     SchedulingConformance,
+    ClosingConformance,
 ):
     """One class to inherit."""
