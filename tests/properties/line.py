@@ -72,6 +72,7 @@ class Line:
             agree(entry.state, "open", f"the state of {entry.name}, which is claimed")
             assert entry.task in tasks, f"{entry.name} came to a worker that does not know its task"
             assert entry.is_due(now), f"{entry.name} came too early"
+            assert not entry.is_late(now), f"{entry.name} came too late"
         if any(delivery.suspect for delivery in run):
             assert alone and len(run) == 1, f"the suspect {run[0].job_id} did not come alone"
         if (key := run[0].key) is not None:

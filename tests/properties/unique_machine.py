@@ -67,7 +67,11 @@ class UniqueMachine(StoreMachine):
 
     @rule(room=st.integers(1, 3))
     def claim(self, room: int) -> None:
-        for delivery in self.run(self.worker.claim(room)):
+        waiting = self.waiting()
+        came = self.run(self.worker.claim(room))
+        agree([delivery.job_id for delivery in came if delivery.job_id not in waiting], [], "what came and does not wait")
+        agree(len(came), min(room, len(waiting)), "how many came")
+        for delivery in came:
             self.leased[delivery.job_id] = delivery
             self.jobs[delivery.job_id].state = "running"
             if self.jobs[delivery.job_id].until == "start":
@@ -121,6 +125,16 @@ class UniqueMachine(StoreMachine):
     def prune(self) -> None:
         self.run(self.ground.queue.prune(1000, age=0, keep=0))
         self.run(self.ground.queue.prune(1000, age=5 * SECOND, keep=0))
+
+    async def finish(self) -> None:
+        """What waits can be brought to its end, and then no name is held."""
+        await self.worker.release(list(self.leased.values()))
+        agree(sorted(await self.worker.drain()), sorted([*self.waiting(), *self.leased]), "what was left at the end")
+        self.ground.advance(3_600)
+        for n, name in enumerate(sorted(self.names)):
+            agree(
+                await self.ground.queue.put([named(self.ground, f"last {n}", name, "done", 0)]), [Placed(f"last {n}")], f"the name {name}"
+            )
 
     # -- the model
 

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from penstock.model.delivery import Settlement
+from penstock.model.job import Cancelled
 from penstock.model.log import Append, Fed
 from penstock.model.message import Message, Placed
 from penstock.model.schedule import Firing
@@ -46,6 +47,21 @@ class Shortsighted(SqlQueue):
         """It says that there is nothing more."""
         least = [(queue, min(room, 2)) for queue, room in ask.queues]
         return replace(await super().claim(replace(ask, queues=least)), more=False)
+
+
+class Patient(SqlQueue):
+    async def put(self, messages: Sequence[Message]) -> list[Placed]:
+        return await super().put([replace(message, expires=None) for message in messages])
+
+
+class Polite(SqlQueue):
+    async def cancel(self, job_id: str) -> Cancelled:
+        return "cancelled"
+
+
+class Careless(SqlQueue):
+    async def replay(self, ids: Sequence[str]) -> list[str]:
+        return await super().discard(ids)
 
 
 class Nameless(SqlQueue):
@@ -115,7 +131,12 @@ WRONGS = (
     Wrong("of several ends one is written", QueueMachine, Deaf),
     Wrong("a claim stops early and says that was all", QueueMachine, Shortsighted),
     Wrong("deaths are not counted", QueueMachine, Merciful),
+    Wrong("nothing expires", QueueMachine, Patient),
+    Wrong("what is cancelled stays", QueueMachine, Polite),
+    Wrong("what is replayed is gone", QueueMachine, Careless),
     Wrong("a held name is given away", UniqueMachine, Nameless),
+    Wrong("what is cancelled keeps its name", UniqueMachine, Polite),
+    Wrong("a name is not taken again by a replay", UniqueMachine, Careless),
     Wrong("a feed forgets an event", LogMachine, Forgetful),
     Wrong("a seek goes to the end", LogMachine, Rooted),
     Wrong("an append is not asked what it expects", LogMachine, Credulous),
