@@ -80,7 +80,21 @@ PARTS = (
 )
 SUMS = (
     *("kills", "cuts", "fills", "errors_injected", "damages", "silent", "stops", "jumps", "poison", "malformed"),
-    *("acknowledged", "lost", "twice", "missing", "lost_after_a_cut", "effects_twice", "dead"),
+    *(
+        "acknowledged",
+        "lost",
+        "unrun",
+        "unexpected",
+        "begun_again",
+        "twice",
+        "missing",
+        "missed",
+        "heard_twice",
+        "disordered",
+        "lost_after_a_cut",
+        "effects_twice",
+        "dead",
+    ),
 )
 
 

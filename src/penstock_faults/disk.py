@@ -28,6 +28,7 @@ class Disk:
         self._image = folder / "disk.img"
         self.root = folder / "disk"
         self.root.mkdir()
+        self._unsynced = self.root / "unsynced"
         with self._image.open("wb") as file:
             file.truncate(mebibytes << 20)
         _run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", str(self._image))
@@ -43,12 +44,20 @@ class Disk:
         """Nothing more reaches the disk. Who has files open there has to stand still, and to end before `mount`: of a plain file with a
         sync a line, 7 of 100 cuts lost a line whose sync was under way and then said that it had been done; of 150 cuts of a process
         that stood still, none did.
+
+        A file that nobody syncs is written before, to see by its absence that the power was cut.
         """
+        self._unsynced.write_bytes(b"gone by now")
         place = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.ioctl(place, _SHUTDOWN, struct.pack("I", _NO_FLUSH))
         finally:
             os.close(place)
+
+    @property
+    def was_cut(self) -> bool:
+        """Since then it was mounted again, and has forgotten what nobody had synced."""
+        return not self._unsynced.exists()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:

@@ -223,6 +223,7 @@ def report(test: Run, seconds: float, in_flight: int) -> dict[str, object]:
             redelivered[kill.point] += sum(deaths[incarnation] for incarnation in ledger.incarnations[kill.pid])
             waits += ledger.redelivered_after(kill.pid, kill.at)
     waits.sort()
+    again = ledger.begun_again({kill.pid: kill.at for kill in test.kills})
     blind = [point for point in WORKER_POINTS if not redelivered[point]] + ([] if ledger.resolved else ["publishing"])
     return {
         "kills": len(test.kills),
@@ -235,8 +236,9 @@ def report(test: Run, seconds: float, in_flight: int) -> dict[str, object]:
         "death_to_redelivery_ms": {p: round(waits[int(len(waits) * q)] / 1000) for p, q in (("p50", 0.5), ("p99", 0.99))} if waits else {},
         "died_three_times_and_replayed": test.replayed,
         **asdict(verdict),
+        "begun_again": again,
         "void": blind,
-        "ok": verdict.good and not blind,
+        "ok": verdict.good and not again and not blind,
     }
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from penstock_faults.site import Site
@@ -68,6 +71,14 @@ class Ledger:
                 waits += [min(later) - killed] if later else []
         return waits
 
+    def begun_again(self, died: Mapping[int, int]) -> list[str]:
+        """Jobs without effects, which nothing can fail, that began once more before who had begun them was dead (µs, by pid)."""
+        return sorted(
+            job
+            for job, begins in self.begins.items()
+            if effect_of(job) is None and any(at < died.get(before, at + 1) for (_, before), (at, _) in pairwise(sorted(begins)))
+        )
+
 
 def whole_lines(path: Path, begin: int) -> tuple[list[str], int]:
     """Those that are written by now, from that byte on, and where the next one begins: the last one may be half."""
@@ -100,6 +111,10 @@ class Verdict:
     acknowledged: int
     attempted: int
     lost: list[str]
+    unrun: list[str]
+    """Acknowledged jobs that no handler has come to the end of."""
+    unexpected: list[str]
+    """Jobs that are done, or have effects, and that nobody put."""
     twice: list[int]
     missing: list[int]
     """Effects that an acknowledged job should have had."""
@@ -119,13 +134,15 @@ class Verdict:
     @property
     def good(self) -> bool:
         return (
-            not (self.lost or self.twice or self.missing or self.follow_ups or self.disordered or self.events or self.dead)
+            not (self.lost or self.unrun or self.unexpected or self.twice or self.missing or self.follow_ups)
+            and not (self.disordered or self.events or self.dead)
             and self.corrupt == "ok"
         )
 
 
 def judge(ledger: Ledger, site: Site) -> Verdict:
-    """Every acknowledged job is done; every effect is there once; every key kept its order; the store is sound."""
+    """Every acknowledged job is done, by its handler; nothing else is; every effect is there once; every key kept its order; the store
+    is sound."""
     done = {row[0] for row in site.rows(_DONE)}
     effects = [(n, key) for n, key in site.rows("select n, key from effects order by place")]
     follows = Counter(row[0] for row in site.rows("select n || '' from follows"))
@@ -136,10 +153,13 @@ def judge(ledger: Ledger, site: Site) -> Verdict:
     counts = Counter((key[4:] if key.startswith("free") else key[1:].split("-")[0], n) for n, key in effects)
     wanted = {effect for job in ledger.acknowledged if (effect := effect_of(job)) is not None}
     expected = Counter(str(n) for _, n in counts if n % 7 == 0)
+    known = {job for job in done if _OWN.fullmatch(job)} | {f"{lane}-{n}" for lane, n in counts}
     return Verdict(
         acknowledged=len(ledger.acknowledged),
         attempted=len(ledger.tried),
         lost=sorted(set(ledger.acknowledged) - done),
+        unrun=sorted(set(ledger.acknowledged) - {job for job, _ in ledger.ended}),
+        unexpected=sorted(known - ledger.tried.keys()),
         twice=[n for (_, n), count in counts.items() if count > 1],
         missing=[n for lane, n in wanted if (lane, n) not in counts],
         follow_ups=[int(n) for n in expected | follows if expected[n] != follows[n]],
@@ -166,6 +186,9 @@ def disordered(effects: list[tuple[int, str]]) -> list[str]:
         last[key] = n
     return sorted(broken)
 
+
+_OWN = re.compile(r"\d+-\d+")
+"""Ids that producers chose."""
 
 _REPLAYED = """
 select m.id

@@ -24,9 +24,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 
 from penstock_faults.disk import Disk, spinning
-from penstock_faults.kills import Run, create_tables, finish, unfinished
+from penstock_faults.kills import Run, create_tables, finish, in_flight, unfinished
 from penstock_faults.ledger import Tail, judge
 from penstock_faults.site import Site
 from penstock_faults.software import services
@@ -35,6 +36,8 @@ from penstock_faults.waiting import conclude, kill_all, wait_for
 WORKERS, LANES = 2, (1, 2)
 RATE = 300
 """Jobs a second of each producer."""
+MANY = 20
+"""So many cuts have met a put that was under way."""
 SOME = (150, 600)
 """Acknowledgements between two cuts, at the least and at the most."""
 
@@ -47,6 +50,10 @@ class Losses:
     cuts_that_lost: int = 0
     broken: list[str] = field(default_factory=list)
     worst: int = 0
+    in_flight: list[int] = field(default_factory=list[int])
+    """Jobs that were running at each cut."""
+    forgot: int = 0
+    """Cuts after which the disk had forgotten what nobody had synced."""
 
     def look(self, test: Run) -> None:
         """All that was acknowledged by now has to be there, and all that was committed has to be done."""
@@ -143,7 +150,9 @@ def storm(test: Run, disk: Disk, server: Server | None, cuts: int, chance: rando
         wait_for_load(test, chance.randint(*SOME))
         if server is not None:
             hush(test, number % 3)
+        losses.in_flight.append(in_flight(test.site))
         cut(test, disk, server, survivors=survivors)
+        losses.forgot += disk.was_cut
         (test.folder / "stand" / "quiet").unlink(missing_ok=True)
         losses.look(test)
         print(f"cut {number + 1} of {cuts}: lost {len(losses.lost)}, {losses.broken or 'sound'}", file=sys.stderr, flush=True)
@@ -201,10 +210,15 @@ def cut(test: Run, disk: Disk, server: Server | None, *, survivors: bool) -> Non
 def report(test: Run, losses: Losses, cuts: int, seconds: float, durability: str) -> dict[str, object]:
     verdict = judge(test.read(), test.site)
     wanted = verdict.good and not losses.lost if durability == "power" else bool(losses.lost)
+    void = ["a disk forgot nothing"] if losses.forgot < cuts else []
+    void += [] if any(losses.in_flight) else ["nothing was running"]
+    unknown = bool(test.read().resolved) or "\nREFUSED " in test.ledger.read_text()
+    void += [] if unknown or cuts < MANY else ["no put was under way"]
     return {
         "cuts": cuts,
         "durability": durability,
         "seconds_a_cut": round(seconds / cuts, 2),
+        "in_flight_median": round(median(losses.in_flight)),
         "unknown_resolved": len(test.read().resolved),
         "died_three_times_and_replayed": test.replayed,
         "lost_after_a_cut": len(losses.lost),
@@ -213,7 +227,8 @@ def report(test: Run, losses: Losses, cuts: int, seconds: float, durability: str
         "broken_after_a_cut": losses.broken,
         **{name: len(value) if isinstance(value, list) else value for name, value in asdict(verdict).items()},
         "bound_95_percent": round(3 / cuts, 4),
-        "ok": wanted and not losses.broken,
+        "void": void,
+        "ok": wanted and not losses.broken and not void,
     }
 
 
