@@ -17,7 +17,7 @@ help:
 	@echo '                (on a PostgreSQL server: STORE=postgresql://user@host/database; it makes a schema there, and drops it)'
 	@echo 'make test       everything: static checks, all tests, wheel and sdist in clean environments, most tests again with other Pythons that are here (ARGS="-k word" for some tests)'
 	@echo 'make check      the fast loop: format, lint, types, import contracts, architecture and unit tests'
-	@echo 'make bench      the benchmarks on a file (ARGS=--help); beside others: on a file (ARGS=file), on a PostgreSQL server of its own (ARGS=server)'
+	@echo 'make bench      everything beside others, on a file and on servers of its own, and docs/benchmarks.md (ARGS=short: two minutes; ARGS=own: Penstock alone)'
 	@echo 'make faults     the fault suite, round by round: kills, power cuts (root), poison, and others, with sums (ARGS="--minutes 60 --seed 1")'
 	@echo 'make properties the state machines on both stores, thousands of runs, others with each seed (ARGS="--examples 5000 --seed 7")'
 	@echo 'make format     write the format and the fixes that are safe'
@@ -51,7 +51,8 @@ format: dev-environment
 	$(BIN)/ruff check --fix-only --quiet $(CHECKED)
 	$(BIN)/ruff format $(CHECKED)
 
-bench: dev-environment $(if $(filter file server,$(ARGS)),$(if $(filter --no-peers --help --python,$(ARGS)),,peers-environment))
+ALONE = $(filter own history growth figures --%,$(firstword $(ARGS)))$(filter --no-peers --help --python,$(ARGS))
+bench: dev-environment $(if $(ALONE),,peers-environment)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 faults: dev-environment

@@ -6,7 +6,6 @@ What stands between the two marks of the page is made anew; the rest of it is le
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,30 +13,33 @@ from typing import Any, TypeAlias
 import click
 
 from benchmarks.bars import chart, number
+from benchmarks.kept import result
 from benchmarks.services import ROOT
 from penstock.cli.bench.lines import COSTS
+from penstock.cli.bench.report import VERDICTS
 
 Report: TypeAlias = Mapping[str, Any]
 
 OWN = "Penstock"
 BEGIN, END = "<!-- figures: made by `make bench ARGS=figures` -->", "<!-- end of figures -->"
 PAGE = ROOT / "docs" / "benchmarks.md"
-RESULTS = Path(__file__).with_name("results")
 RUNS: Mapping[str, str] = {"file": "On a SQLite file", "server": "On a PostgreSQL server"}
 GROWTHS: Mapping[str, str] = {"growth-sqlite": "a SQLite file", "growth-postgres": "a PostgreSQL server"}
 
 
 @click.command()
-@click.option("--file", "on_file", type=click.Path(path_type=Path), help="JSON of `benchmarks file`. Default: what this Python has found.")
-@click.option("--server", "on_server", type=click.Path(path_type=Path), help="JSON of `benchmarks server`, likewise.")
+@click.option(
+    "--results", type=click.Path(path_type=Path), help="Folder with file.json, server.json, … Default: what this Python has found."
+)
+@click.option("--partial", is_flag=True, help="With some of them missing.")
 @click.option("--page", default=PAGE, type=click.Path(path_type=Path), help="Default: docs/benchmarks.md; charts go beside it.")
-def figures(on_file: Path | None, on_server: Path | None, page: Path) -> None:
+def figures(results: Path | None, partial: bool, page: Path) -> None:
     """Tables and bar charts of what was measured beside the peers."""
-    paths = {"file": on_file, "server": on_server}
-    reports = {name: found for name, path in paths.items() if (found := read(path or result(name)))}
-    growths = {name: found for name in GROWTHS if (found := read(result(name)))}
-    if not reports:
-        raise click.ClickException(f"no results in {RESULTS}: make bench ARGS=file, and ARGS=server")
+    found = {name: read(results / f"{name}.json" if results else result(name)) for name in (*RUNS, *GROWTHS)}
+    missing = [name for name, report in found.items() if report is None]
+    if len(missing) == len(found) or (missing and not partial):
+        raise click.ClickException(f"not measured yet: {', '.join(missing)}; `make bench` does it all. --partial leaves them out")
+    reports, growths = ({name: report for name in names if (report := found[name])} for names in (RUNS, GROWTHS))
     folder = page.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     for name, svg in charts(reports).items():
@@ -45,10 +47,6 @@ def figures(on_file: Path | None, on_server: Path | None, page: Path) -> None:
     text = page.read_text(encoding="utf-8") if page.exists() else f"# Benchmarks\n\n{BEGIN}\n{END}\n"
     page.write_text(spliced(text, made(reports, folder.name, growths)), encoding="utf-8")
     click.echo(f"{page}, and {len(charts(reports))} charts in {folder}")
-
-
-def result(name: str) -> Path:
-    return RESULTS / f"{name}-python{platform.python_version()}.json"
 
 
 def read(path: Path) -> Report | None:
@@ -77,9 +75,15 @@ def made(reports: Mapping[str, Report], folder: str, growths: Mapping[str, Repor
 def costs(report: Report) -> str:
     """A line for each thing that grows: the cost at each of its sizes, and how many times that of the first one it is."""
     return "\n".join(
-        f"- {name}: " + " · ".join(f"{size['size']:,}: {number(size['us'])} ({size['times']:.2f} ×)" for size in sizes)
+        f"- {name}: "
+        + " · ".join(f"{size['size']:,}: {number(size['us'])} ({size['times']:.2f} ×)" for size in sizes)
+        + limit(report, name)
         for name, sizes in report["growth"].items()
     )
+
+
+def limit(report: Report, name: str) -> str:
+    return f". At most {report['allowed'][name]:g} ×: {VERDICTS[report['ok'][name]]}" if name in report["allowed"] else ""
 
 
 def charts(reports: Mapping[str, Report]) -> dict[str, str]:
@@ -102,27 +106,47 @@ def compared(report: Report) -> Mapping[str, Mapping[str, Any]]:
 
 def machine(report: Report) -> str:
     of = report["machine"]
+    disk = f"{of['fsync_per_s']:,.0f} synced appends of 4 KiB a second, on {of['filesystem']}"
     return (
-        f"Penstock {of['penstock']} ({of['commit'] or 'no checkout'}), Python {of['python']}, {of['database']}, {of['system']}, "
-        f"{of['cores']} cores. Disk: {of['fsync_per_s']:,.0f} synced appends of 4 KiB a second, on {of['filesystem']}; core: "
-        f"{of['spawn_per_s']:,.0f} asyncio tasks a second. Medians of {report['rounds']} rounds."
+        f"{of['date']}, Penstock {of['penstock']} ({of['commit'] or 'no checkout'}), Python {of['python']}, {of['database']}, "
+        f"{of['system']}, {of['cores']} cores. Disk: {disk}; core: {of['spawn_per_s']:,.0f} asyncio tasks a second. "
+        f"Medians of {report['rounds']} rounds."
     )
 
 
 def table(report: Report) -> str:
-    """A column for each peer; the last one is how many times the best of them Penstock is, or how small a part where less is better."""
+    """A column for each peer; how many times the best of them Penstock is, or how small a part where less is better; what is asked."""
     lines = list(compared(report).values())
     names = list(dict.fromkeys(name for line in lines for name in line["peers"]))
     rows = [
-        [f"{line['title']}, {line['unit']}", number(line["value"]), *(cell(line["peers"].get(name)) for name in names), beside(line)]
+        [
+            f"{line['title']}, {line['unit']}",
+            number(line["value"]),
+            *(cell(line["peers"].get(name)) for name in names),
+            beside(line),
+            asked(line),
+        ]
         for line in lines
     ]
-    return "\n".join([row(["", OWN, *names, "to the best"]), row(["---", *["---:"] * (len(names) + 2)]), *map(row, rows)])
+    return "\n".join([row(["", OWN, *names, "to the best", "asked"]), row(["---", *["---:"] * (len(names) + 3)]), *map(row, rows)])
 
 
 def beside(line: Mapping[str, Any]) -> str:
     best = line["best_peer"]
     return f"{best['ratio']:.2f} × {best['name']}"
+
+
+def asked(line: Mapping[str, Any]) -> str:
+    """Of the peers alone, and whether it is so."""
+    against = line["against_peers"]
+    if against["ok"] is None:
+        return ""
+    sign = "≤" if line["unit"] in COSTS else "≥"
+    parts = [
+        f"{sign} {against['asked']:.2g} ×",
+        *(f"{sign} {times:.2g} × {name}" for name, times in against["but"].items() if name in line["peers"]),
+    ]
+    return f"{', '.join(parts)}: {VERDICTS[against['ok']]}"
 
 
 def settings(report: Report) -> str:

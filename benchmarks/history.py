@@ -72,8 +72,7 @@ def drained(databases: Databases, site: Site, depth: int) -> dict[str, float]:
             looks = asyncio.run(look(site.url))
             watch.resume()
             began = watch.until(lambda: watch.done() > before, alive)
-            watch.until(lambda: watch.done() - before >= depth, alive)
-            seconds = time.perf_counter() - began
+            seconds = watch.until(lambda: watch.done() - before >= depth, alive) - began
             watch.pause()
             watch.until(folded, alive)
             after = asyncio.run(look(site.url))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import signal
 import sys
 from collections.abc import Generator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from benchmarks.kept import ROUNDS, kept
 from benchmarks.peers.catalogue import EVENTS, QUEUES
 from benchmarks.peers.measures import Peers
 from benchmarks.peers.places import InDatabases
@@ -24,20 +24,21 @@ from penstock.cli.bench.plan import Plan
 from penstock.cli.bench.run import ON_SERVERS, run
 from penstock.connect import check_url
 
-RESULT = Path(__file__).with_name("results") / f"server-python{platform.python_version()}.json"
+COMPARED = ("enqueue", "concurrent", "many", "drain", "two", "latency", "writers")
+"""What the peers do too."""
 
 
 @click.command()
 @click.option("--only", metavar="NAME,…", help=f"Some of {', '.join(ON_SERVERS.measures)}.")
-@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Figures are medians of so many rounds.")
+@click.option("--rounds", type=click.IntRange(1), default=ROUNDS, show_default=True, help="Figures are medians of so many rounds.")
 @click.option("--depth", type=click.IntRange(1_000), default=FULL_DEPTH, show_default=True, help="Jobs that wait when a drain begins.")
 @click.option("--store", metavar="URL", help="Another server, where databases are made (and dropped afterwards).")
 @click.option("--peers/--no-peers", "with_peers", default=True, show_default=True, help="Others on the same server in the same rounds.")
 @click.option(
     "--python", default=ENVIRONMENTS["peers"], type=click.Path(path_type=Path), help="The Python that has the peers. Default: .venv-peers."
 )
-@click.option("--json", "target", default=str(RESULT), metavar="FILE", help="Where the JSON goes. Default: benchmarks/results.")
-def server(only: str | None, rounds: int, depth: int, store: str | None, with_peers: bool, python: Path, target: str) -> None:
+@click.option("--json", "target", metavar="FILE", help="Where the JSON goes. Default: benchmarks/results.")
+def server(only: str | None, rounds: int, depth: int, store: str | None, with_peers: bool, python: Path, target: str | None) -> None:
     """Measure Penstock on a PostgreSQL server, beside plain SQL and its peers."""
     programs = Programs({"peers": python})
     if with_peers:
@@ -49,8 +50,7 @@ def server(only: str | None, rounds: int, depth: int, store: str | None, with_pe
         peers = Peers(programs, {"postgres": InDatabases(databases, programs)}, QUEUES, EVENTS) if with_peers else None
         kind, facts = (peers.beside(ON_SERVERS), peers.facts()) if peers else (ON_SERVERS, {})
         report = run(plan, databases, tables.note, kind, folder)
-    RESULT.parent.mkdir(exist_ok=True)
-    show(replace(report, machine={**report.machine, "peers": facts}), target)
+    show(replace(report, machine={**report.machine, "peers": facts}), target or str(kept("server", plan, COMPARED, with_peers)))
     for name, fact in facts.items():
         click.echo(f"{name} {fact['version']}: {fact['settings']}")
 

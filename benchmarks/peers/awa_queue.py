@@ -31,7 +31,7 @@ class Moment:
 class Queue(Peer):
     settings = (
         f"worker: max_workers={WORKERS}, claimers={CLAIMERS}, claim_batch_size={SIZE}, max_connections={POOL}; "
-        f"producers: insert, and enqueue_many_copy for many, max_connections={POOL}; durability: its default, each commit synced"
+        f"producers: insert, and enqueue_many_copy for many, max_connections={POOL}; durability: puts synced, a worker's commits not"
     )
 
     def version(self) -> str:

@@ -47,5 +47,5 @@ DRAMATIQ = Peer("Dramatiq (Redis)", "benchmarks.peers.dramatiq_queue", "redis", 
 CELERY = Peer("Celery (Redis)", "benchmarks.peers.celery_queue", "redis", bulk=False)
 DRAMATIQ_RABBITMQ = Peer("Dramatiq (RabbitMQ)", "benchmarks.peers.dramatiq_queue", "rabbitmq", bulk=False)
 CELERY_RABBITMQ = Peer("Celery (RabbitMQ)", "benchmarks.peers.celery_queue", "rabbitmq", bulk=False)
-BESIDE_FILES = (HUEY, RQ, SAQ, TASKIQ, DRAMATIQ, CELERY, DRAMATIQ_RABBITMQ, CELERY_RABBITMQ)
-"""Each on what it keeps its queue in, on the disk that the SQLite file is on."""
+BESIDE_FILES = (HUEY, RQ, SAQ, TASKIQ, DRAMATIQ, CELERY, DRAMATIQ_RABBITMQ, CELERY_RABBITMQ, PGQUEUER)
+"""Each on what it keeps its queue in, on a server of its own on this machine."""

@@ -23,7 +23,7 @@ POOL = 20
 class Queue(BlockingPeer):
     settings = (
         f"worker: worker_concurrency={CONCURRENCY}, polling_interval_sec={POLLING} (its default is a second), psycopg; "
-        f"producers: DBOSClient with a pool of {POOL}; many: enqueue_in_transaction; durability: each commit synced"
+        f"producers: DBOSClient with a pool of {POOL}; many: enqueue_in_transaction; durability: puts synced, a worker's commits not"
     )
 
     def version(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
+from typing import Self
 
 from huey import SqliteHuey  # pyright: ignore[reportMissingImports]
 
@@ -20,15 +21,20 @@ TIMEOUT = 60
 
 class Queue(BlockingPeer):
     settings = (
-        f"SqliteHuey(fsync=True, results=False), WAL; consumer: {WORKERS} thread, initial_delay={DELAY}, max_delay={MAX_DELAY}; "
-        "producers: threads of one process; durability: each commit synced, puts and takes; a job is taken before it runs: at most once"
+        f"SqliteHuey(fsync=False, results=False), WAL; consumer: {WORKERS} thread, initial_delay={DELAY}, max_delay={MAX_DELAY}; "
+        "producers: threads of one process, fsync=True; durability: puts are synced, takes are not; a job is taken before it runs: "
+        "at most once"
     )
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, fsync: bool = True) -> None:
         super().__init__(url)
-        self.huey = SqliteHuey("bench", filename=url or ":memory:", fsync=True, results=False, timeout=TIMEOUT)
+        self.huey = SqliteHuey("bench", filename=url or ":memory:", fsync=fsync, results=False, timeout=TIMEOUT)
         self.nothing = self.huey.task(name="nothing")(nothing)
         self.moment = self.huey.task(name="moment")(begun)
+
+    @classmethod
+    def worker(cls, url: str) -> Self:
+        return cls(url, fsync=False)
 
     def version(self) -> str:
         return version("huey")

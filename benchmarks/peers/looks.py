@@ -12,6 +12,8 @@ class Look:
     finished: int
     cpu: float | None
     """Seconds that the workers have spent."""
+    server: float | None = None
+    """Those that what they keep their queue in has spent."""
 
 
 def lasted(looks: Sequence[Look]) -> float:

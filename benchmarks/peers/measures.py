@@ -11,7 +11,7 @@ import click
 
 from benchmarks.peers.catalogue import Peer, Where
 from benchmarks.peers.looks import Look, lasted, span
-from benchmarks.peers.places import Place
+from benchmarks.peers.places import Place, Queue
 from benchmarks.peers.program import BATCH
 from benchmarks.peers.programs import Programs, hear, tell
 from penstock.cli import tables
@@ -96,14 +96,16 @@ class Peers:
             yield Sample(line, done / (last.at - first.at), cpu=cpu, rss=rss, depth=done, peer=peer.name)
             if line == "drain" and cpu is not None:
                 yield Sample("cpu", cpu, depth=done, peer=peer.name)
+            if line == "drain" and cpu is not None and first.server is not None and last.server is not None:
+                yield Sample("cpu-all", cpu + 1000 * (last.server - first.server) / done, depth=done, peer=peer.name)
             if line == "drain" and rss is not None:
                 yield Sample("rss", rss, depth=done, peer=peer.name)
 
         return measure
 
     def _drained(self, peer: Peer, site: Site, depth: int, workers: int) -> Drained:
-        with self._places[peer.where].watch(peer, site, depth) as finished, self._workers(peer, site, workers) as running:
-            looks = [look(finished, running)]
+        with self._places[peer.where].watch(peer, site, depth) as queue, self._workers(peer, site, workers) as running:
+            looks = [look(queue, running)]
             for each in running:
                 tell(each)
             rest = SOON
@@ -113,7 +115,7 @@ class Peers:
                 for each in running:
                     processes.check(each, site)
                 time.sleep(rest)
-                looks.append(look(finished, running))
+                looks.append(look(queue, running))
                 rest = min(LATER, 1.5 * rest) if looks[-1].finished else SOON
             rss = processes.peak_mebibytes(each.pid for each in running)
         return Drained(*span(looks, depth), rss)
@@ -138,10 +140,10 @@ class Peers:
             yield running
 
 
-def look(finished: Callable[[], int], running: Sequence[processes.Running]) -> Look:
+def look(queue: Queue, running: Sequence[processes.Running]) -> Look:
     """At the moment that it begins to look."""
-    at, cpu = time.perf_counter(), processes.cpu_seconds(each.pid for each in running)
-    return Look(at, finished(), cpu)
+    at, cpu, server = time.perf_counter(), processes.cpu_seconds(each.pid for each in running), queue.server()
+    return Look(at, queue.done(), cpu, server)
 
 
 def one_after_the_other(*measures: Measure) -> Measure:

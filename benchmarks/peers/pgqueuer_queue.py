@@ -26,7 +26,7 @@ PAYLOAD = f'{{"data":"{TEXT}"}}'.encode()
 class Queue(Peer):
     settings = (
         f"worker: {MANAGERS} managers in a process, a connection each, batch_size={SIZE}, uvloop, asyncpg; "
-        f"producers: a pool of {POOL}; `pgq autovac` applied; durability: its default, all tables logged, each commit synced"
+        f"producers: a pool of {POOL}; `pgq autovac` applied; durability: all tables logged; puts synced, a worker's commits not"
     )
 
     def version(self) -> str:

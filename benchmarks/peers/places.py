@@ -6,16 +6,27 @@ import os
 import shutil
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from benchmarks.peers.catalogue import Peer, Where
 from benchmarks.peers.programs import Programs, hear, tell
 from benchmarks.services import services
+from penstock.cli.bench import processes
 from penstock.cli.bench.databases import Databases
 from penstock.cli.bench.sites import Site
 
 DATA = "data"
+
+
+@dataclass(frozen=True)
+class Queue:
+    """One that workers drain."""
+
+    done: Callable[[], int]
+    server: Callable[[], float | None]
+    """Seconds of CPU that what it is kept in has spent so far; None where that can't be seen."""
 
 
 class Place(Protocol):
@@ -25,8 +36,8 @@ class Place(Protocol):
 
     def drop(self, peer: Peer, site: Site) -> None: ...
 
-    def watch(self, peer: Peer, site: Site, depth: int) -> AbstractContextManager[Callable[[], int]]:
-        """How many of the `depth` jobs are done, each time it is asked."""
+    def watch(self, peer: Peer, site: Site, depth: int) -> AbstractContextManager[Queue]:
+        """Of `depth` jobs."""
         ...
 
 
@@ -50,9 +61,9 @@ class InDatabases:
         self._databases.drop(site)
 
     @contextmanager
-    def watch(self, peer: Peer, site: Site, depth: int) -> Generator[Callable[[], int], None, None]:
+    def watch(self, peer: Peer, site: Site, depth: int) -> Generator[Queue, None, None]:
         with self._databases.watch(site) as watch:
-            yield lambda: watch.number(peer.finished)
+            yield Queue(lambda: watch.number(peer.finished), watch.server)
 
 
 class InFolders:
@@ -79,7 +90,7 @@ class InFolders:
         shutil.rmtree(folder)
 
     @contextmanager
-    def watch(self, peer: Peer, site: Site, depth: int) -> Generator[Callable[[], int], None, None]:
+    def watch(self, peer: Peer, site: Site, depth: int) -> Generator[Queue, None, None]:
         with site.log.with_suffix(".looks").open("w+") as log, self._programs.running(peer, site, "left", log) as running:
 
             def done() -> int:
@@ -87,11 +98,15 @@ class InFolders:
                 return depth - int(hear(running, site))
 
             hear(running, site)
-            yield done
+            yield Queue(done, lambda: self._spent(Path(site.name)))
 
     def close(self) -> None:
         for folder in list(self._served):
             self._close(folder)
+
+    def _spent(self, folder: Path) -> float | None:
+        service = self._served.get(folder)
+        return 0.0 if service is None else processes.family_seconds(int((folder / f"{service}.pid").read_text()))
 
     def _make(self, peer: Peer, count: int) -> Path:
         folder = self._next()

@@ -16,7 +16,7 @@ POOL = 20
 class Queue(Peer):
     settings = (
         f"worker: run_worker_async(concurrency={CONCURRENCY}), PsycopgConnector with a pool of {POOL}, psycopg[binary], asyncio; "
-        "producers: the same pool; durability: each commit synced"
+        "producers: the same pool; durability: puts synced, a worker's commits not"
     )
 
     def __init__(self, url: str) -> None:

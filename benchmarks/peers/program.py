@@ -24,7 +24,8 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
+from urllib.parse import urlsplit, urlunsplit
 
 CLIENTS = 100
 BATCH = 1_000
@@ -46,6 +47,11 @@ class Peer(ABC):
 
     def __init__(self, url: str) -> None:
         self.url = url
+
+    @classmethod
+    def worker(cls, url: str) -> Self:
+        """Its claims and settles are no more synced than Penstock's, where what it keeps its queue in can tell them from puts."""
+        return cls(unsynced(url))
 
     @abstractmethod
     def version(self) -> str: ...
@@ -106,11 +112,20 @@ def main(kind: type[Peer]) -> None:
         case ["steady", count, rate]:
             peer.run(steady(peer, int(count), int(rate)))
         case ["work"]:
-            peer.run(work(peer))
+            worker = kind.worker(peer.url)
+            worker.run(work(worker))
         case ["left"]:
             peer.run(left(peer))
         case words:
             raise SystemExit(f"what is {words}?")
+
+
+def unsynced(url: str) -> str:
+    """PostgreSQL's sessions at this URL commit without waiting for the disk."""
+    parts = urlsplit(url)
+    if not parts.scheme.startswith("postgres"):
+        return url
+    return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, "options=-c%20synchronous_commit%3Doff")))))
 
 
 def shares(count: int) -> list[int]:

@@ -49,6 +49,7 @@ def test_targets_have_a_verdict(measured: dict[str, Any]) -> None:
     verdicts = {name: line["target"]["ok"] for name, line in measured["lines"].items() if line["target"]}
     assert {name for name, line in LINES.items() if line.kind != "none"} == set(verdicts)
     assert measured["missed"] == [name for name, ok in verdicts.items() if not ok]
+    assert all(line["ok"] is verdicts.get(name) for name, line in measured["lines"].items())
 
 
 def test_synced_commits_are_counted(measured: dict[str, Any]) -> None:
@@ -111,6 +112,7 @@ def test_every_line_is_measured_on_a_server(measured_on_server: dict[str, Any]) 
 @pytest.mark.timeout(400)
 def test_a_server_tells_what_a_job_costs_it(measured_on_server: dict[str, Any]) -> None:
     lines = measured_on_server["lines"]
+    assert lines["cpu-all"]["value"] > lines["cpu"]["value"]
     assert all(lines[name]["wal_bytes"] > 100 for name in ("enqueue", "many", "drain", "tx", "writers"))
     assert lines["enqueue"]["commits"] >= 1 > lines["many"]["commits"]
 
@@ -136,9 +138,15 @@ def test_a_file_is_no_server(tmp_path: Path) -> None:
         (Line("drain", "/s", "ratio", 0.9, peers=2), 2_000, False),
         (Line("cpu", "s", "cpu", 9_000, peers=1), 500, True),
         (Line("cpu", "s", "cpu", 9_000, peers=1), 501, False),
+        (Line("cpu-all", "s", peers=1 / 2), 250, True),
+        (Line("cpu-all", "s", peers=1 / 2), 251, False),
+        (Line("drain", "/s", peers=5, but={"fast": 3}), 3_000, True),
+        (Line("drain", "/s", peers=5, but={"fast": 3}), 2_999, False),
+        (Line("drain", "/s", peers=5, but={"fast": 2}), 2_499, False),
+        (Line("drain", "/s"), 1, None),
     ],
 )
-def test_a_line_stands_beside_the_best_peer(line: Line, own: float, beaten: bool) -> None:
+def test_a_line_stands_beside_the_best_peer(line: Line, own: float, beaten: bool | None) -> None:
     peers = [
         Sample("line", value, peer=peer)
         for peer, values in {"slow": (500, 700, 500), "fast": (1_000, 10, 5_000)}.items()
@@ -157,6 +165,8 @@ def test_a_line_stands_beside_the_best_peer(line: Line, own: float, beaten: bool
         (Line("drain", "/s", "ratio", 0.3, peers=2), "≥ 0.3 × raw, 2,000 /s"),
         (Line("cpu", "s", "cpu", 0.03, peers=1), "≤ 0.03 s"),
         (Line("cpu", "s", "cpu", 9_000, peers=1), "≤ 1e+03 s"),
+        (Line("cpu-all", "s", peers=1 / 4), "≤ 250 s"),
+        (Line("two", "/s", peers=3), "≥ 3,000 /s"),
     ],
 )
 def test_the_target_that_is_shown_is_the_one_that_counts(line: Line, target: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from benchmarks.file import file
 from benchmarks.peers.catalogue import BESIDE_FILES
 
-DRAINED = {"drain", "cpu", "rss"}
+DRAINED = {"drain", "cpu", "cpu-all", "rss"}
 LATENCY = {"latency-call-p50", "latency-call-p99"}
 
 
@@ -34,6 +34,13 @@ def beside(report: dict[str, Any], lines: set[str]) -> set[str]:
     return set(names)
 
 
+def costs_a_server(report: dict[str, Any], names: set[str]) -> bool:
+    """Its CPU is counted beside the worker's, where Penstock has none."""
+    lines = report["lines"]
+    assert lines["cpu-all"]["value"] == lines["cpu"]["value"]
+    return all(lines["cpu-all"]["peers"][name] > lines["cpu"]["peers"][name] for name in names)
+
+
 def on(where: str) -> set[str]:
     return {peer.name for peer in BESIDE_FILES if peer.where == where}
 
@@ -51,6 +58,7 @@ def test_peers_on_a_file(tmp_path: Path) -> None:
 def test_peers_on_redis(tmp_path: Path) -> None:
     report = measured(tmp_path, "redis", "drain,latency")
     assert beside(report, DRAINED | LATENCY) == on("redis")
+    assert costs_a_server(report, on("redis"))
 
 
 @pytest.mark.timeout(400)
@@ -58,6 +66,16 @@ def test_peers_on_redis(tmp_path: Path) -> None:
 def test_peers_on_rabbitmq(tmp_path: Path) -> None:
     report = measured(tmp_path, "rabbitmq", "drain")
     assert beside(report, DRAINED) == on("rabbitmq")
+    assert costs_a_server(report, on("rabbitmq"))
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.usefixtures("peers_python", "postgres_url")
+def test_a_peer_on_a_server_of_postgresql(tmp_path: Path) -> None:
+    report = measured(tmp_path, "pgqueuer", "drain")
+    assert beside(report, DRAINED) == on("postgres") == {"PgQueuer"}
+    assert costs_a_server(report, on("postgres"))
+    assert report["lines"]["drain"]["against_peers"]["but"] == {"PgQueuer": 3}
 
 
 def test_peers_that_are_unknown() -> None:

@@ -26,7 +26,7 @@ from penstock.cli.bench.run import Kind
 
 TINY = Peer("tiny", "tests.integration.bench.tiny", finished="select count(*) from job where done")
 DEPTH = 1_000
-PEERS_LINES = ("concurrent", "many", "drain", "cpu", "rss", "latency-call-p50", "latency-call-p99")
+PEERS_LINES = ("concurrent", "many", "drain", "cpu", "cpu-all", "rss", "latency-call-p50", "latency-call-p99")
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +66,10 @@ def test_a_peer_enqueues_after_penstock(name: str, bench: Bench, tiny: Peers) ->
 
 
 def test_a_peer_drains(bench: Bench, tiny: Peers) -> None:
-    own, drained, cpu, rss = measured("drain", bench, tiny)
+    own, drained, cpu, both, rss = measured("drain", bench, tiny)
     assert own.peer is None
-    assert (drained.line, cpu.line, rss.line) == ("drain", "cpu", "rss")
-    assert drained.value > 0 and cpu.value > 0 and rss.value > 0
+    assert (drained.line, cpu.line, both.line, rss.line) == ("drain", "cpu", "cpu-all", "rss")
+    assert drained.value > 0 and both.value > cpu.value > 0 and rss.value > 0
     assert drained.depth is not None and 0 < drained.depth <= DEPTH
 
 

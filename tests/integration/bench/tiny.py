@@ -42,6 +42,8 @@ class Queue(Peer):
 
     async def start(self) -> Callable[[], Awaitable[None]]:
         await self.open()
+        if (synced := await self.pool.fetchval("show synchronous_commit")) != "off":
+            raise SystemExit(f"a worker's commits are synced, where Penstock's are not: {synced}")
 
         async def begin() -> None:
             while True:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.peers.blocking import BlockingPeer
-from benchmarks.peers.program import CLIENTS, Peer, begun, moments, shares
+from benchmarks.peers.program import CLIENTS, Peer, begun, moments, shares, unsynced
 
 FOREVER = float("inf")
 
@@ -78,3 +78,16 @@ async def test_handlers_tell_when_they_began(tmp_path: Path, monkeypatch: pytest
     found = await moments(2)
     assert list(found) == [-1, 7]
     assert found[-1] <= found[7]
+
+
+@pytest.mark.parametrize(
+    ("url", "unsynced_url"),
+    [
+        ("postgresql://me@here:5/db", "postgresql://me@here:5/db?options=-c%20synchronous_commit%3Doff"),
+        ("postgresql://me@here/db?sslmode=disable", "postgresql://me@here/db?sslmode=disable&options=-c%20synchronous_commit%3Doff"),
+        ("redis://127.0.0.1:5", "redis://127.0.0.1:5"),
+        ("/data/queue.db", "/data/queue.db"),
+    ],
+)
+def test_a_server_of_postgresql_can_tell_settles_from_puts(url: str, unsynced_url: str) -> None:
+    assert unsynced(url) == unsynced_url

@@ -86,6 +86,9 @@ class FileWatch(Watch):
     def rows(self, sql: str) -> Sequence[Sequence[Any]]:
         return self._connection.execute(sql).fetchall()
 
+    def server(self) -> float:
+        return 0.0
+
     def pause(self) -> None:
         self._connection.execute("insert or replace into penstock_setting (scope, name, value, by, at) values (?, ?, ?, ?, ?)", _PAUSED)
 

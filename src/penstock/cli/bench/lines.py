@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from penstock.cli.bench.machine import REFERENCE_FSYNC, REFERENCE_SPAWN
@@ -49,7 +49,9 @@ class Line:
     durability: str = ""
     raw: str = ""
     peers: float = 0.0
-    """So many times the fastest peer, at least; where less is better, at most so many times the least."""
+    """So many times the fastest peer, at least; where less is better, at most so many times the least. 0: peers are only printed."""
+    but: Mapping[str, float] = field(default_factory=dict[str, float])
+    """So many times these peers instead."""
 
     def scaled(self, here: Here) -> float | None:
         """The target on this machine; None: the line is only printed."""
@@ -75,8 +77,14 @@ class Line:
         """Whose is the best of the peers' values."""
         return (min if self.is_cost else max)(values, key=lambda name: values[name], default=None)
 
-    def beats(self, value: float, best: float) -> bool:
-        return value <= self.peers * best if self.is_cost else value >= self.peers * best
+    def wanted(self, peers: Mapping[str, float]) -> float | None:
+        """What they set: the hardest of it."""
+        asked = [times * value for name, value in peers.items() if (times := self.but.get(name, self.peers))]
+        return (min if self.is_cost else max)(asked, default=None)
+
+    def beats(self, value: float, peers: Mapping[str, float]) -> bool | None:
+        wanted = self.wanted(peers)
+        return None if wanted is None else value <= wanted if self.is_cost else value >= wanted
 
     def holds(self, value: float, ratio: float | None, here: Here) -> bool | None:
         wanted = self.scaled(here)
@@ -87,15 +95,15 @@ class Line:
         return value >= wanted if self.kind == "rate" else value <= wanted
 
 
-_DRAIN = 60_000 if sys.version_info >= (3, 12) else 45_000
+_DRAIN, _TIMES = (60_000, 8) if sys.version_info >= (3, 12) else (45_000, 5)
 _POWER = "power: each commit synced"
 _RELAXED = "power: claims and settles unsynced"
 
 LINES: Mapping[str, Line] = {
     "enqueue": Line("enqueue, awaited one by one", "/s", "ratio", 0.6, 1, _POWER, "a transaction each"),
-    "concurrent": Line("enqueue, 100 clients at once", "/s", "rate", 60_000, 1 / 100, _POWER, "100 a transaction"),
+    "concurrent": Line("enqueue, 100 clients at once", "/s", "rate", 60_000, 1 / 100, _POWER, "100 a transaction", 5),
     "many": Line("enqueue_many(1000)", "/s", "rate", 150_000, 1 / 1000, _POWER, "1,000 a transaction"),
-    "drain": Line("drain, one worker process", "/s", "rate", _DRAIN, 0, _RELAXED, "claim and settle of 256"),
+    "drain": Line("drain, one worker process", "/s", "rate", _DRAIN, 0, _RELAXED, "claim and settle of 256", _TIMES, {"PgQueuer": 3}),
     "two": Line("drain, two worker processes", "/s", "none", 0, 0, _RELAXED, "claim and settle of 256"),
     "keyed": Line("drain, 1,000 keys", "/s", "rate", 30_000, 0, _RELAXED, "claim and settle of 256"),
     "batch": Line("drain by a batch handler", "/s", "rate", 120_000, 0, _RELAXED, "claim and settle of 256"),
@@ -117,9 +125,10 @@ LINES: Mapping[str, Line] = {
     "arrival-p99": Line("publish's call to its handler, p99", "ms", "p99", 5.0, durability=_POWER),
     "latency-return-p50": Line("enqueue's return to start, p50", "ms", "cpu", 1.0, durability=_POWER),
     "latency-return-p99": Line("enqueue's return to start, p99", "ms", "p99", 3.0, durability=_POWER),
-    "latency-call-p50": Line("enqueue's call to start, p50", "ms", durability=_POWER),
-    "latency-call-p99": Line("enqueue's call to start, p99", "ms", durability=_POWER),
+    "latency-call-p50": Line("enqueue's call to start, p50", "ms", durability=_POWER, peers=1),
+    "latency-call-p99": Line("enqueue's call to start, p99", "ms", durability=_POWER, peers=1.5),
     "cpu": Line("CPU for 1,000 jobs of the drain", "s", "cpu", 0.02, durability=_RELAXED),
+    "cpu-all": Line("CPU for them of worker and server", "s", durability=_RELAXED, peers=1 / 3),
     "rss": Line("memory of its process at most", "MiB", "ceiling", 60),
     "idle": Line("an idle worker, of a core", "%", "ceiling", 1.0),
 }
@@ -128,10 +137,10 @@ _ON_SERVER = "each commit synced"
 _RELAXED_THERE = "claims and settles unsynced"
 
 ON_SERVERS: Mapping[str, Line] = {
-    **{name: replace(line, kind="none") for name, line in LINES.items() if not name.startswith("lock")},
+    **{name: replace(line, kind="none", peers=0, but={}) for name, line in LINES.items() if not name.startswith("lock")},
     "concurrent": replace(LINES["concurrent"], target=20_000, peers=1),
     "many": replace(LINES["many"], target=100_000, peers=1),
-    "drain": replace(LINES["drain"], kind="ratio", target=0.3, peers=2, durability=_RELAXED_THERE),
+    "drain": replace(LINES["drain"], kind="ratio", target=0.3, peers=2, but={}, durability=_RELAXED_THERE),
     "two": replace(LINES["two"], kind="ratio", target=0.3, peers=2, durability=_RELAXED_THERE),
     "cpu": replace(LINES["cpu"], kind="cpu", target=0.03, peers=1),
     "tx": replace(LINES["tx"], target=0.6, raw="the same by 16 connections"),
@@ -140,7 +149,7 @@ ON_SERVERS: Mapping[str, Line] = {
     "writers-together": Line("append by 16 writers of one app", "/s", "rate", 10_000, 1 / 16, _ON_SERVER, "by 16 connections", 1),
     "latency-return-p50": replace(LINES["latency-return-p50"], target=2.0),
     "latency-return-p99": replace(LINES["latency-return-p99"], target=5.0),
-    "latency-call-p50": replace(LINES["latency-call-p50"], kind="cpu", target=2.0),
-    "latency-call-p99": replace(LINES["latency-call-p99"], kind="p99", target=5.0),
+    "latency-call-p50": replace(LINES["latency-call-p50"], kind="cpu", target=2.0, peers=0),
+    "latency-call-p99": replace(LINES["latency-call-p99"], kind="p99", target=5.0, peers=0),
 }
 """On PostgreSQL. What a file has a target for, and a server has not, is only printed."""

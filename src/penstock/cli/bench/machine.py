@@ -57,6 +57,7 @@ async def _nothing() -> None: ...
 
 def describe(folder: Path) -> Mapping[str, object]:
     return {
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "penstock": __version__,
         "commit": _commit(),
         "python": platform.python_version(),

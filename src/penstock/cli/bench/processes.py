@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -94,8 +94,33 @@ def _cpu(process: Path) -> float:
     try:
         return sum(int((thread / "schedstat").read_text().split()[0]) for thread in (process / "task").iterdir()) / 1e9
     except OSError:  # a kernel without scheduler statistics counts in ticks
-        fields = (process / "stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICK
+        return sum(map(int, _stat(process)[11:13])) / _TICK
+
+
+def family_seconds(root: int) -> float | None:
+    """What a server has spent so far: the process, those below it, and those below it that have ended. None if there is none."""
+    processes = [path for path in Path("/proc").iterdir() if path.name.isdigit()]
+    parents: dict[int, int] = {}
+    for process in processes:
+        with suppress(OSError):  # ended meanwhile
+            parents[int(process.name)] = int(_stat(process)[1])
+    if root not in parents:
+        return None
+    family, size = {root}, 0
+    while len(family) > size:
+        size = len(family)
+        family |= {pid for pid, parent in parents.items() if parent in family}
+    spent = 0.0
+    for pid in family:
+        with suppress(OSError):
+            process = Path("/proc") / str(pid)
+            spent += _cpu(process) + sum(map(int, _stat(process)[13:15])) / _TICK
+    return spent
+
+
+def _stat(process: Path) -> list[str]:
+    """What is said of it behind its name."""
+    return (process / "stat").read_text().rpartition(")")[2].split()
 
 
 def peak_mebibytes(pids: Iterable[int]) -> float | None:

@@ -15,7 +15,7 @@ from penstock.cli.bench.lines import Here, Line
 from penstock.cli.bench.machine import REFERENCE_FSYNC, REFERENCE_SPAWN
 from penstock.cli.bench.plan import Sample
 
-_VERDICTS: Mapping[bool | None, str] = {True: "ok", False: "MISSED", None: ""}
+VERDICTS: Mapping[bool | None, str] = {True: "ok", False: "MISSED", None: ""}
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,8 @@ class Row:
 
     @property
     def ok(self) -> bool | None:
-        holds = self.line.holds(self.value, self.ratio, self.here)
-        if self.line.peers and self.best is not None:
-            return holds is not False and self.line.beats(self.value, self.best)
-        return holds
+        verdicts = {self.line.holds(self.value, self.ratio, self.here), self.line.beats(self.value, self.beside)} - {None}
+        return all(verdicts) if verdicts else None
 
     def figures(self) -> dict[str, Any]:
         return {
@@ -80,10 +78,17 @@ class Row:
             "unit": self.line.unit,
             **self.figures(),
             "target": None if self.line.kind == "none" else target,
+            "ok": self.ok,
             "durability": self.line.durability,
             "raw_is": self.line.raw,
             "peers": self.beside,
             "best_peer": self.best and {"name": self.best_peer, "ratio": self.value / self.best},
+            "against_peers": {
+                "asked": self.line.peers,
+                "but": self.line.but,
+                "wanted": self.line.wanted(self.beside),
+                "ok": self.line.beats(self.value, self.beside),
+            },
             "rounds": [asdict(sample) for sample in (*self.samples, *(each for found in self.peers.values() for each in found))],
         }
 
@@ -128,7 +133,7 @@ class Report:
                 tables.Column("raw", [_number(each["raw"]) for each in figures], right=True),
                 tables.Column("ratio", ["" if row.ratio is None else f"{row.ratio:.2f}" for row in rows], right=True),
                 tables.Column("target", [_target(row) for row in rows], right=True),
-                tables.Column("", [_VERDICTS[row.ok] for row in rows]),
+                tables.Column("", [VERDICTS[row.ok] for row in rows]),
                 tables.Column("p50 ms", [_number(each["p50_ms"]) for each in figures], right=True, drop=3),
                 tables.Column("p99 ms", [_number(each["p99_ms"]) for each in figures], right=True, drop=2),
                 tables.Column("CPU s/1000", [_small(each["cpu_s_per_1000"]) for each in figures], right=True, drop=1),
@@ -165,16 +170,13 @@ class Report:
 def _target(row: Row) -> str:
     """The harder one of the line's own and what the peers set; both where they are of different kinds."""
     line, wanted = row.line, row.line.scaled(row.here)
-    if wanted is None:
+    others = line.wanted(row.beside)
+    if wanted is None and others is None:
         return ""
-    peers = [line.peers * row.best] if line.peers and row.best is not None else []
-    match line.kind:
-        case "ratio":
-            return ", ".join([f"≥ {wanted:g} × raw", *(f"{_number(round(rate))} {line.unit}" for rate in peers)])
-        case "rate":
-            return f"≥ {_number(max([wanted, *map(round, peers)]))} {line.unit}"
-        case _:
-            return f"≤ {_small(min([wanted, *peers]))} {line.unit}"
+    if line.kind == "ratio":
+        return ", ".join([f"≥ {wanted:g} × raw", *(f"{_number(round(rate))} {line.unit}" for rate in (others,) if rate is not None)])
+    known = [each for each in (wanted, others) if each is not None]
+    return f"≤ {_small(min(known))} {line.unit}" if line.is_cost else f"≥ {_number(max(map(round, known)))} {line.unit}"
 
 
 def _number(value: float | None) -> str:

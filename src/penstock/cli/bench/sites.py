@@ -101,6 +101,10 @@ class Watch(ABC):
     def spent(self) -> Spent | None:
         return None
 
+    @abstractmethod
+    def server(self) -> float | None:
+        """Seconds of CPU that the database's own processes have spent so far; None where they can't be seen."""
+
     def workers(self) -> list[int]:
         return [pid for (pid,) in self.rows("select pid from penstock_worker")]
 
@@ -127,7 +131,10 @@ class Watch(ABC):
         return dict(json.loads(result) for (result,) in self.rows("select result from penstock_finished where result is not null"))
 
     def until(self, condition: Callable[[], bool], alive: Callable[[], None]) -> float:
-        """Look until it holds; `alive` raises if that cannot happen any more. Returns when it did not hold for the last time."""
+        """Look until it holds; `alive` raises if that cannot happen any more.
+
+        Returns the middle of the last look that found that it does not hold and the first that found that it does.
+        """
         deadline = time.perf_counter() + processes.PATIENCE
         looked = before = time.perf_counter()
         while not condition():
@@ -139,7 +146,7 @@ class Watch(ABC):
             alive()
             time.sleep(self.glance)
             looked = time.perf_counter()
-        return before
+        return (before + looked) / 2
 
     def number(self, sql: str) -> int:
         return int(self.rows(sql)[0][0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from penstock.cli.bench.sites import KEYS, Site, Watch, each
 class Drained:
     seconds: float
     cpu: float | None
+    server: float | None
+    """CPU of the database's own processes."""
     rss: float | None
     spent: Spent | None
 
@@ -29,6 +30,8 @@ def drain(bench: Bench) -> Iterable[Sample]:
     yield Sample("drain", depth / one.seconds, raw, fsyncs=0, depth=depth, spent=one.spent)
     if one.cpu is not None:
         yield Sample("cpu", 1000 * one.cpu / depth, depth=depth)
+    if one.cpu is not None and one.server is not None:
+        yield Sample("cpu-all", 1000 * (one.cpu + one.server) / depth, depth=depth)
     if one.rss is not None:
         yield Sample("rss", one.rss, depth=depth)
 
@@ -85,16 +88,16 @@ def drained(
             watch.until(lambda: len(watch.workers()) == workers, alive)
             pids = watch.workers()
             with beside or nullcontext():
-                cpu, before = processes.cpu_seconds(pids), watch.spent()
+                cpu, server, before = processes.cpu_seconds(pids), watch.server(), watch.spent()
                 watch.resume()
                 began = watch.until(lambda: watch.begun() > 0, alive)
-                watch.until(lambda: finished(watch), alive)
-                seconds = time.perf_counter() - began
-            spent, after = processes.cpu_seconds(pids), watch.spent()
+                seconds = watch.until(lambda: finished(watch), alive) - began
+            spent, served, after = processes.cpu_seconds(pids), watch.server(), watch.spent()
             took = None if cpu is None or spent is None else spent - cpu
+            behind = None if server is None or served is None else served - server
             peak = processes.peak_mebibytes(pids)
         told = watch.spent()  # backends that have ended have told of all their commits
     bench.sites.drop(site)
     if before is not None and after is not None and told is not None:
         after = Spent(after.wal, told.commits)
-    return Drained(seconds, took, peak, each(before, after, count))
+    return Drained(seconds, took, behind, peak, each(before, after, count))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 
 from penstock.cli.bench import processes
@@ -66,8 +65,8 @@ def delivered(bench: Bench, readers: int, depth: int) -> Sample:
 
         began = watch.until(lambda: watch.begun() > 0, alive)
         cpu = processes.cpu_seconds(pids := watch.workers())
-        watch.until(lambda: watch.done() >= whole, alive)
-        seconds, spent = time.perf_counter() - began, processes.cpu_seconds(pids)
+        seconds = watch.until(lambda: watch.done() >= whole, alive) - began
+        spent = processes.cpu_seconds(pids)
     bench.sites.drop(store)
     each = None if cpu is None or spent is None else 1000 * (spent - cpu) / whole
     return Sample(f"deliver-{readers}", whole / seconds, cpu=each, fsyncs=0, depth=whole)
