@@ -51,7 +51,7 @@ format: dev-environment
 	$(BIN)/ruff check --fix-only --quiet $(CHECKED)
 	$(BIN)/ruff format $(CHECKED)
 
-ALONE = $(filter own history growth figures --%,$(firstword $(ARGS)))$(filter --no-peers --help --python,$(ARGS))
+ALONE = $(filter own history growth figures --%,$(firstword $(ARGS)))$(filter --no-peers --help --python --python=%,$(ARGS))
 bench: dev-environment $(if $(ALONE),,peers-environment)
 	$(BIN)/python -m benchmarks $(ARGS)
 

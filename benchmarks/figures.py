@@ -65,7 +65,7 @@ def made(reports: Mapping[str, Report], folder: str, growths: Mapping[str, Repor
     parts: list[str] = []
     for name, report in reports.items():
         images = [f"![{line['title']}]({folder}/{file_of(name, key)})" for key, line in compared(report).items()]
-        parts += [f"## {RUNS[name]}", machine(report), table(report), "\n\n".join(images), settings(report)]
+        parts += [f"## {RUNS[name]}", machine(report), table(report), "\n\n".join(images), *killings(report), settings(report)]
     parts += ["## How cost grows"] if growths else []
     for name, report in growths.items():
         parts += [f"µs of a job from the first claim to the last settle, on {GROWTHS[name]}. {machine(report)}", costs(report)]
@@ -144,9 +144,28 @@ def asked(line: Mapping[str, Any]) -> str:
     sign = "≤" if line["unit"] in COSTS else "≥"
     parts = [
         f"{sign} {against['asked']:.2g} ×",
-        *(f"{sign} {times:.2g} × {name}" for name, times in against["but"].items() if name in line["peers"]),
+        *(f"{sign} {times:.2g} × {name}" for name, times in against["but"].items() if times and name in line["peers"]),
+        *(f"{name} apart" for name, times in against["but"].items() if not times and name in line["peers"]),
     ]
     return f"{', '.join(parts)}: {VERDICTS[against['ok']]}"
+
+
+def killings(report: Report) -> Sequence[str]:
+    """What became of the jobs of a worker that was killed."""
+    if not (kills := report["machine"].get("kills")):
+        return []
+    head = (
+        f"A worker is killed (SIGKILL) when {kills['before']} of {kills['jobs']} jobs of {kills['rest']:g} s have begun, and another one "
+        f"starts. Not run: {kills['after']:g} s later. Some run it much later, after timeouts of their own; see benchmarks/README.md."
+    )
+    rows = [row([name, *killing(found)]) for name, found in kills["found"].items()]
+    return [head, "\n".join([row(["", "not run", "run twice", "all had run after"]), row(["---", "---:", "---:", "---:"]), *rows])]
+
+
+def killing(found: Mapping[str, Any]) -> Sequence[str]:
+    if "failed" in found:
+        return ["?", "?", f"not measured: {found['failed'].splitlines()[0]}"]
+    return [str(found["missing"]), str(found["twice"]), "–" if found["seconds"] is None else f"{found['seconds']:g} s"]
 
 
 def settings(report: Report) -> str:

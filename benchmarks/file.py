@@ -12,8 +12,9 @@ from pathlib import Path
 import click
 
 from benchmarks.kept import ROUNDS, kept
-from benchmarks.peers.catalogue import BESIDE_FILES, Peer, Where
-from benchmarks.peers.measures import Peers
+from benchmarks.peers.catalogue import BESIDE_FILES, OWN, Peer, Where
+from benchmarks.peers.killing import AFTER, HOW_LONG, killed
+from benchmarks.peers.measures import SECONDS, Peers
 from benchmarks.peers.places import InDatabases, InFolders, Place
 from benchmarks.peers.programs import Programs
 from benchmarks.services import started, temporary
@@ -39,18 +40,25 @@ COMPARED = ("enqueue", "concurrent", "many", "drain", "two", "latency")
     help="Where the file and the servers' data are made (and removed afterwards). Default: here.",
 )
 @click.option("--among", metavar="WORD,…", help="Only peers with one of these words in their names, such as Huey,Redis.")
+@click.option("--seconds", type=click.FloatRange(min=1), default=SECONDS, show_default=True, help="Of a peer's measure, at the most.")
+@click.option("--after", type=click.FloatRange(min=0), default=AFTER, show_default=True, help=HOW_LONG)
 @click.option("--json", "target", metavar="FILE", help="Where the JSON goes. Default: benchmarks/results.")
-def file(only: str, rounds: int, depth: int, folder: Path, among: str | None, target: str | None) -> None:
+def file(only: str, rounds: int, depth: int, folder: Path, among: str | None, seconds: float, after: float, target: str | None) -> None:
     """Measure Penstock on a SQLite file, beside peers on Redis, RabbitMQ, SQLite and PostgreSQL."""
     peers_here, programs = named(among), Programs()
     programs.check(peers_here)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the servers end with us
     plan = Plan(depth, rounds, 0, chosen(only, ON_FILES))
     with temporary("penstock-bench-", folder.resolve()) as scratch, ExitStack() as stack:
-        peers = Peers(programs, places(stack, scratch / "peers", programs, peers_here), peers_here)
-        report = run(plan, Files(scratch), tables.note, peers.beside(ON_FILES), scratch)
+        where = places(stack, scratch / "peers", programs, peers_here)
+        peers = Peers(programs, where, peers_here, seconds=seconds)
         facts = peers.facts()
-    show(replace(report, machine={**report.machine, "peers": facts}), target or str(kept("file", plan, COMPARED, among is None)))
+        report = run(plan, Files(scratch), tables.note, peers.beside(ON_FILES), scratch)
+        kills = killed(programs, where, (OWN["file"], *peers_here), after) if after else {}
+    show(
+        replace(report, machine={**report.machine, "peers": facts, "kills": kills}),
+        target or str(kept("file", plan, COMPARED, among is None and seconds >= SECONDS and after >= AFTER)),
+    )
     for name, fact in facts.items():
         click.echo(f"{name} {fact['version']}: {fact['settings']}")
 

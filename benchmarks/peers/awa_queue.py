@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 from awa import AsyncClient, Job  # pyright: ignore[reportMissingImports]
 
-from benchmarks.peers.program import TEXT, Peer, begun, main
+from benchmarks.peers.program import TEXT, Peer, begun_here, main
 
 QUEUE = "bench"
 WORKERS, CLAIMERS, SIZE = 512, 2, 512
@@ -76,7 +76,7 @@ async def nothing(job: object) -> None: ...
 
 
 async def moment(job: Job) -> None:
-    begun(job.args.n)
+    await begun_here(job.args.n)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Where: TypeAlias = Literal["postgres", "file", "redis", "rabbitmq"]
-Environment: TypeAlias = Literal["peers", "peers-saq"]
+Environment: TypeAlias = Literal["own", "peers", "peers-saq"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,12 @@ class Peer:
     """It has a verb that puts many jobs, or can put them in one transaction."""
     environment: Environment = "peers"
 
+
+OWN: Mapping[Where, Peer] = {
+    "file": Peer("Penstock", "benchmarks.peers.penstock_queue", "file", environment="own"),
+    "postgres": Peer("Penstock", "benchmarks.peers.penstock_queue", environment="own"),
+}
+"""Penstock, where it is treated as the others are."""
 
 PGQUEUER = Peer("PgQueuer", "benchmarks.peers.pgqueuer_queue", finished="select count(*) from pgqueuer_log where status = 'successful'")
 PROCRASTINATE = Peer(

@@ -70,7 +70,7 @@ def launch(url: str) -> None:
         "name": "bench",
         "system_database_url": url,
         "application_version": RELEASE,
-        "executor_id": str(os.getpid()),
+        "executor_id": os.environ.get("PEER_NAME", str(os.getpid())),
         "log_level": "WARNING",
     }
     DBOS(config=config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ from penstock.cli.bench.run import Kind
 from penstock.cli.bench.sites import Site
 
 SECONDS = 10.0
-"""A measure ends when it is done, or after so long: the slowest peer would need minutes."""
+"""A peer's measure ends when it is done, or after so long: the slowest would need minutes."""
 SOON, LATER = 0.05, 1.0
 """Seconds between two looks at a queue that is being drained: the more jobs were done, the more a look costs the server."""
 
@@ -35,20 +36,28 @@ class Drained(NamedTuple):
 
 
 class Peers:
-    """`queues` and `events`: those that are measured. `places`: of each kind that they need."""
+    """`queues` and `events`: those that are measured. `places`: of each kind that they need. `seconds`: of a measure at the most."""
 
-    def __init__(self, programs: Programs, places: Mapping[Where, Place], queues: Sequence[Peer], events: Sequence[Peer] = ()) -> None:
+    def __init__(
+        self,
+        programs: Programs,
+        places: Mapping[Where, Place],
+        queues: Sequence[Peer],
+        events: Sequence[Peer] = (),
+        seconds: float = SECONDS,
+    ) -> None:
         self._programs = programs
         self._places = places
         self._queues = queues
         self._events = events
+        self._seconds = seconds
 
     def facts(self) -> Mapping[str, Any]:
         """Their versions and settings, by their names."""
         return {peer.name: self._programs.answer(peer, None, "facts") for peer in (*self._queues, *self._events)}
 
     def beside(self, kind: Kind) -> Kind:
-        """Penstock's measures, each with the peers' own of that name after it."""
+        """Penstock's measures, each with the peers' own of that name in turn."""
         theirs: Mapping[str, Sequence[Measure]] = {
             "enqueue": [self._puts(peer, "enqueue", lambda bench: bench.plan.singles) for peer in self._queues],
             "concurrent": [self._puts(peer, "concurrent", lambda bench: min(bench.plan.depth, 50_000)) for peer in self._queues],
@@ -65,7 +74,7 @@ class Peers:
 
         def measure(bench: Bench) -> Iterable[Sample]:
             with self._queue(peer, 0) as site:
-                said = self._programs.answer(peer, site, line, jobs(bench), SECONDS)
+                said = self._programs.answer(peer, site, line, jobs(bench), self._seconds)
             done = len(said["waits"]) * (BATCH if line == "many" else 1)
             p50, p99 = percentiles(said["waits"])
             yield Sample(line, done / said["seconds"], p50=p50, p99=p99, cpu=1000 * said["cpu"] / done, depth=done, peer=peer.name)
@@ -86,7 +95,7 @@ class Peers:
         return measure
 
     def _drain(self, peer: Peer, line: str, workers: int) -> Measure:
-        """From the first finished job until all are, or SECONDS are over."""
+        """From the first finished job until all are, or the time is over."""
 
         def measure(bench: Bench) -> Iterable[Sample]:
             with self._queue(peer, bench.plan.depth) as site:
@@ -109,7 +118,7 @@ class Peers:
             for each in running:
                 tell(each)
             rest = SOON
-            while looks[-1].finished < depth and lasted(looks) < SECONDS:
+            while looks[-1].finished < depth and lasted(looks) < self._seconds:
                 if not looks[-1].finished and looks[-1].at - looks[0].at > processes.PATIENCE:
                     raise click.ClickException(f"{peer.name} did nothing for {processes.PATIENCE:g} s:\n{site.log.read_text()[-2000:]}")
                 for each in running:
@@ -147,8 +156,12 @@ def look(queue: Queue, running: Sequence[processes.Running]) -> Look:
 
 
 def one_after_the_other(*measures: Measure) -> Measure:
+    """Each time another one begins: what was measured before leaves a server busy for a while, and the first one would pay for it."""
+    order = deque(measures)
+
     def measure(bench: Bench) -> Iterable[Sample]:
-        for each in measures:
+        for each in tuple(order):
             yield from each(bench)
+        order.rotate(-1)
 
     return measure

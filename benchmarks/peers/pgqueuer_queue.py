@@ -14,7 +14,7 @@ from pgqueuer.db import AsyncpgDriver, AsyncpgPoolDriver  # pyright: ignore[repo
 from pgqueuer.models import Job  # pyright: ignore[reportMissingImports]
 from pgqueuer.queries import Queries  # pyright: ignore[reportMissingImports]
 
-from benchmarks.peers.program import TEXT, Peer, begun, main
+from benchmarks.peers.program import TEXT, Peer, begun_here, main
 
 MANAGERS = 2
 SIZE = 200
@@ -74,7 +74,7 @@ class Queue(Peer):
 
         @manager.entrypoint("moment")
         async def moment(job: Job) -> None:
-            begun(int(job.payload or b""))
+            await begun_here(int(job.payload or b""))
 
         return manager
 

@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from procrastinate import App, PsycopgConnector  # pyright: ignore[reportMissingImports]
 
-from benchmarks.peers.program import TEXT, Peer, begun, main
+from benchmarks.peers.program import TEXT, Peer, begun_here, main
 
 CONCURRENCY = 50
 POOL = 20
@@ -56,7 +56,7 @@ async def nothing(data: str) -> None: ...
 
 
 async def moment(n: int) -> None:
-    begun(n)
+    await begun_here(n)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,12 @@
     python -m benchmarks.peers.NAME concurrent COUNT SECONDS
     python -m benchmarks.peers.NAME many COUNT SECONDS
     python -m benchmarks.peers.NAME steady COUNT RATE          to a worker that is up: from each call to its handler
+    python -m benchmarks.peers.NAME moments COUNT              jobs that say when they begin
     python -m benchmarks.peers.NAME work                       says `ready`, begins at a line from stdin, and works until it is ended
     python -m benchmarks.peers.NAME left                       says `ready`, and for each line from stdin how many jobs have not ended
 
-PEER_QUEUE is where the queue is: a URL, or a file. PEER_MOMENTS is the file in which handlers say when they began. Each but `work`
+PEER_QUEUE is where the queue is: a URL, or a file. PEER_MOMENTS is the file in which handlers say when they began; with PEER_REST they
+take so many seconds then, and say in PEER_ENDS that they have ended. Each but `work`
 and `left` prints at most one JSON object.
 """
 
@@ -111,6 +113,8 @@ def main(kind: type[Peer]) -> None:
             peer.run(measured(peer, 1, lambda end: client(lambda: peer.put_many(BATCH), int(count) // BATCH, end), float(seconds)))
         case ["steady", count, rate]:
             peer.run(steady(peer, int(count), int(rate)))
+        case ["moments", count]:
+            peer.run(put_moments(peer, int(count)))
         case ["work"]:
             worker = kind.worker(peer.url)
             worker.run(work(worker))
@@ -195,10 +199,32 @@ async def left(peer: Peer) -> None:
         print(await peer.left(), flush=True)
 
 
+async def put_moments(peer: Peer, count: int) -> None:
+    await peer.open()
+    for n in range(count):
+        await peer.put_moment(n)
+    await peer.close()
+
+
 def begun(n: int) -> None:
-    at = now()
-    with Path(os.environ["PEER_MOMENTS"]).open("a") as file:
-        file.write(f"{n} {at}\n")
+    """Of handlers that block."""
+    note("PEER_MOMENTS", f"{n} {now()}")
+    if rest := float(os.environ.get("PEER_REST", "0")):
+        time.sleep(rest)
+        note("PEER_ENDS", str(n))
+
+
+async def begun_here(n: int) -> None:
+    """Of handlers on an event loop."""
+    note("PEER_MOMENTS", f"{n} {now()}")
+    if rest := float(os.environ.get("PEER_REST", "0")):
+        await asyncio.sleep(rest)
+        note("PEER_ENDS", str(n))
+
+
+def note(where: str, line: str) -> None:
+    with Path(os.environ[where]).open("a") as file:
+        file.write(f"{line}\n")
 
 
 async def moments(count: int) -> dict[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from penstock.cli.bench import processes
 from penstock.cli.bench.sites import Site
 
 ENVIRONMENTS: Mapping[Environment, Path] = {
+    "own": Path(sys.executable),
     "peers": ROOT / ".venv-peers" / "bin" / "python",
     "peers-saq": ROOT / ".venv-peers-saq" / "bin" / "python",
 }
@@ -35,7 +37,7 @@ class Programs:
         for name in sorted(names):
             if not self._pythons[name].exists():
                 raise click.ClickException(
-                    f"{self._pythons[name]} is not there: scripts/environment {name} makes it, and so does make bench; or --no-peers"
+                    f"{self._pythons[name]} is not there: scripts/environment {name} makes it, and so does make bench"
                 )
 
     def answer(self, peer: Peer, site: Site | None, *words: object) -> dict[str, Any]:
@@ -46,10 +48,15 @@ class Programs:
         return json.loads(done.stdout) if done.stdout else {}
 
     @contextmanager
-    def running(self, peer: Peer, site: Site, verb: str, log: TextIO) -> Generator[processes.Running, None, None]:
-        """Until the end of the block."""
-        command, pipe = self._command(peer, verb), subprocess.PIPE
-        with subprocess.Popen(command, cwd=ROOT, env=environment(site), stdin=pipe, stdout=pipe, stderr=log, text=True) as running:
+    def running(self, peer: Peer, site: Site, verb: str, log: TextIO, rest: float = 0) -> Generator[processes.Running, None, None]:
+        """Until the end of the block. `rest`: seconds that a handler of moments takes; all such workers have one name, as one that is
+        started again."""
+        command, pipe, around = (
+            self._command(peer, verb),
+            subprocess.PIPE,
+            environment(site) | ({"PEER_REST": str(rest), "PEER_NAME": "1"} if rest else {}),
+        )
+        with subprocess.Popen(command, cwd=ROOT, env=around, stdin=pipe, stdout=pipe, stderr=log, text=True) as running:
             try:
                 yield running
             finally:
@@ -78,4 +85,14 @@ def hear(running: processes.Running, site: Site) -> str:
 def environment(site: Site | None) -> dict[str, str]:
     if site is None:
         return {**os.environ, "PEER_QUEUE": ""}
-    return {**os.environ, "PEER_QUEUE": site.url, "PEER_MOMENTS": str(site.log.with_suffix(".moments"))}
+    return {**os.environ, "PEER_QUEUE": site.url, "PEER_MOMENTS": str(moments_of(site)), "PEER_ENDS": str(ends_of(site))}
+
+
+def moments_of(site: Site) -> Path:
+    """Which have begun, and when, a line each."""
+    return site.log.with_suffix(".moments")
+
+
+def ends_of(site: Site) -> Path:
+    """Which moments have ended, a line each."""
+    return site.log.with_suffix(".ends")

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from saq import Queue as Jobs  # pyright: ignore[reportMissingImports]
 from saq import Worker  # pyright: ignore[reportMissingImports]
 
-from benchmarks.peers.program import TEXT, Peer, begun, main
+from benchmarks.peers.program import TEXT, Peer, begun_here, main
 
 CONCURRENCY = 10
 
@@ -53,7 +53,7 @@ async def nothing(context: object, *, data: str) -> None: ...
 
 
 async def moment(context: object, *, n: int) -> None:
-    begun(n)
+    await begun_here(n)
 
 
 if __name__ == "__main__":

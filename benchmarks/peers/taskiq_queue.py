@@ -9,7 +9,7 @@ from redis.asyncio import Redis  # pyright: ignore[reportMissingImports]
 from taskiq.api import run_receiver_task  # pyright: ignore[reportMissingImports]
 from taskiq_redis import RedisStreamBroker  # pyright: ignore[reportMissingImports]
 
-from benchmarks.peers.program import TEXT, Peer, begun, main
+from benchmarks.peers.program import TEXT, Peer, begun_here, main
 
 TASKS = 100
 PREFETCH = 100
@@ -60,7 +60,7 @@ async def nothing(data: str) -> None: ...
 
 
 async def moment(n: int) -> None:
-    begun(n)
+    await begun_here(n)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,6 +15,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from penstock_faults import scratch
+from penstock_faults.scratch import ledgers
 from penstock_faults.site import Site
 from penstock_faults.waiting import kill_all, wait_for
 
@@ -151,9 +151,8 @@ class Crew:
 @contextmanager
 def gathered(server: str | None, program: str = "penstock_faults.member", disk: Path | None = None) -> Iterator[Crew]:
     """On a database of that server, or on a file, which may lie on that disk; the ledger in memory."""
-    folder = Path(tempfile.mkdtemp(prefix="penstock-crew-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
-    with tempfile.TemporaryDirectory(prefix="penstock-crew-", dir=disk, ignore_cleanup_errors=True) as place:
-        site = Site.at(Path(place, "crew.db")) if server is None else Site.on(server)
+    with scratch.disk("crew", disk) as place, ledgers("crew", place) as folder:
+        site = Site.at(place / "crew.db") if server is None else Site.on(server)
         crew = Crew(folder, site, program=program)
         crew.ledger.touch()
         site.rows("create table effects (job text)")
@@ -162,7 +161,6 @@ def gathered(server: str | None, program: str = "penstock_faults.member", disk: 
         finally:
             kill_all(crew.processes.values())
             site.drop()
-            shutil.rmtree(folder)
 
 
 def sums(crew: Crew, book: Book) -> dict[str, object]:

@@ -29,12 +29,16 @@ class Disk:
         self.root = folder / "disk"
         self.root.mkdir()
         self._unsynced = self.root / "unsynced"
+        self.forgot = False
+        """What nobody had synced before the last cut."""
         with self._image.open("wb") as file:
             file.truncate(mebibytes << 20)
         _run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", str(self._image))
 
     def mount(self) -> None:
         _run("mount", "-o", "loop,noatime", str(self._image), str(self.root))
+        self.forgot = not self._unsynced.exists()
+        self._unsynced.unlink(missing_ok=True)
 
     def flush(self) -> None:
         """All of it, once: what was made carelessly before the test."""
@@ -53,11 +57,6 @@ class Disk:
             fcntl.ioctl(place, _SHUTDOWN, struct.pack("I", _NO_FLUSH))
         finally:
             os.close(place)
-
-    @property
-    def was_cut(self) -> bool:
-        """Since then it was mounted again, and has forgotten what nobody had synced."""
-        return not self._unsynced.exists()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:

@@ -11,11 +11,9 @@ import argparse
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -23,7 +21,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from penstock_faults import scratch
 from penstock_faults.ledger import Ledger, Tail, judge
+from penstock_faults.scratch import ledgers
 from penstock_faults.site import Site
 from penstock_faults.waiting import conclude, kill_all, wait_for
 
@@ -74,8 +74,8 @@ class Run:
 
     def kill(self, pid: int, point: str) -> None:
         process, role = self.processes.pop(pid)
-        process.send_signal(signal.SIGKILL)
         at = time.time_ns() // 1000
+        process.send_signal(signal.SIGKILL)
         process.wait()
         (self.folder / "stand" / str(pid)).unlink(missing_ok=True)
         self.kills.append(Kill(pid, role.split()[0], point, at))
@@ -116,19 +116,16 @@ def run(kills: int, seed: int, disk: Path, server: str | None = None, patience: 
 @contextmanager
 def gathered(disk: Path, server: str | None, patience: float = 120) -> Iterator[Run]:
     """The store on `disk` or on that server, the ledger in memory. Whoever is left is killed."""
-    folder = Path(tempfile.mkdtemp(prefix="penstock-kills-", dir=disk))
-    memory = Path("/dev/shm") if Path("/dev/shm").is_dir() else folder
-    ledger = Path(tempfile.mkdtemp(prefix="penstock-ledger-", dir=memory)) / "ledger"
-    ledger.touch()
-    (folder / "stand").mkdir()
-    test = Run(folder, ledger, Site(folder / "kills.db") if server is None else Site.on(server), patience=patience)
-    try:
-        yield test
-    finally:
-        kill_all(process for process, _ in test.processes.values())
-        test.site.drop()
-        shutil.rmtree(folder)
-        shutil.rmtree(ledger.parent)
+    with scratch.disk("kills", disk) as folder, ledgers("kills", folder) as memory:
+        ledger = memory / "ledger"
+        ledger.touch()
+        (folder / "stand").mkdir()
+        test = Run(folder, ledger, Site(folder / "kills.db") if server is None else Site.on(server), patience=patience)
+        try:
+            yield test
+        finally:
+            kill_all(process for process, _ in test.processes.values())
+            test.site.drop()
 
 
 def prepare(test: Run, workers: int, rate: int) -> None:

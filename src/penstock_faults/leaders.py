@@ -1,9 +1,13 @@
 """Whoever keeps house is killed, or stands still for longer than its lease and goes on: others take over, nothing is done twice.
 
-    python -m penstock_faults.leaders --server postgresql://… --changes 10
+    python -m penstock_faults.leaders --changes 10 [--server postgresql://…]
 
-Three workers of one PostgreSQL server, each on a machine of its own, a schedule that fires every second, a producer. Prints a JSON
-verdict; exit 1 if a slot was missed or fired twice, if anything was lost or done twice, or if nobody led within a lease and a bit.
+Three workers of one file, or of one PostgreSQL server, a schedule that fires every second, a producer. Each worker has a run-time folder
+of its own, as on a machine or in a container of its own: a lock does not show the others that it lives. Prints a JSON verdict; exit 1
+if a slot was missed or fired twice, if anything was lost or done twice, or if nobody led within a lease and a bit.
+
+Who is stopped has a handler with `tx` under way. On a server its transaction is open; on a file it has not begun, since it would keep
+all others from writing, and nobody could be declared dead.
 """
 
 from __future__ import annotations
@@ -12,8 +16,10 @@ import argparse
 import os
 import signal
 import time
+from contextlib import suppress
 
 from penstock_faults.crew import Crew, deaths, gathered, slots, sums, unfinished
+from penstock_faults.ledger import Tail
 from penstock_faults.member import PERIOD
 from penstock_faults.waiting import conclude, wait_for
 
@@ -24,9 +30,11 @@ WORKERS = 3
 LED = "select owner from penstock_lease where role = 'maintenance'"
 
 
-def run(server: str, changes: int) -> dict[str, object]:
+def run(server: str | None, changes: int) -> dict[str, object]:
     """Killed and stopped in turn."""
     with gathered(server) as crew:
+        if server is None:
+            os.environ["LATE"] = "1"
         workers = [hire(crew) for _ in range(WORKERS)]
         crew.wait_for_workers(WORKERS)
         producer = crew.start("producer", "p0", round(changes * (LEASE + 1) / PERIOD), machine="desk")
@@ -78,7 +86,7 @@ def stop(crew: Crew, pid: int) -> float:
     """It goes on when another one leads and it has been declared dead, with jobs in its hands that it does not own any more."""
     crew.stopped.add(pid)
     lives = [line.facts[0] for line in crew.book().of("WORKER") if line.pid == pid]
-    wait_for(lambda: stands_in_a_transaction(crew, pid), "it to be in a transaction", 20)
+    wait_for(lambda: stands(crew, pid), "it to have a handler with `tx` under way", 20)
     try:
         waited = until_another_leads(crew, pid)
         wait_for(lambda: lives[-1] in crew.book().jobs("RESCUED"), "it to be rescued", 20)
@@ -88,8 +96,8 @@ def stop(crew: Crew, pid: int) -> float:
     return waited
 
 
-def stands_in_a_transaction(crew: Crew, pid: int) -> bool:
-    """Stopped while it has a `tx` open, which it will want to commit; else it goes on."""
+def stands(crew: Crew, pid: int) -> bool:
+    """Stopped while a handler of its has a `tx`, which it will want to commit, and others can go on; else it goes on."""
 
     def has_one() -> bool:
         return any(run.end is None for job, runs in crew.book().runs().items() if job.endswith("-effect") for run in runs if run.pid == pid)
@@ -97,9 +105,18 @@ def stands_in_a_transaction(crew: Crew, pid: int) -> bool:
     if not has_one():
         return False
     os.kill(pid, signal.SIGSTOP)
-    if has_one():
+    if has_one() and others_go_on(crew):
         return True
     os.kill(pid, signal.SIGCONT)
+    return False
+
+
+def others_go_on(crew: Crew) -> bool:
+    """Who stands does not stand with the lock that all who write need."""
+    tail = Tail(crew.ledger)
+    with suppress(SystemExit):
+        wait_for(lambda: tail.count("ACK ") > 0, "anybody to be answered", LEASE / 3)
+        return True
     return False
 
 
@@ -135,7 +152,7 @@ def wrong(found: dict[str, object]) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--server", required=True, help="URL of a PostgreSQL database")
+    parser.add_argument("--server", help="URL of a PostgreSQL database; default: a file")
     parser.add_argument("--changes", type=int, default=10)
     options = parser.parse_args()
     conclude(run(options.server, options.changes))

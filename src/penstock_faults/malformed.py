@@ -13,15 +13,14 @@ import os
 import random
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 
 from penstock_faults.poison import WORKERS, Ward
 from penstock_faults.records import ASIDE, DONE, Kind, fill, kinds
+from penstock_faults.scratch import disk, ledgers
 from penstock_faults.site import Site
 from penstock_faults.waiting import conclude, kill_all, wait_for
 
@@ -37,10 +36,9 @@ left join penstock_aside a on a.seq = m.seq
 
 
 def run(bad: int, good: int, seed: int, server: str | None, patience: float) -> dict[str, object]:
-    place = "/dev/shm" if Path("/dev/shm").is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="penstock-ledger-", dir=place) as ledger, tempfile.TemporaryDirectory() as disk:
-        site = Site.at(Path(disk, "malformed.db")) if server is None else Site.on(server)
-        ward = Ward(Path(ledger), site)
+    with disk("malformed") as place, ledgers("malformed", place) as folder:
+        site = Site.at(place / "malformed.db") if server is None else Site.on(server)
+        ward = Ward(folder, site)
         try:
             site.rows("create table effects (n integer)")
             made = fill(site, bad, good, random.Random(seed))

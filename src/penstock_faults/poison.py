@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
+from penstock_faults.scratch import disk, ledgers
 from penstock_faults.site import Site
 from penstock_faults.waiting import conclude, kill_all, wait_for
 
@@ -70,21 +69,20 @@ class Ward:
 
 
 def run(each: int, good: int, server: str | None, patience: float) -> dict[str, object]:
-    folder = Path(tempfile.mkdtemp(prefix="penstock-poison-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
-    site = Site(folder / "poison.db") if server is None else Site.on(server)
-    ward = Ward(folder, site)
-    try:
-        put(site, each, good)
-        began = time.monotonic()
-        for _ in range(WORKERS):
-            ward.start()
-        wait_for(ward.tended, "all work to be done", patience)
-        seconds = time.monotonic() - began
-        return report(ward, each, good, seconds, ward.stop())
-    finally:
-        kill_all(ward.workers)
-        site.drop()
-        shutil.rmtree(folder)
+    with disk("poison") as place, ledgers("poison", place) as folder:
+        site = Site(place / "poison.db") if server is None else Site.on(server)
+        ward = Ward(folder, site)
+        try:
+            put(site, each, good)
+            began = time.monotonic()
+            for _ in range(WORKERS):
+                ward.start()
+            wait_for(ward.tended, "all work to be done", patience)
+            seconds = time.monotonic() - began
+            return report(ward, each, good, seconds, ward.stop())
+        finally:
+            kill_all(ward.workers)
+            site.drop()
 
 
 def put(site: Site, each: int, good: int) -> None:

@@ -15,10 +15,8 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -26,9 +24,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 
+from penstock_faults import scratch
 from penstock_faults.disk import Disk, spinning
 from penstock_faults.kills import Run, create_tables, finish, in_flight, unfinished
 from penstock_faults.ledger import Tail, judge
+from penstock_faults.scratch import ledgers
 from penstock_faults.site import Site
 from penstock_faults.software import services
 from penstock_faults.waiting import conclude, kill_all, wait_for
@@ -108,11 +108,9 @@ class Server:
 
 def run(cuts: int, seed: int, place: Path, durability: str, *, on_server: bool, survivors: bool) -> dict[str, object]:
     chance = random.Random(seed)
-    folder = Path(tempfile.mkdtemp(prefix="penstock-power-", dir=place))
-    folder.chmod(0o755)
-    memory = Path(tempfile.mkdtemp(prefix="penstock-ledger-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
     os.environ |= {"DURABILITY": durability, "WITNESS": "1"}
-    try:
+    with scratch.disk("power", place) as folder, ledgers("power", folder) as memory:
+        folder.chmod(0o755)
         with spinning(folder) as disk, served(disk) if on_server else no_server() as server:
             test = begin(folder, memory, disk, server)
             try:
@@ -121,9 +119,6 @@ def run(cuts: int, seed: int, place: Path, durability: str, *, on_server: bool, 
                 return report(test, losses, cuts, seconds, durability)
             finally:
                 kill_all(process for process, _ in test.processes.values())
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.rmtree(memory)
 
 
 def begin(folder: Path, memory: Path, disk: Disk, server: Server | None) -> Run:
@@ -152,7 +147,7 @@ def storm(test: Run, disk: Disk, server: Server | None, cuts: int, chance: rando
             hush(test, number % 3)
         losses.in_flight.append(in_flight(test.site))
         cut(test, disk, server, survivors=survivors)
-        losses.forgot += disk.was_cut
+        losses.forgot += disk.forgot
         (test.folder / "stand" / "quiet").unlink(missing_ok=True)
         losses.look(test)
         print(f"cut {number + 1} of {cuts}: lost {len(losses.lost)}, {losses.broken or 'sound'}", file=sys.stderr, flush=True)

@@ -11,11 +11,9 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -23,7 +21,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from penstock_faults import scratch
 from penstock_faults.plan import MINUTE, POLICIES, Planned, jobs, plan
+from penstock_faults.scratch import ledgers
 from penstock_faults.site import Site
 from penstock_faults.waiting import conclude, kill_all, wait_for
 
@@ -81,19 +81,18 @@ def replace(path: Path, text: str) -> None:
 
 def run(count: int, kills: int, seed: int, disk: Path, server: str | None = None) -> dict[str, object]:
     chance = random.Random(seed)
-    folder = Path(tempfile.mkdtemp(prefix="penstock-schedules-", dir=disk))
-    stage = Stage(folder, f"{count} {seed}", Site(folder / "schedules.db") if server is None else Site.on(server))
-    began = time.monotonic()
-    try:
-        prepare(stage, count)
-        for n, (jump, move) in enumerate(timeline(chance)):
-            dies = POINTS[stage.kills.total() % len(POINTS)] if stage.kills.total() < kills and n % 2 else None
-            step(stage, count, move, jump=jump, dies=dies)
-        return {"seconds": round(time.monotonic() - began), **report(stage, plan(count, seed))}
-    finally:
-        kill_all(stage.workers.values())
-        stage.site.drop()
-        shutil.rmtree(stage.folder)
+    with scratch.disk("schedules", disk) as place, ledgers("schedules", place) as folder:
+        stage = Stage(folder, f"{count} {seed}", Site(place / "schedules.db") if server is None else Site.on(server))
+        began = time.monotonic()
+        try:
+            prepare(stage, count)
+            for n, (jump, move) in enumerate(timeline(chance)):
+                dies = POINTS[stage.kills.total() % len(POINTS)] if stage.kills.total() < kills and n % 2 else None
+                step(stage, count, move, jump=jump, dies=dies)
+            return {"seconds": round(time.monotonic() - began), **report(stage, plan(count, seed))}
+        finally:
+            kill_all(stage.workers.values())
+            stage.site.drop()
 
 
 def prepare(stage: Stage, count: int) -> None:
@@ -227,7 +226,7 @@ def main() -> None:
     parser.add_argument("--schedules", type=int, default=1_000)
     parser.add_argument("--kills", type=int, default=24)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--disk", type=Path, default=Path("/dev/shm") if Path("/dev/shm").is_dir() else Path.cwd(), help="a folder")
+    parser.add_argument("--disk", type=Path, default=Path.cwd(), help="a folder on a real disk")
     parser.add_argument("--server", help="URL of a PostgreSQL database, instead of a file")
     options = parser.parse_args()
     conclude(run(options.schedules, options.kills, options.seed, options.disk, options.server))

@@ -8,8 +8,17 @@ from tests.faults.programs import verdict_of
 
 
 @pytest.mark.timeout(200)
-def test_another_one_leads_when_the_leader_dies_or_stands_still(postgres_url: str) -> None:
-    found = verdict_of("leaders", "--server", postgres_url, "--changes", "2")
+def test_another_one_leads_when_the_leader_dies_or_stands_still() -> None:
+    check()
+
+
+@pytest.mark.timeout(200)
+def test_on_postgresql_another_one_leads_when_the_leader_dies_or_stands_still(postgres_url: str) -> None:
+    check("--server", postgres_url)
+
+
+def check(*options: str) -> None:
+    found = verdict_of("leaders", "--changes", "2", *options)
     assert not wrong(found), found
     assert not found["void"], found
     assert found["ok"], found

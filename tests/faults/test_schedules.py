@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -11,13 +12,13 @@ from tests.faults.programs import verdict_of
 
 
 @pytest.mark.timeout(300)
-def test_each_slot_fires_as_it_is_said_whoever_dies() -> None:
-    check_schedules()
+def test_each_slot_fires_as_it_is_said_whoever_dies(tmp_path: Path) -> None:
+    check_schedules("--disk", str(tmp_path))
 
 
 @pytest.mark.timeout(300)
-def test_on_postgresql_each_slot_fires_as_it_is_said_whoever_dies(postgres_url: str) -> None:
-    check_schedules("--server", postgres_url)
+def test_on_postgresql_each_slot_fires_as_it_is_said_whoever_dies(tmp_path: Path, postgres_url: str) -> None:
+    check_schedules("--disk", str(tmp_path), "--server", postgres_url)
 
 
 def check_schedules(*options: str) -> None:

@@ -28,7 +28,7 @@ CATALOGUE = Path(__file__).with_name("faults.toml")
 SECONDS = 240.0
 ON_A_SERVER = ("kills", "poison", "schedules", "leaders", "points", "slow", "malformed", "jumps", "replies", "feed")
 """They can be told of one. The others start their own."""
-ON_A_DISK = ("kills", "points")
+ON_A_DISK = ("kills", "points", "schedules")
 NEEDS_ROOT = ("power", "cuts", "full", "stall")
 TROUBLES = (
     *("lost", "twice", "missing", "missed", "duplicated", "inverted", "never_kept", "follow_ups", "disordered", "dead", "broken"),

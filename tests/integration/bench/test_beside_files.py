@@ -11,6 +11,7 @@ from benchmarks.file import file
 from benchmarks.peers.catalogue import BESIDE_FILES
 
 DRAINED = {"drain", "cpu", "cpu-all", "rss"}
+HUEY = "Huey (SQLite)"
 LATENCY = {"latency-call-p50", "latency-call-p99"}
 
 
@@ -20,7 +21,7 @@ def run(*words: str) -> Result:
 
 def measured(folder: Path, among: str, only: str) -> dict[str, Any]:
     found = folder / "found.json"
-    done = run("--folder", str(folder), "--json", str(found), "--among", among, "--only", only)
+    done = run("--folder", str(folder), "--json", str(found), "--among", among, "--only", only, "--after", "0")
     assert done.exit_code == 0, done.output
     report: dict[str, Any] = json.loads(found.read_text())
     assert list(folder.iterdir()) == [found]
@@ -51,6 +52,7 @@ def test_peers_on_a_file(tmp_path: Path) -> None:
     report = measured(tmp_path, "sqlite", "concurrent,drain,latency")
     assert beside(report, {"concurrent"} | DRAINED | LATENCY) == on("file")
     assert report["lines"]["drain"]["best_peer"]["ratio"] > 0
+    assert all(report["lines"][line]["against_peers"]["but"].get(HUEY) == 0 for line in ("drain", "cpu-all", *LATENCY))
 
 
 @pytest.mark.timeout(400)
@@ -75,7 +77,20 @@ def test_a_peer_on_a_server_of_postgresql(tmp_path: Path) -> None:
     report = measured(tmp_path, "pgqueuer", "drain")
     assert beside(report, DRAINED) == on("postgres") == {"PgQueuer"}
     assert costs_a_server(report, on("postgres"))
-    assert report["lines"]["drain"]["against_peers"]["but"] == {"PgQueuer": 3}
+    assert report["lines"]["drain"]["against_peers"]["but"]["PgQueuer"] == 3
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.usefixtures("peers_python")
+def test_a_worker_of_each_is_killed(tmp_path: Path) -> None:
+    """Huey takes a job out of its file before it runs it."""
+    found = tmp_path / "found.json"
+    words = ("--folder", str(tmp_path), "--json", str(found), "--among", "huey", "--only", "concurrent", "--after", "20")
+    done = run(*words)
+    assert done.exit_code == 0, done.output
+    kills: dict[str, dict[str, float]] = json.loads(found.read_text())["machine"]["kills"]["found"]
+    assert kills["Penstock"]["missing"] == 0
+    assert kills[HUEY]["missing"] in (1, 2)
 
 
 def test_peers_that_are_unknown() -> None:

@@ -12,15 +12,16 @@ import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
-from benchmarks.peers.catalogue import Peer
+from benchmarks.peers.catalogue import OWN, Peer
+from benchmarks.peers.killing import BEFORE, JOBS, killed
 from benchmarks.peers.looks import Look, lasted, span
-from benchmarks.peers.measures import Peers
+from benchmarks.peers.measures import Peers, one_after_the_other
 from benchmarks.peers.places import InDatabases
 from benchmarks.peers.programs import Programs
 from benchmarks.server import server
 from penstock.cli.bench.databases import Databases
 from penstock.cli.bench.lines import ON_SERVERS as LINES
-from penstock.cli.bench.measures.bench import Bench
+from penstock.cli.bench.measures.bench import Bench, Measure
 from penstock.cli.bench.plan import Plan, Sample
 from penstock.cli.bench.run import Kind
 
@@ -89,10 +90,27 @@ def test_what_a_peer_does_not_do_is_penstocks_alone(bench: Bench, tiny: Peers) -
     assert [sample.peer for sample in measured("publish", bench, tiny)] == [None]
 
 
+def test_another_one_begins_each_time(bench: Bench) -> None:
+    def of(peer: str) -> Measure:
+        return lambda _: [Sample("drain", 1.0, peer=peer)]
+
+    measure = one_after_the_other(of("a"), of("b"), of("c"))
+    assert [[sample.peer for sample in measure(bench)] for _ in range(4)] == [list("abc"), list("bca"), list("cab"), list("abc")]
+
+
 def test_a_peer_that_fails_is_told_of(bench: Bench, databases: Databases) -> None:
     broken = Peer("broken", "tests.integration.bench.missing")
     with pytest.raises(click.ClickException, match="broken failed at 'make'"):
         measured("drain", bench, peers_of(databases, broken))
+
+
+def test_what_a_killed_worker_had_is_run_again_or_missing(databases: Databases) -> None:
+    """The tiny one takes a hundred jobs and settles them before it runs them."""
+    programs = Programs({"peers": Path(sys.executable), "own": Path(sys.executable)})
+    found = killed(programs, {"postgres": InDatabases(databases, programs)}, (OWN["postgres"], TINY), 20)["found"]
+    assert found["Penstock"]["missing"] == 0 and found["Penstock"]["seconds"] < 20
+    assert BEFORE <= JOBS - found["tiny"]["missing"] + 1 < JOBS
+    assert found["tiny"]["seconds"] is None
 
 
 def test_versions_and_settings_are_told(tiny: Peers) -> None:

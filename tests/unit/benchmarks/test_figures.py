@@ -35,7 +35,7 @@ def line(title: str, unit: str, value: float, best: str, asked: float, ok: bool 
     return {
         **{"title": title, "unit": unit, "value": value, "peers": peers},
         "best_peer": peers and {"name": best, "ratio": value / peers[best]},
-        "against_peers": {"asked": asked, "but": {"slow": 3, "absent": 9} if asked == 5 else {}, "ok": ok},
+        "against_peers": {"asked": asked, "but": {"slow": 3, "absent": 9, "unsafe": 0} if asked == 5 else {}, "ok": ok},
     }
 
 
@@ -43,7 +43,7 @@ REPORT: dict[str, Any] = {
     "machine": MACHINE,
     "rounds": 5,
     "lines": {
-        "drain": line("drain", "/s", 60_000, "fast", 5, True, slow=500, fast=2_000),
+        "drain": line("drain", "/s", 60_000, "fast", 5, True, slow=500, fast=2_000, unsafe=1_000),
         "cpu": line("CPU", "s", 0.02, "slow", 1 / 30, False, slow=0.5),
         "idle": line("idle", "%", 0.3, "", 0, None),
     },
@@ -52,10 +52,10 @@ REPORT: dict[str, Any] = {
 
 def test_a_line_of_the_table_has_all_peers_and_the_best_and_what_is_asked() -> None:
     assert table(REPORT).splitlines() == [
-        "|  | Penstock | slow | fast | to the best | asked |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
-        "| drain, /s | 60,000 | 500 | 2,000 | 30.00 × fast | ≥ 5 ×, ≥ 3 × slow: ok |",
-        "| CPU, s | 0.02 | 0.5 | – | 0.04 × slow | ≤ 0.033 ×: MISSED |",
+        "|  | Penstock | slow | fast | unsafe | to the best | asked |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| drain, /s | 60,000 | 500 | 2,000 | 1,000 | 30.00 × fast | ≥ 5 ×, ≥ 3 × slow, unsafe apart: ok |",
+        "| CPU, s | 0.02 | 0.5 | – | – | 0.04 × slow | ≤ 0.033 ×: MISSED |",
     ]
 
 
@@ -72,6 +72,19 @@ def test_the_best_bar_comes_first_and_is_as_long_as_it_should_be(less_is_better:
     lengths = dict(zip(names, map(int, re.findall(r'<rect x="\d+" y="\d+" width="(\d+)"', svg)), strict=True))
     assert [name.replace("&amp;", "&") for name in names] == order
     assert lengths["a &amp; b"] == 2 * lengths["us"] == 4 * lengths["them"]
+
+
+def test_what_became_of_a_killed_workers_jobs_has_a_table() -> None:
+    found = {
+        "Penstock": {"missing": 0, "twice": 1, "seconds": 4.5},
+        "fast": {"missing": 12, "twice": 0, "seconds": None},
+        "slow": {"failed": "it did not begin\nTraceback"},
+    }
+    kills = {"jobs": 100, "rest": 0.1, "before": 30, "after": 60.0, "found": found}
+    text = made({"file": {**REPORT, "machine": {**MACHINE, "kills": kills}}}, "figures", {})
+    assert "| Penstock | 0 | 1 | 4.5 s |\n| fast | 12 | 0 | – |\n| slow | ? | ? | not measured: it did not begin |" in text
+    assert "when 30 of 100 jobs of 0.1 s have begun" in text
+    assert "SIGKILL" not in made({"file": REPORT}, "figures", {})
 
 
 def test_how_cost_grows_stands_behind_the_runs() -> None:

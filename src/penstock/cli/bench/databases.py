@@ -138,14 +138,9 @@ class DatabaseWatch(Watch):
 
     def server(self) -> float | None:
         """If it runs on this machine."""
-        backend, client = self.rows("select pg_backend_pid(), host(inet_client_addr())")[0]
-        if client not in ("127.0.0.1", "::1"):
-            return None
-        try:
-            postmaster = int((Path("/proc") / str(backend) / "stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            return None
-        return processes.family_seconds(postmaster)
+        backend, client = self.rows("select pg_backend_pid(), coalesce(host(inet_client_addr()), '')")[0]
+        postmaster = processes.parent(backend, "postgres") if client in ("127.0.0.1", "::1", "") else None
+        return None if postmaster is None else processes.family_seconds(postmaster)
 
     def spent(self) -> Spent:
         """Commits that backends have told of: those that ended have."""

@@ -118,6 +118,15 @@ def family_seconds(root: int) -> float | None:
     return spent
 
 
+def parent(pid: int, name: str) -> int | None:
+    """Of a process of that name; None if it is not one on this machine."""
+    process = Path("/proc") / str(pid)
+    try:
+        return int(_stat(process)[1]) if (process / "comm").read_text().strip() == name else None
+    except OSError:
+        return None
+
+
 def _stat(process: Path) -> list[str]:
     """What is said of it behind its name."""
     return (process / "stat").read_text().rpartition(")")[2].split()

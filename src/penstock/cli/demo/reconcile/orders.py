@@ -126,8 +126,8 @@ def _out_of_order(evidence: Evidence) -> Iterable[str]:
     for order in evidence.moves.rows:
         moved[products.get(order, "")].append(order)
     for product, orders in moved.items():
-        for first, second in pairwise(orders):
-            if places.get(first, -1) > places.get(second, -1):
+        for first, second in pairwise(order for order in orders if order in places):
+            if places[first] > places[second]:
                 yield f"{product}: order {first} was moved before order {second}"
 
 
