@@ -80,7 +80,8 @@ def one(found: Found, role: str, strace: Sequence[str]) -> int:
             found.wrong.append(f"{role} ended: {last_line(said)}")
         end(test, pid)
         if role == "worker":
-            test.start("worker")
+            another = test.start("worker")
+            wait_for(lambda: another in test.read().incarnations, "another worker to start")
         check(test, found, role)
         return trace.read_text().count("(INJECTED)")
 

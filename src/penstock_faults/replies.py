@@ -19,10 +19,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 from penstock_faults.full import untyped
 from penstock_faults.kills import Run, finish, gathered, prepare
-from penstock_faults.ledger import judge
+from penstock_faults.ledger import judge, whole_lines
 from penstock_faults.proxy import Loss, Proxy, no_delay, nothing
 from penstock_faults.waiting import conclude, wait_for
 
@@ -69,14 +70,14 @@ def run(server: str, losses: int, seed: int, patience: float) -> dict[str, objec
     ):
         test.url = proxy.url
         prepare(test, WORKERS, RATE)
-        late = storm(proxy, losses, chance, patience)
+        late = storm(test, proxy, losses, chance)
         ended = [f"{role} {process.returncode}" for process, role in test.processes.values() if process.poll() is not None]
         finish(test)
         return report(test, proxy, late, ended)
 
 
-def storm(proxy: Proxy, losses: int, chance: random.Random, patience: float) -> int:
-    """Until so much is lost. Returns how many replies were late."""
+def storm(test: Run, proxy: Proxy, losses: int, chance: random.Random) -> int:
+    """Until so much is lost, and what was kept without a word is among it. Returns how many replies were late."""
     late: list[float] = []
 
     def lose(statements: Sequence[str]) -> Loss | None:
@@ -90,30 +91,47 @@ def storm(proxy: Proxy, losses: int, chance: random.Random, patience: float) -> 
         return late[-1]
 
     proxy.rule, proxy.delay = lose, delay
-    wait_for(lambda: len(proxy.lost) >= losses, f"{losses} losses", patience)
+    wait_for(lambda: len(proxy.lost) >= losses and bool(Calls.of(test).kept), f"{losses} losses", test.patience)
     proxy.rule, proxy.delay = nothing, no_delay
     return len(late)
+
+
+class Calls(NamedTuple):
+    """Jobs, by what their producers were told."""
+
+    unknown: set[str]
+    known: set[str]
+    """They were there already."""
+
+    @property
+    def kept(self) -> set[str]:
+        return self.unknown & self.known
+
+    @classmethod
+    def of(cls, test: Run) -> Calls:
+        lines = [line.split(" ") for line in whole_lines(test.ledger, 0)[0]]
+        unknown = {line[2] for line in lines if line[:2] == ["REFUSED", "PublishUnknown"]}
+        return cls(unknown, {line[1] for line in lines if line[0] == "ACK" and line[2] == "0"})
 
 
 def report(test: Run, proxy: Proxy, late: int, ended: list[str]) -> dict[str, object]:
     lines = [line.split(" ") for line in test.ledger.read_text().splitlines()]
     refused = Counter(line[1] for line in lines if line[0] == "REFUSED")
     troubles = Counter(line[1] for line in lines if line[0] == "TROUBLE")
-    unknown = {line[2] for line in lines if line[:2] == ["REFUSED", "PublishUnknown"]}
-    known = {line[1] for line in lines if line[0] == "ACK" and line[2] == "0"}
+    calls = Calls.of(test)
     verdict = judge(test.read(), test.site)
     wrong = {
-        "there_though_known_to_be_new": sorted(known - unknown),
+        "there_though_known_to_be_new": sorted(calls.known - calls.unknown),
         "untyped": untyped([*refused, *troubles]),
         "ended_early": ended,
     }
-    void = [name for name, found in (("unknown", unknown), ("unknown that had been kept", known & unknown), ("late", late)) if not found]
+    void = [name for name, found in (("unknown", calls.unknown), ("unknown that had been kept", calls.kept), ("late", late)) if not found]
     return {
         "losses": dict(Counter(lost.what for lost in proxy.lost)),
         "held_back": late,
         "refused": dict(refused),
         "troubles": dict(troubles),
-        "unknown_that_had_been_kept": len(known & unknown),
+        "unknown_that_had_been_kept": len(calls.kept),
         "failed_three_times_and_replayed": test.replayed,
         **asdict(verdict),
         **wrong,
