@@ -61,7 +61,7 @@ def describe(folder: Path) -> Mapping[str, object]:
         "penstock": __version__,
         "commit": _commit(),
         "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]} {platform.machine()}",
         "cores": os.cpu_count(),
         "load": [round(load, 2) for load in os.getloadavg()],
         "folder": str(folder),
