@@ -167,13 +167,15 @@ def test_the_real_peers(peers_python: str, postgres_url: str, tmp_path: Path) ->
     before = databases_of(postgres_url)
     found = tmp_path / "found.json"
     words = ["--store", postgres_url, "--python", peers_python, "--json", str(found)]
-    done = run(*words, "--only", "concurrent,many,drain,latency,writers", "--rounds", "1", "--depth", "1000")
+    done = run(*words, "--only", "concurrent,many,drain,latency,writers", "--rounds", "1", "--depth", "1000", "--after", "3")
     assert done.exit_code == 0, done.output
     report: dict[str, Any] = json.loads(found.read_text())
     queues = {"PgQueuer", "Procrastinate", "awa", "DBOS"}
     beside = {name: set(line["peers"]) for name, line in report["lines"].items() if line["peers"]}
     assert beside == {**dict.fromkeys(PEERS_LINES, queues), "writers": {"eventsourcing"}}
     assert set(report["machine"]["peers"]) == {*queues, "eventsourcing"}
+    kills = report["machine"]["kills"]["found"]
+    assert set(kills) == {"Penstock", *queues} and not [kill for kill in kills.values() if "failed" in kill]
     assert databases_of(postgres_url) == before
 
 
