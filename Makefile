@@ -17,7 +17,7 @@ help:
 	@echo '                (on a PostgreSQL server: STORE=postgresql://user@host/database; it makes a schema there, and drops it)'
 	@echo 'make test       everything: static checks, all tests, wheel and sdist in clean environments, most tests again with other Pythons that are here (ARGS="-k word" for some tests)'
 	@echo 'make check      the fast loop: format, lint, types, import contracts, architecture and unit tests'
-	@echo 'make bench      everything beside others, on a file and on servers of its own, and docs/benchmarks.md (ARGS=short: two minutes; ARGS=own: Penstock alone)'
+	@echo 'make bench      everything beside others, on a file and on servers of its own, and docs/benchmarks.md (ARGS=short: three minutes; ARGS=own: Penstock alone)'
 	@echo 'make faults     the fault suite, round by round: kills, power cuts (root), poison, and others, with sums (ARGS="--minutes 60 --seed 1")'
 	@echo 'make properties the state machines on both stores, thousands of runs, others with each seed (ARGS="--examples 5000 --seed 7")'
 	@echo 'make format     write the format and the fixes that are safe'

@@ -1,6 +1,6 @@
 """`make bench`: all that stands in docs/benchmarks.md, and that page.
 
-As the first word: `short`, the same in about two minutes. `own`: Penstock alone, `penstock bench` at the depth that the targets are for,
+As the first word: `short`, the same in about three minutes. `own`: Penstock alone, `penstock bench` at the depth that the targets are for,
 without a limit of time; options without a first word are its. `file`: on SQLite, beside peers on Redis, RabbitMQ, SQLite and PostgreSQL.
 `server`: on PostgreSQL, beside peers there. `history`: a store with a long past, beside an empty one. `growth`: what a job costs as there
 is more of something. `figures`: what they have found, as a page.

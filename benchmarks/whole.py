@@ -1,4 +1,4 @@
-"""`python -m benchmarks`, with nothing behind it: everything beside peers, and the page. `short`: the same at once, about two minutes.
+"""`python -m benchmarks`, with nothing behind it: everything beside peers, and the page. `short`: the same at once, about three minutes.
 
 Each step is a command of its own, as it could be typed; what the short form finds stays in `benchmarks/results/short`.
 """
