@@ -51,11 +51,8 @@ class Programs:
     def running(self, peer: Peer, site: Site, verb: str, log: TextIO, rest: float = 0) -> Generator[processes.Running, None, None]:
         """Until the end of the block. `rest`: seconds that a handler of moments takes; all such workers have one name, as one that is
         started again."""
-        command, pipe, around = (
-            self._command(peer, verb),
-            subprocess.PIPE,
-            environment(site) | ({"PEER_REST": str(rest), "PEER_NAME": "1"} if rest else {}),
-        )
+        command, pipe = self._command(peer, verb), subprocess.PIPE
+        around = environment(site) | ({"PEER_REST": str(rest), "PEER_NAME": "1"} if rest else {})
         with subprocess.Popen(command, cwd=ROOT, env=around, stdin=pipe, stdout=pipe, stderr=log, text=True) as running:
             try:
                 yield running

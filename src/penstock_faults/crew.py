@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from penstock_faults import scratch
-from penstock_faults.scratch import ledgers
 from penstock_faults.site import Site
 from penstock_faults.waiting import kill_all, wait_for
 
@@ -151,7 +150,7 @@ class Crew:
 @contextmanager
 def gathered(server: str | None, program: str = "penstock_faults.member", disk: Path | None = None) -> Iterator[Crew]:
     """On a database of that server, or on a file, which may lie on that disk; the ledger in memory."""
-    with scratch.disk("crew", disk) as place, ledgers("crew", place) as folder:
+    with scratch.disk("crew", disk) as place, scratch.ledgers("crew", place) as folder:
         site = Site.at(place / "crew.db") if server is None else Site.on(server)
         crew = Crew(folder, site, program=program)
         crew.ledger.touch()

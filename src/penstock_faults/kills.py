@@ -23,7 +23,6 @@ from pathlib import Path
 
 from penstock_faults import scratch
 from penstock_faults.ledger import Ledger, Tail, judge
-from penstock_faults.scratch import ledgers
 from penstock_faults.site import Site
 from penstock_faults.waiting import conclude, kill_all, wait_for
 
@@ -116,7 +115,7 @@ def run(kills: int, seed: int, disk: Path, server: str | None = None, patience: 
 @contextmanager
 def gathered(disk: Path, server: str | None, patience: float = 120) -> Iterator[Run]:
     """The store on `disk` or on that server, the ledger in memory. Whoever is left is killed."""
-    with scratch.disk("kills", disk) as folder, ledgers("kills", folder) as memory:
+    with scratch.disk("kills", disk) as folder, scratch.ledgers("kills", folder) as memory:
         ledger = memory / "ledger"
         ledger.touch()
         (folder / "stand").mkdir()

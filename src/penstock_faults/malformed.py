@@ -18,9 +18,9 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 
+from penstock_faults import scratch
 from penstock_faults.poison import WORKERS, Ward
 from penstock_faults.records import ASIDE, DONE, Kind, fill, kinds
-from penstock_faults.scratch import disk, ledgers
 from penstock_faults.site import Site
 from penstock_faults.waiting import conclude, kill_all, wait_for
 
@@ -36,7 +36,7 @@ left join penstock_aside a on a.seq = m.seq
 
 
 def run(bad: int, good: int, seed: int, server: str | None, patience: float) -> dict[str, object]:
-    with disk("malformed") as place, ledgers("malformed", place) as folder:
+    with scratch.disk("malformed") as place, scratch.ledgers("malformed", place) as folder:
         site = Site.at(place / "malformed.db") if server is None else Site.on(server)
         ward = Ward(folder, site)
         try:

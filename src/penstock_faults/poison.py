@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from penstock_faults.scratch import disk, ledgers
+from penstock_faults import scratch
 from penstock_faults.site import Site
 from penstock_faults.waiting import conclude, kill_all, wait_for
 
@@ -69,7 +69,7 @@ class Ward:
 
 
 def run(each: int, good: int, server: str | None, patience: float) -> dict[str, object]:
-    with disk("poison") as place, ledgers("poison", place) as folder:
+    with scratch.disk("poison") as place, scratch.ledgers("poison", place) as folder:
         site = Site(place / "poison.db") if server is None else Site.on(server)
         ward = Ward(folder, site)
         try:

@@ -28,7 +28,6 @@ from penstock_faults import scratch
 from penstock_faults.disk import Disk, spinning
 from penstock_faults.kills import Run, create_tables, finish, in_flight, unfinished
 from penstock_faults.ledger import Tail, judge
-from penstock_faults.scratch import ledgers
 from penstock_faults.site import Site
 from penstock_faults.software import services
 from penstock_faults.waiting import conclude, kill_all, wait_for
@@ -109,7 +108,7 @@ class Server:
 def run(cuts: int, seed: int, place: Path, durability: str, *, on_server: bool, survivors: bool) -> dict[str, object]:
     chance = random.Random(seed)
     os.environ |= {"DURABILITY": durability, "WITNESS": "1"}
-    with scratch.disk("power", place) as folder, ledgers("power", folder) as memory:
+    with scratch.disk("power", place) as folder, scratch.ledgers("power", folder) as memory:
         folder.chmod(0o755)
         with spinning(folder) as disk, served(disk) if on_server else no_server() as server:
             test = begin(folder, memory, disk, server)

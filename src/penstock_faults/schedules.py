@@ -23,7 +23,6 @@ from pathlib import Path
 
 from penstock_faults import scratch
 from penstock_faults.plan import MINUTE, POLICIES, Planned, jobs, plan
-from penstock_faults.scratch import ledgers
 from penstock_faults.site import Site
 from penstock_faults.waiting import conclude, kill_all, wait_for
 
@@ -81,7 +80,7 @@ def replace(path: Path, text: str) -> None:
 
 def run(count: int, kills: int, seed: int, disk: Path, server: str | None = None) -> dict[str, object]:
     chance = random.Random(seed)
-    with scratch.disk("schedules", disk) as place, ledgers("schedules", place) as folder:
+    with scratch.disk("schedules", disk) as place, scratch.ledgers("schedules", place) as folder:
         stage = Stage(folder, f"{count} {seed}", Site(place / "schedules.db") if server is None else Site.on(server))
         began = time.monotonic()
         try:
