@@ -27,6 +27,8 @@ LEASE = 3.0
 BIT = 3.0
 """Seconds that whoever takes over may be late: it asks every third of a lease, and a machine may be busy."""
 WORKERS = 3
+BUSY = 0.2
+"""Seconds that a handler takes."""
 LED = "select owner from penstock_lease where role = 'maintenance'"
 
 
@@ -55,7 +57,7 @@ def run(server: str | None, changes: int) -> dict[str, object]:
 
 def hire(crew: Crew) -> int:
     crew.hired += 1
-    return crew.start("worker", f"w{crew.hired}", LEASE, machine=f"machine-{crew.hired}", environment={"BUSY": "0.2"})
+    return crew.start("worker", f"w{crew.hired}", LEASE, machine=f"machine-{crew.hired}", environment={"BUSY": str(BUSY)})
 
 
 def leader(crew: Crew) -> int:
@@ -101,7 +103,11 @@ def stands(crew: Crew, pid: int) -> bool:
     """Stopped while a handler of its has a `tx`, which it will want to commit, and others can go on; else it goes on."""
 
     def has_one() -> bool:
-        return any(run.end is None for job, runs in crew.book().runs().items() if job.endswith("-effect") for run in runs if run.pid == pid)
+        """It has written already, so that all that is left is to commit; and no job is taken whose worker died before, since some
+        deaths make it poison."""
+        written = time.monotonic_ns() // 1000 - round(BUSY / 2 * 1e6)
+        runs = (runs for job, runs in crew.book().runs().items() if job.endswith("-effect"))
+        return any(first.pid == pid and first.end is None and first.begin < written for first, *again in runs if not again)
 
     if not has_one():
         return False
