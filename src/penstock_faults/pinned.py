@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import psycopg
+from psycopg import sql
 
 from penstock.connect import administration
 from penstock_faults.software import services
@@ -96,8 +97,8 @@ class Harness:
                     waits.update({int(tenths): count for tenths, count in json.loads(line)[1].items()})
         return waits
 
-    def _row(self, sql: str) -> Any:
-        return self._connection.execute(sql.encode()).fetchall()[0]
+    def _row(self, query: str) -> Any:
+        return self._connection.execute(query.encode()).fetchall()[0]
 
 
 def share(waits: Counter[int], part: float) -> float:
@@ -111,14 +112,15 @@ def share(waits: Counter[int], part: float) -> float:
 
 
 @contextmanager
-def server(naptime: int) -> Generator[str, None, None]:
-    """One that counts what its statements take."""
+def server(naptime: int, settings: Sequence[str] = ()) -> Generator[str, None, None]:
+    """One that counts what its statements take. `settings`: NAME=VALUE."""
     with tempfile.TemporaryDirectory(prefix="penstock-pinned-", ignore_cleanup_errors=True) as directory:
         url = services("start", "postgres", "--dir", directory).strip()
         try:
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute("alter system set shared_preload_libraries = 'pg_stat_statements'")
-                connection.execute(f"alter system set autovacuum_naptime = '{naptime}s'".encode())
+                for name, value in (("autovacuum_naptime", f"{naptime}s"), *(each.split("=", 1) for each in settings)):
+                    connection.execute(sql.SQL("alter system set {} = {}").format(sql.Identifier(name), value))
             services("crash", "postgres", "--dir", directory)
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute("create extension pg_stat_statements")
@@ -188,6 +190,7 @@ def judged(before: Period, pinned: Sequence[Period], recovery: dict[str, Any], o
     verdict = {
         "completed_share": completed / offered,
         "p99_growth": last.p99 / max(first.p99, 5),
+        "p99_worst_growth": max(each.p99 for each in pinned) / max(first.p99, 5),
         "claim_growth": last.claim / first.claim,
         "dead_a_job": (last.dead - before.dead) / max(jobs, 1),
         "recovery_s": recovery["seconds"],
@@ -209,8 +212,9 @@ def main() -> None:
     parser.add_argument("--period", type=float, default=60.0, help="seconds")
     parser.add_argument("--naptime", type=int, default=60, help="seconds between the server's looks at what to vacuum")
     parser.add_argument("--periods", type=int, default=10, help="with the pin")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another setting of the server")
     arguments = parser.parse_args()
-    with server(arguments.naptime) as url, tempfile.TemporaryDirectory() as scratch:
+    with server(arguments.naptime, arguments.set) as url, tempfile.TemporaryDirectory() as scratch:
         result = run(url, Path(scratch) / "tally", arguments)
     conclude(result)
 

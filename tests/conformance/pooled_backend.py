@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
 
+from penstock.stores import postgres
 from penstock.testing.conformance import Capabilities, Ground
 from penstock.testing.conformance.backend import Where
 from tests.conformance.postgres_backend import PostgresBackend
@@ -38,7 +40,7 @@ class PooledConnection:
 
 
 class PooledBackend(PostgresBackend):
-    capabilities = Capabilities(follows_the_wall=False, tells=False)
+    capabilities = Capabilities.read(Path(postgres.__file__).with_name("capabilities-pooled.toml"))
 
     @property
     def url(self) -> str:

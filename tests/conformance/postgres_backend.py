@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -11,6 +12,7 @@ import psycopg
 
 from penstock.config import masked
 from penstock.observe.signals import Signals
+from penstock.stores import postgres
 from penstock.stores.postgres.address import parse
 from penstock.stores.postgres.clock import PostgresClock
 from penstock.stores.postgres.store import PostgresStore, Transactions
@@ -42,7 +44,7 @@ class PostgresConnection:
 
 
 class PostgresBackend:
-    capabilities = Capabilities(follows_the_wall=False)
+    capabilities = Capabilities.read(Path(postgres.__file__).with_name("capabilities.toml"))
 
     def __init__(self, url: str) -> None:
         self.schema = f"penstock_{secrets.token_hex(6)}"

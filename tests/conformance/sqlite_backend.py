@@ -9,6 +9,7 @@ from typing import Any
 
 from penstock.model.clock import SECOND
 from penstock.observe.signals import Signals
+from penstock.stores import sqlite
 from penstock.stores.sqlite.store import SqliteStore
 from penstock.stores.sqlite.transaction import Transactions
 from penstock.testing.clock import VirtualClock
@@ -40,7 +41,7 @@ class SqliteConnection:
 
 
 class SqliteBackend:
-    capabilities = Capabilities()
+    capabilities = Capabilities.read(Path(sqlite.__file__).with_name("capabilities.toml"))
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "store.db"

@@ -1,6 +1,5 @@
 """What goes another way behind a pooler: puts, claims, transactions, topics, feeds, schedules, polling. All of it: `whole_pooled.py`."""
 
-from penstock.testing.conformance import Capabilities
 from penstock.testing.conformance.joining import JoiningConformance
 from penstock.testing.conformance.order import OrderConformance
 from penstock.testing.conformance.putting import PuttingConformance
@@ -8,7 +7,7 @@ from penstock.testing.conformance.scheduling import SchedulingConformance
 from penstock.testing.conformance.subscriptions import SubscriptionConformance
 from penstock.testing.conformance.timekeeping import TimekeepingConformance
 from penstock.testing.conformance.transactions import TransactionConformance
-from tests.conformance.pooled_backend import OnPooled, PooledBackend
+from tests.conformance.pooled_backend import OnPooled
 
 
 class TestPooled(
@@ -21,7 +20,3 @@ class TestPooled(
     SchedulingConformance,
     TimekeepingConformance,
 ): ...
-
-
-def test_behind_a_pooler_no_capability_is_lost_but_one() -> None:
-    assert PooledBackend.capabilities == Capabilities(joins=True, checks_durability=True, follows_the_wall=False, tells=False)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from penstock.testing.conformance import Capabilities, Ground, StoreConformance
+from penstock.testing.conformance import Ground, StoreConformance
 from tests.conformance.postgres_backend import PostgresBackend
 
 
@@ -17,7 +17,3 @@ class TestPostgres(StoreConformance):
                 yield ground
         finally:
             backend.drop()
-
-
-def test_postgres_lost_no_capability() -> None:
-    assert PostgresBackend.capabilities == Capabilities(joins=True, checks_durability=True, follows_the_wall=False, tells=True)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from penstock.testing.conformance import Capabilities, Ground, StoreConformance
+from penstock.testing.conformance import Ground, StoreConformance
 from penstock.testing.storage import fast_folder
 from tests.conformance.sqlite_backend import SqliteBackend
 
@@ -15,7 +15,3 @@ class TestSqlite(StoreConformance):
         with fast_folder() as folder:
             async with Ground(SqliteBackend(folder)) as ground:
                 yield ground
-
-
-def test_sqlite_lost_no_capability() -> None:
-    assert SqliteBackend.capabilities == Capabilities(joins=True, checks_durability=True, tells=True)

@@ -74,6 +74,7 @@ SLEEPS: dict[str, str] = {
     "src/penstock_faults/writer.py": "paces a load of its own, while a transaction stays open for so long",
 }
 SKIPS = {
+    "tests/conformance/test_capabilities.py": "asserts that the suite leaves out what a store cannot do",
     "tests/conftest.py": "a server, a disk, a network, a traced process, that cannot be had away from CI; other libraries, to be measured",
 }
 

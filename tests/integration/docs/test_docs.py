@@ -15,9 +15,11 @@ from typing import Any, get_args
 import click
 import pytest
 
+from penstock import stores
 from penstock.cli import exits
 from penstock.cli.root import root
 from penstock.model.job import Status
+from penstock.ports.capabilities import Capabilities
 from penstock.ports.signals import POINTS
 from penstock.stores.sqlite import migrate
 from tests.integration.cli.console import Console
@@ -56,8 +58,10 @@ def compiled(text: str, page: str) -> CodeType:
 
 
 async def run_blocks(page: str) -> dict[str, Any]:
-    """One after the other, as one program. What it defined."""
-    namespace: dict[str, Any] = {"__name__": "guide"}
+    """One after the other, as one program in this folder, beside the page's files. What it defined."""
+    for name, content in re.findall(r"^```toml\n# (\w+\.toml)\n(.*?)^```", text_of(page), re.MULTILINE | re.DOTALL):
+        Path(name).write_text(content)
+    namespace: dict[str, Any] = {"__name__": "guide", "__file__": "guide.py"}
     for block in blocks(page, "python"):
         answer = eval(compiled(block, page), namespace)
         if answer is not None:
@@ -81,7 +85,7 @@ async def test_the_page_on_testing_runs(tmp_path: Path, monkeypatch: pytest.Monk
     began = time.process_time()
     await namespace["test_a_trial"]()
     assert time.process_time() - began < 1
-    assert list(tmp_path.iterdir()) == []
+    assert [file.name for file in tmp_path.iterdir()] == ["my_store.toml"]
 
 
 def test_the_page_on_frameworks_shows_what_the_tests_run() -> None:
@@ -188,6 +192,7 @@ def test_every_option_that_is_named_exists(page: str) -> None:
         "--survivors",
         "--each",
         "--good",
+        "--set",
         "--preload",
         "--parallel",
     }  # of the fault tests; of gunicorn; of Django
@@ -258,6 +263,14 @@ def test_every_exit_code_is_explained() -> None:
 def test_every_table_is_explained() -> None:
     made = {name for _, script in migrate.scripts() for name in re.findall(r"create table (\w+)", script)}
     assert set(re.findall(r"^\| `(penstock_\w+)`", text_of("docs/design/store.md"), re.MULTILINE)) == made
+
+
+def test_the_table_of_capabilities_is_that_of_the_files() -> None:
+    """The golden copy of these files: what a store cannot do any more has to be taken out here, too."""
+    files = ("sqlite/capabilities", "postgres/capabilities", "postgres/capabilities-pooled")
+    found = [Capabilities.read(Path(stores.__file__).with_name(file).with_suffix(".toml")) for file in files]
+    shown = [[cell == "yes" for cell in cells] for _, *cells in rows("docs/testing.md", "## A store of your own")]
+    assert shown == [[getattr(each, name) for name in Capabilities.__struct_fields__] for each in found]
 
 
 def test_every_point_of_a_crash_is_explained() -> None:

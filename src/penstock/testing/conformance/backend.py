@@ -7,23 +7,11 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
+from penstock.ports.capabilities import Capabilities
 from penstock.ports.store import Store
 
 Where: TypeAlias = Literal["here", "elsewhere", "careless"]
 """A connection to the store's own database, to another one, or to its own with a weaker durability than the store promises."""
-
-
-class Capabilities(Struct, frozen=True):
-    """What this backend can do beyond the ports. Keep a golden copy beside its tests: a lost capability must fail."""
-
-    joins: bool = True
-    """A user's open connection can be joined."""
-    follows_the_wall: bool = True
-    """Its time is that of its machine's wall clock, which may be set; else a server's."""
-    checks_durability: bool = True
-    """It knows how durable a joined connection is, and refuses a weaker one."""
-    tells: bool = True
-    """Who waits for the end of a job is told of it by another process; else only by looking."""
 
 
 class Setup(Struct, frozen=True):

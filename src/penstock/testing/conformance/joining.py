@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
-from penstock.errors import ConfigurationError
+from penstock.errors import CapabilityMissing, ConfigurationError
 from penstock.model.log import Append, TopicSpec
 from penstock.model.message import Placed
 from penstock.testing.conformance.backend import UserConnection
@@ -19,6 +19,16 @@ INSERT = "insert into users (name) values ('sam')"
 
 
 class JoiningConformance:
+    async def test_it_joins_or_says_that_it_cannot(self, store: Ground) -> None:
+        connection = store.connect()
+        if not store.backend.capabilities.joins:
+            with pytest.raises(CapabilityMissing):
+                store.store.join(connection.driver)
+            return
+        await store.store.join(connection.driver).put([store.message("welcome")])
+        connection.commit()
+        assert await store.status("welcome") == "unroutable"  # there, and nobody enrolled who knows it
+
     async def test_a_commit_brings_the_message_with_the_row(self, store: Ground) -> None:
         connection = _users(store)
         worker = await store.worker()
@@ -106,11 +116,15 @@ class JoiningConformance:
         with pytest.raises(ConfigurationError, match="dict"):
             store.store.join({})
 
-    async def test_a_weaker_durability_is_refused(self, store: Ground) -> None:
-        store.needs(store.backend.capabilities.checks_durability, "checking a joined connection's durability")
+    async def test_a_weaker_durability_is_refused_where_it_is_known(self, store: Ground) -> None:
         _users(store)
         careless = store.connect("careless")
         careless.execute(INSERT)
+        if not store.backend.capabilities.checks_durability:
+            await store.store.join(careless.driver).put([store.message("welcome")])
+            careless.commit()
+            assert ids(await (await store.worker()).claim()) == ["welcome"]
+            return
         with pytest.raises(ConfigurationError, match=r"durab|power"):
             await store.store.join(careless.driver).put([store.message("welcome")])
         careless.rollback()
