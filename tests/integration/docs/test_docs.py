@@ -268,7 +268,7 @@ def test_every_table_is_explained() -> None:
 def test_the_table_of_capabilities_is_that_of_the_files() -> None:
     """The golden copy of these files: what a store cannot do any more has to be taken out here, too."""
     files = ("sqlite/capabilities", "postgres/capabilities", "postgres/capabilities-pooled")
-    found = [Capabilities.read(Path(stores.__file__).with_name(file).with_suffix(".toml")) for file in files]
+    found = [Capabilities.read(Path(stores.__file__).parent / f"{file}.toml") for file in files]
     shown = [[cell == "yes" for cell in cells] for _, *cells in rows("docs/testing.md", "## A store of your own")]
     assert shown == [[getattr(each, name) for name in Capabilities.__struct_fields__] for each in found]
 
