@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import penstock
 from penstock import App, Context, Reject, Router, Unique
 from penstock.errors import ConfigurationError, JobFailed, NotFound
 from penstock.model.job import JobFilter
@@ -69,10 +72,19 @@ NAMED: dict[str, Callable[[App, Any, str], object]] = {
     "schema": lambda app, task, text: App(f"postgresql://127.0.0.1:1/shop?schema={text}"),
     "feed": lambda app, task, text: App(f"postgresql://127.0.0.1:1/shop?feed={text}"),
     "durability": lambda app, task, text: App(durability=text),  # type: ignore[arg-type]
+    "batch task": lambda app, task, text: app.batch_task(size=9, name=text)(many),
+    "batch alias": lambda app, task, text: app.batch_task(size=9, name="x", aliases=[text])(many),
+    "batch queue": lambda app, task, text: app.batch_task(size=9, queue=text)(many),
+    "memory": lambda app, task, text: app.task(isolation="process", memory=text)(other),
+    "router's task": lambda app, task, text: Router().task(name=text)(other),
+    "router's topic": lambda app, task, text: Router().topic(text, Order),
+    "router's prefix": lambda app, task, text: Router().include(Router(), prefix=text),
+    "key of an event": lambda app, task, text: app.topic("orders", Order).using(key=text),
+    "id of an event": lambda app, task, text: app.topic("orders", Order).using(id=text),
 }
 
 
-GOOD = {"rate": "10/s", "until": "start", "cron": "0 3 * * *", "zone": "UTC", "feed": "strict", "durability": "process"}
+GOOD = {"memory": "64 MiB", "rate": "10/s", "until": "start", "cron": "0 3 * * *", "zone": "UTC", "feed": "strict", "durability": "process"}
 
 
 @pytest.mark.parametrize("text", NO_NAMES)
@@ -91,10 +103,116 @@ def test_a_good_one_is_taken(what: str) -> None:
     NAMED[what](app, app.task()(nothing), GOOD.get(what, "fine"))
 
 
+KEPT = "test_texts_are_kept_as_they_are"
+FOUND = "test_what_is_not_there_is_not_there"
+OWN = "the user's own SQL, by whom it is meant to be run"
+INSIDE = "made by a worker, not by users"
+SAME = "the same function as App's"
+EVERY_TEXT = {
+    "App(store)": "tests/threats/test_secret_urls.py",
+    "App(name)": "app",
+    "App.batch_task(name)": "batch task",
+    "App.batch_task(aliases)": "batch alias",
+    "App.batch_task(queue)": "batch queue",
+    "App.find(name)": FOUND,
+    "App.include(prefix)": "prefix",
+    "App.job(id)": FOUND,
+    "App.program(url)": "tests/threats/test_secret_urls.py",
+    "App.qualified(name)": INSIDE,
+    "App.queue(name)": "limits",
+    "App.queue(rate)": "rate",
+    "App.schedule(name)": "schedule",
+    "App.schedule(cron)": "cron",
+    "App.schedule(tz)": "zone",
+    "App.subscribe(name)": "subscription",
+    "App.task(name)": "task",
+    "App.task(aliases)": "alias",
+    "App.task(queue)": "queue",
+    "App.task(memory)": "memory",
+    "App.topic(name)": "topic",
+    "Context(job_id)": INSIDE,
+    "Context(job_ids)": INSIDE,
+    "Context(headers)": INSIDE,
+    "Context.progress(note)": KEPT,
+    "Job(id)": FOUND,
+    "Reject(reason)": KEPT,
+    "Router.batch_task(name)": SAME,
+    "Router.batch_task(aliases)": SAME,
+    "Router.batch_task(queue)": SAME,
+    "Router.include(prefix)": "router's prefix",
+    "Router.qualified(name)": INSIDE,
+    "Router.schedule(name)": SAME,
+    "Router.schedule(cron)": SAME,
+    "Router.schedule(tz)": SAME,
+    "Router.subscribe(name)": SAME,
+    "Router.task(name)": "router's task",
+    "Router.task(aliases)": SAME,
+    "Router.task(queue)": SAME,
+    "Router.task(memory)": SAME,
+    "Router.topic(name)": "router's topic",
+    "SyncTopic.append(key)": "test_no_key_of_a_stream_holds_sql",
+    "SyncTopic.read(key)": "test_no_key_of_a_stream_holds_sql",
+    "SyncTransaction.execute(sql)": OWN,
+    "SyncTransaction.fetch(sql)": OWN,
+    "SyncTransaction.fetch_one(sql)": OWN,
+    "Task.bind_json(arguments)": "tests/threats/test_hostile_bodies.py",
+    "Task.using(key)": "key",
+    "Task.using(id)": "id",
+    "Task.using(headers)": KEPT,
+    "Topic.append(key)": "test_no_key_of_a_stream_holds_sql",
+    "Topic.read(key)": "test_no_key_of_a_stream_holds_sql",
+    "Topic.records(key)": "test_no_key_of_a_stream_holds_sql",
+    "Topic.using(key)": "key of an event",
+    "Topic.using(id)": "id of an event",
+    "Topic.using(headers)": KEPT,
+    "Transaction.execute(sql)": OWN,
+    "Transaction.fetch(sql)": OWN,
+    "Transaction.fetch_one(sql)": OWN,
+    "Unique(name)": "unique",
+}
+"""Each text that the public API takes, and what tries it with SQL."""
+
+
+def test_no_text_of_the_api_is_left_out() -> None:
+    assert texts() == EVERY_TEXT.keys()
+    here = {*NAMED, KEPT, FOUND, OWN, INSIDE, SAME, test_no_key_of_a_stream_holds_sql.__name__}
+    assert [by for by in EVERY_TEXT.values() if by not in here and not Path(by).is_file()] == []
+
+
+def texts() -> set[str]:
+    """Parameters that may be a text, or several, of the classes that users have; functions apart."""
+    classes = {name: each for name in penstock.__all__ if inspect.isclass(each := getattr(penstock, name))}
+    found: set[str] = set()
+    for name, each in classes.items():
+        for verb, function in inspect.getmembers(each, inspect.isfunction):
+            if not verb.startswith("_") or verb == "__init__":
+                asked = inspect.signature(function).parameters.values()
+                own = [one.name for one in asked if "str" in str(one.annotation) and "Callable" not in str(one.annotation)]
+                found |= {f"{name}.{verb}({own_name})".replace(".__init__(", "(") for own_name in own}
+    return found
+
+
+@pytest.mark.parametrize("text", NO_NAMES)
+async def test_no_key_of_a_stream_holds_sql(site: Site, text: str) -> None:
+    """To append to it is refused; there is nothing to be read of it."""
+    orders, before = site.app().topic("orders", Order, versioned=True), site.tables()
+    await orders.append("fine", [Order("1", "")], expected=0)
+    with pytest.raises(ConfigurationError):
+        await orders.append(text, [Order("1", "")], expected=0)
+    with pytest.raises(ConfigurationError):
+        orders.sync.append(text, [Order("1", "")], expected=0)
+    assert (await orders.read(text)).version == 0
+    assert list(await orders.records(text)) == []
+    assert site.tables() == before
+
+
 def nothing() -> None: ...
 
 
 def other() -> None: ...
+
+
+def many(ids: list[int]) -> None: ...
 
 
 def ship(order: Order) -> None: ...
