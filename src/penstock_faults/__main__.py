@@ -1,10 +1,10 @@
 """The whole fault suite, round by round, each with a seed of its own.
 
-    penstock-faults --minutes 60 --seed 1 [--store sqlite|postgres|postgresql://…] [--only kills] [--log faults.jsonl]
+    penstock-faults --minutes 60 --seed 1 [--rounds N] [--store sqlite|postgres|postgresql://…] [--only kills] [--log faults.jsonl]
 
 A round runs each program once, in its short form. The log keeps every verdict; what it has of this seed, store and release is not run
-again, so a run can be stopped and gone on with. Nothing is tried twice. Prints the sums of such rounds in the log as JSON; exit 1 if
-anything was wrong.
+again, so a run can be stopped and gone on with. Nothing is tried twice. Prints the sums of such rounds in the log as JSON, of each
+program and of all that use one kind of store; exit 1 if anything was wrong.
 
 Without a URL a server of its own is started; on one that is given, each program makes a database of its own, and drops it. Power cuts,
 stalls and cut cables have servers of their own in any case. Programs that need root, or something that is not installed, are named and
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import signal
 import subprocess
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from penstock._version import __version__
+from penstock.cli.bench.machine import commit
 from penstock.config import masked
 from penstock_faults.software import server
 from penstock_faults.waiting import conclude
@@ -36,6 +38,8 @@ LONGEST = 900
 """Seconds of one program."""
 PATIENCE = 30
 """Seconds that one has to end in good order."""
+APART = 1_000_000
+"""Seeds of two rounds: so no round of one run is a round of another one's."""
 UNAVAILABLE = (69, 77)
 """Exit codes: something is not installed, or only root can."""
 
@@ -73,6 +77,7 @@ PARTS = (
     Part("clocks that jump", ("jumps", "--jumps", "10", "--seed", "{seed}"), "sqlite"),
     Part("clocks that jump on a server", ("jumps", "--jumps", "10", "--seed", "{seed}", "--server", "{url}"), "postgres"),
     Part("a full disk", ("full", "--fills", "10", "--seed", "{seed}"), "sqlite", root=True),
+    Part("a full disk under a server", ("full", "--fills", "4", "--seed", "{seed}", "--server"), "postgres", root=True),
     Part("a disk that stands still", ("stall", "--stalls", "4"), "sqlite", root=True),
     Part("a disk that stands still under a server", ("stall", "--stalls", "4", "--server"), "postgres", root=True),
     Part("errors of the device", ("ioerrors", "--each", "6", "--seed", "{seed}"), "sqlite"),
@@ -89,6 +94,12 @@ SUMS = (
         "begun_again",
         "twice",
         "missing",
+        "events",
+        "lost_events",
+        "duplicated_events",
+        "unexpected_events",
+        "disordered_events",
+        "misplaced_versions",
         "missed",
         "heard_twice",
         "disordered",
@@ -110,16 +121,17 @@ class Suite(NamedTuple):
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         return [entry for line in lines if (entry := json.loads(line))["store"] == self.store and entry["release"] == __version__]
 
-    def rounds(self, parts: Sequence[Part], seed: int, until: float) -> set[str]:
-        """Round n has the seed `seed + n`. Which parts need what is not there."""
+    def rounds(self, parts: Sequence[Part], seed: int, until: float, most: float = math.inf) -> set[str]:
+        """Which parts need what is not there."""
         known = {(entry["part"], entry["seed"]) for entry in self.entries()}
         missing: set[str] = set()
         number = 0
-        while time.monotonic() < until and len(missing) < len(parts):
+        while number < most and time.monotonic() < until and len(missing) < len(parts):
+            own = seed + number * APART
             for part in parts:
-                if part.name in missing or (part.name, seed + number) in known or time.monotonic() >= until:
+                if part.name in missing or (part.name, own) in known or time.monotonic() >= until:
                     continue
-                entry = {"store": self.store, "release": __version__, **run(part, seed + number, self.url)}
+                entry = {"store": self.store, "release": __version__, "commit": commit(), **run(part, own, self.url)}
                 if why := entry["verdict"].get("unavailable"):
                     missing.add(part.name)
                     print(f"not run, {part.name}: {why}", file=sys.stderr, flush=True)
@@ -165,27 +177,36 @@ def ended(program: subprocess.Popen[str]) -> str:
 
 
 def sums(found: Sequence[Mapping[str, Any]]) -> dict[str, object]:
-    """Of each program, over all its rounds."""
+    """Of each program and of each kind of store, over all rounds. The bound is for each kind of fault of a store's programs: with a
+    confidence of 95 %, less than so many of them do harm, if none of these did (the rule of three)."""
+    kinds = {part.name: part.store for part in PARTS}
     programs: dict[str, Counter[str]] = {}
+    stores: dict[str, Counter[str]] = {}
     for entry in found:
-        counts = programs.setdefault(entry["part"], Counter())
-        counts["rounds"] += 1
-        for name in SUMS:
-            value = entry["verdict"].get(name, 0)
-            counts[name] += len(value) if isinstance(value, list | dict) else int(value)
+        for counts in (programs.setdefault(entry["part"], Counter()), stores.setdefault(kinds.get(entry["part"], "?"), Counter())):
+            counts["rounds"] += 1
+            for name in SUMS:
+                value = entry["verdict"].get(name, 0)
+                counts[name] += len(value) if isinstance(value, list | dict) else int(value)
     wrong = [f"{entry['part']}, seed {entry['seed']}" for entry in found if not entry["verdict"]["ok"]]
-    told: dict[str, dict[str, float]] = {}
-    for name, counts in programs.items():
-        faults = counts["kills"] + counts["cuts"]
-        told[name] = {count: value for count, value in counts.items() if value or count == "lost"}
-        told[name] |= {"bound_95_percent": round(3 / faults, 5)} if faults else {}
-    return {"programs": told, "wrong": wrong, "ok": bool(found) and not wrong}
+    told = {"programs": {name: counted(counts) for name, counts in programs.items()}}
+    told["stores"] = {
+        name: {**counted(counts), **{f"bound_of_{fault}": round(3 / counts[fault], 5) for fault in ("kills", "cuts") if counts[fault]}}
+        for name, counts in stores.items()
+    }
+    commits = sorted({entry["commit"] for entry in found if entry.get("commit")})
+    return {**told, "commits": commits, "wrong": wrong, "ok": bool(found) and not wrong}
+
+
+def counted(counts: Mapping[str, int]) -> dict[str, float]:
+    return {count: value for count, value in counts.items() if value or count == "lost"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10, help="no program begins after that")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=math.inf, help="so many at the most; default: as many as the minutes allow")
+    parser.add_argument("--seed", type=int, default=1, help=f"of the first round; the next one's is {APART:,} more")
     parser.add_argument("--store", help="sqlite, postgres, or the URL of a PostgreSQL database; both if not given")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help=", ".join(part.name for part in PARTS))
     parser.add_argument("--log", type=Path, default=Path("faults.jsonl"))
@@ -205,7 +226,7 @@ def main() -> None:
         if given:
             check(given)
         suite = Suite(masked(given) if given else "here", url, options.log)
-        suite.rounds(parts, options.seed, until)
+        suite.rounds(parts, options.seed, until, options.rounds)
     conclude(sums(suite.entries()))
 
 

@@ -1,6 +1,9 @@
-"""A disk that is full: while producers and workers use a file on a small one, it is filled up, and freed again. Needs root.
+"""A disk that is full: while producers and workers use a store on a small one, it is filled up, and freed again. Needs root.
 
-    python -m penstock_faults.full --fills 20 --seed 1
+    python -m penstock_faults.full --fills 20 --seed 1 [--server]
+
+The store is a file; with `--server`, a database of a PostgreSQL server, whose tables lie there and whose log does not: without room for
+its log a server ends.
 
 A fill lasts until some calls were refused. Then, and at the end, all that was acknowledged has to be there, and nothing of what was
 refused; what had been refused is put again under the same id, and everything is done once there is room. Prints a JSON verdict; exit
@@ -10,21 +13,25 @@ refused; what had been refused is put again under the same id, and everything is
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
+
+import psycopg
 
 from penstock import errors
 from penstock_faults.disk import cramped
 from penstock_faults.kills import Run, finish, gathered, prepare
 from penstock_faults.ledger import Tail, judge
 from penstock_faults.power import Losses, wait_for_load
+from penstock_faults.software import server
 from penstock_faults.waiting import conclude, wait_for
 
 MEBIBYTES = 64
@@ -50,19 +57,37 @@ class Ballast:
         self._path.unlink(missing_ok=True)
 
 
-def run(fills: int, seed: int) -> dict[str, object]:
+def run(fills: int, seed: int, *, on_server: bool) -> dict[str, object]:
     chance = random.Random(seed)
     place = "/dev/shm" if Path("/dev/shm").is_dir() else None
     with (
         tempfile.TemporaryDirectory(prefix="penstock-full-", dir=place) as folder,
         cramped(Path(folder), MEBIBYTES) as disk,
-        gathered(disk, None) as test,
+        served(disk) if on_server else nullcontext() as url,
+        gathered(disk if url is None else Path(folder), url) as test,
     ):
         prepare(test, WORKERS, RATE)
         losses, slowest = storm(test, Ballast(disk), fills, chance)
         ended = [f"{role} {process.returncode}" for process, role in test.processes.values() if process.poll() is not None]
         finish(test)
         return report(test, losses, ended, {"fills": fills, "slowest_to_go_on_s": round(slowest, 2)})
+
+
+@contextmanager
+def served(disk: Path) -> Iterator[str]:
+    """A server on which new databases lie on that disk."""
+    with server() as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            ((folder,),) = connection.execute("select current_setting('data_directory')").fetchall()
+            owner = Path(folder).stat()
+            disk.parent.chmod(0o755)
+            tables = disk / "tables"
+            tables.mkdir()
+            for place in (disk, tables):
+                os.chown(place, owner.st_uid, owner.st_gid)
+            connection.execute(f"create tablespace cramped location '{tables}'".encode())
+            connection.execute("alter database template1 set tablespace cramped")
+        yield url
 
 
 def storm(test: Run, ballast: Ballast, fills: int, chance: random.Random) -> tuple[Losses, float]:
@@ -121,8 +146,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--server", action="store_true", help="on PostgreSQL")
     options = parser.parse_args()
-    conclude(run(options.fills, options.seed))
+    conclude(run(options.fills, options.seed, on_server=options.server))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+from penstock_faults import logbook
+from penstock_faults.logbook import Sends
 from penstock_faults.site import Site
 
 
@@ -22,8 +24,8 @@ class Ledger:
     """Unknown outcomes settled by a retry with the same id: was it new?"""
     begins: dict[str, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
     ended: set[tuple[str, int]] = field(default_factory=set)
-    told: set[int] = field(default_factory=set)
-    """Events whose publishing was acknowledged."""
+    sends: Sends = field(default_factory=Sends)
+    """Of events."""
     committed: set[str] = field(default_factory=set)
     """Jobs whose transactions were."""
     incarnations: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -52,8 +54,10 @@ class Ledger:
                 self.begins[facts[0]].append((at, pid))
             case "END":
                 self.ended.add((facts[0], pid))
-            case "TOLD":
-                self.told.add(int(facts[0]))
+            case "SEND":
+                self.sends.tried.add(facts[0])
+            case "SENT":
+                self.sends.acknowledged.append(facts[0])
             case "COMMITTED":
                 self.committed.add(facts[0])
             case "WORKER":
@@ -121,32 +125,32 @@ class Verdict:
     follow_ups: list[int]
     """Follow-up messages that did not run exactly once."""
     disordered: list[str]
-    missed: list[int]
-    """Events that the subscription should have had."""
-    heard_twice: list[int]
+    events: int
+    lost_events: list[str]
+    """These and the next ones: see `logbook.Anomalies`."""
+    duplicated_events: list[str]
+    unexpected_events: list[str]
+    disordered_events: list[str]
+    misplaced_versions: list[str]
+    missed: list[str]
+    heard_twice: list[str]
     dead: int
     corrupt: str
 
     @property
-    def events(self) -> list[int]:
-        return self.missed + self.heard_twice
-
-    @property
     def good(self) -> bool:
-        return (
-            not (self.lost or self.unrun or self.unexpected or self.twice or self.missing or self.follow_ups)
-            and not (self.disordered or self.events or self.dead)
-            and self.corrupt == "ok"
-        )
+        found = [value for value in vars(self).values() if isinstance(value, list)]
+        return not any(found) and not self.dead and self.corrupt == "ok"
 
 
 def judge(ledger: Ledger, site: Site) -> Verdict:
-    """Every acknowledged job is done, by its handler; nothing else is; every effect is there once; every key kept its order; the store
-    is sound."""
+    """Every acknowledged job is done, by its handler; nothing else is; every effect is there once; every key kept its order; the topics
+    hold what was sent, and the subscription has heard it; the store is sound."""
     done = {row[0] for row in site.rows(_DONE)}
     effects = [(n, key) for n, key in site.rows("select n, key from effects order by place")]
     follows = Counter(row[0] for row in site.rows("select n || '' from follows"))
-    heard = Counter(row[0] for row in site.rows("select n from heard"))
+    heard = Counter(f"news-{row[0]}" for row in site.rows("select n from heard"))
+    found = logbook.entries(site)
     replayed = {row[0] for row in site.rows(_REPLAYED)}
     dead = site.value("select count(*) from penstock_dead")
     corrupt = site.soundness()
@@ -164,8 +168,8 @@ def judge(ledger: Ledger, site: Site) -> Verdict:
         missing=[n for lane, n in wanted if (lane, n) not in counts],
         follow_ups=[int(n) for n in expected | follows if expected[n] != follows[n]],
         disordered=disordered([(n, key) for n, key in effects if key.startswith("k") and f"{key[1]}-{n}" not in replayed]),
-        missed=sorted(ledger.told - heard.keys()),
-        heard_twice=sorted(n for n, count in heard.items() if count > 1),
+        events=len(found),
+        **logbook.anomalies(ledger.sends, found, heard, "news")._asdict(),
         dead=dead,
         corrupt=corrupt,
     )

@@ -4,7 +4,7 @@
 
 PENSTOCK_STORE names the store, LEDGER a file on another file system, STAND a folder: a file there named after the pid and
 holding a point's name makes the process stand still at that point, after it has said so in the ledger; a file named `anybody` makes
-whoever comes there first. With EVERYTHING there are a versioned topic and a schedule, too.
+whoever comes there first. With EVERYTHING there is a schedule, too.
 `quiet` there: producers publish nothing.
 """
 
@@ -29,6 +29,7 @@ from penstock.model.delivery import Delivery
 from penstock.model.events import Event, Trouble, WorkerStarted
 from penstock.model.outcome import Committed, Outcome
 from penstock.ports.handler import Next
+from penstock_faults.logbook import LANE
 from penstock_faults.waiting import die_with_parent
 
 PID = os.getpid()
@@ -41,7 +42,6 @@ LEDGER = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0
 KEYS, CROWDED = 20, 3
 """Every 20th job has a key: 5 %; of three keys, so that they wait for each other."""
 TICK = 0.05
-LANE = 10_000_000
 EVERYTHING = "EVERYTHING" in os.environ
 T = TypeVar("T")
 
@@ -177,12 +177,14 @@ async def in_order(lane: int, numbers: list[int]) -> None:
 
 async def tell(lane: int, n: int) -> None:
     number = lane * LANE + n
-    news_id, entry_id = f"news-{number}", f"entry-{number}"
-    await insist(news_id, lambda: news.using(id=news_id).publish(News(number)))
-    write("TOLD", number)
-    if EVERYTHING:
-        await insist(entry_id, lambda: accounts.using(id=entry_id).append(f"a{lane}", [News(number)], expected=None))
-        write("APPENDED", entry_id)
+    await send(f"news-{number}", lambda id: news.using(id=id).publish(News(number)))
+    await send(f"entry-{number}", lambda id: accounts.using(id=id).append(f"a{lane}", [News(number)], expected=None))
+
+
+async def send(event_id: str, ask: Callable[[str], Awaitable[object]]) -> None:
+    write("SEND", event_id)
+    await insist(event_id, lambda: ask(event_id))
+    write("SENT", event_id)
 
 
 async def put(lane: int, n: int, word: str) -> None:

@@ -8,9 +8,18 @@ from tests.faults.programs import verdict_of
 
 @pytest.mark.timeout(120)
 def test_a_full_disk_loses_nothing_and_everything_goes_on(disks: None) -> None:
-    found = verdict_of("full", "--fills", "4", "--seed", "7")
+    check("--fills", "4")
+
+
+@pytest.mark.timeout(180)
+def test_on_postgresql_a_full_disk_loses_nothing_and_everything_goes_on(disks: None, postgres_url: str) -> None:
+    check("--fills", "2", "--server")
+
+
+def check(*options: str) -> None:
+    found = verdict_of("full", "--seed", "7", *options)
     assert found["ok"], found
-    assert found["acknowledged"] > 400
+    assert found["acknowledged"] > 200
 
 
 def test_a_job_that_is_there_though_it_was_refused_is_seen() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from penstock._version import __version__
-from penstock_faults.__main__ import PARTS, Part, Suite, sums
+from penstock_faults.__main__ import APART, PARTS, Part, Suite, sums
 
 
 def verdict(part: str, seed: int, **facts: object) -> dict[str, object]:
@@ -22,7 +22,9 @@ def test_verdicts_add_up() -> None:
         verdict("kills", 2, kills=50, acknowledged=800, lost=["a"], ok=False),
     ]
     told = sums(found)
-    assert told["programs"] == {"kills": {"rounds": 2, "kills": 100, "acknowledged": 1700, "lost": 1, "bound_95_percent": 0.03}}
+    counts = {"rounds": 2, "kills": 100, "acknowledged": 1700, "lost": 1}
+    assert told["programs"] == {"kills": counts}
+    assert told["stores"] == {"sqlite": {**counts, "bound_of_kills": 0.03}}
     assert (told["wrong"], told["ok"]) == (["kills, seed 2"], False)
     assert sums([])["ok"] is False
 
@@ -37,6 +39,14 @@ def test_what_the_log_has_is_not_run_again(tmp_path: Path) -> None:
     suite = logged(tmp_path, *(verdict(part.name, 1) for part in PARTS))
     suite.rounds(PARTS, 1, time.monotonic() - 1)
     assert len(suite.entries()) == len(PARTS)
+
+
+def test_so_many_rounds_and_no_more(tmp_path: Path) -> None:
+    """No round of one seed is one of the next."""
+    suite = logged(tmp_path)
+    for seed in (1, 2):
+        suite.rounds([Part("broken", ("missing",), "sqlite")], seed, time.monotonic() + 60, 2)
+    assert [entry["seed"] for entry in suite.entries()] == [1, 1 + APART, 2, 2 + APART]
 
 
 def test_what_was_said_of_another_store_or_release_is_another_runs(tmp_path: Path) -> None:

@@ -34,7 +34,18 @@ TROUBLES = (
     *("lost", "twice", "missing", "missed", "duplicated", "inverted", "never_kept", "follow_ups", "disordered", "dead", "broken"),
     *("effects_twice", "effects_missing", "at_once", "ran_again", "slots_twice", "slots_missing", "left_running", "late", "too_many"),
     *("unrun", "unexpected", "begun_again", "not_dead", "good_and_dead", "good_missing", "good_twice", "runs", "reasons", "stopped_badly"),
-    *("ended_otherwise", "attempts_used_up", "failed_or_died", "declared_dead", "early", "misplaced", "there_though", "untyped", "wrong"),
+    *(
+        "heard_twice",
+        "ended_otherwise",
+        "attempts_used_up",
+        "failed_or_died",
+        "declared_dead",
+        "early",
+        "misplaced",
+        "there_though",
+        "untyped",
+        "wrong",
+    ),
 )
 """How those parts of verdicts begin that should be empty."""
 SOUND = {"corrupt": "ok", "soundness": "ok"}

@@ -59,7 +59,7 @@ def describe(folder: Path) -> Mapping[str, object]:
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "penstock": __version__,
-        "commit": _commit(),
+        "commit": commit(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release().partition('-')[0]} {platform.machine()}",
         "cores": os.cpu_count(),
@@ -69,7 +69,7 @@ def describe(folder: Path) -> Mapping[str, object]:
     }
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """Of the checkout that this code runs from, with a + if it was changed."""
     here = Path(__file__).parent
     try:
