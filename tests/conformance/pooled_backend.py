@@ -45,7 +45,7 @@ class PooledBackend(PostgresBackend):
     @property
     def url(self) -> str:
         """The user's tables are in `public`."""
-        return f"{self._url}?schema={self.schema}"
+        return f"{self._url}?schema={self.schema}&application_name={self.schema}"
 
     def connect(self, where: Where) -> PooledConnection:
         url = self._url

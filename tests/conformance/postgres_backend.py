@@ -54,7 +54,7 @@ class PostgresBackend:
     @property
     def url(self) -> str:
         """With the schema for Penstock's tables, and for the user's."""
-        return f"{self._url}?schema={self.schema}&options=-csearch_path%3D{self.schema}"
+        return f"{self._url}?schema={self.schema}&options=-csearch_path%3D{self.schema}&application_name={self.schema}"
 
     def make(self, setup: Setup) -> PostgresStore:
         return PostgresStore(
@@ -71,6 +71,16 @@ class PostgresBackend:
 
     def set_wall(self, seconds: float) -> None:
         """Nobody's time: the server's counts."""
+
+    def cut(self) -> None:
+        with psycopg.connect(self._url, autocommit=True, prepare_threshold=None) as connection:
+            ours = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = %s"
+            connection.execute(ours, [self.schema])
+
+    def crash(self) -> None:
+        """All processes die at once: the server loses their connections, whatever they do. What they had accepted and not sent may still
+        come, from connections that they make: nobody was answered."""
+        self.cut()
 
     def connect(self, where: Where) -> UserConnection:
         url = self._url

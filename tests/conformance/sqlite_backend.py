@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,6 +46,7 @@ class SqliteBackend:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "store.db"
+        self._crashes = 0
         self.clock = VirtualClock(START)
 
     def make(self, setup: Setup) -> SqliteStore:
@@ -62,6 +64,17 @@ class SqliteBackend:
 
     def set_wall(self, seconds: float) -> None:
         self.clock.set_wall(seconds)
+
+    def cut(self) -> None:
+        """A file has no connections."""
+
+    def crash(self) -> None:
+        """All processes die at once: who comes finds what the files hold now. Those that had them open write to what nobody reads."""
+        self._crashes += 1
+        found = self.path.with_name(f"store-{self._crashes}.db")
+        for end in ("", "-wal"):
+            shutil.copyfile(f"{self.path}{end}", f"{found}{end}")
+        self.path = found
 
     def connect(self, where: Where) -> SqliteConnection:
         path = self.path.with_name("elsewhere.db") if where == "elsewhere" else self.path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock.testing.conformance.atomicity import AtomicityConformance
-from penstock.testing.conformance.closing import ClosingConformance
+from penstock.testing.conformance.handles import HandleConformance
 from penstock.testing.conformance.history import HistoryConformance
 from penstock.testing.conformance.limits import LimitConformance
 from penstock.testing.conformance.log import LogConformance
@@ -20,6 +20,6 @@ class StoreConformance(
     TimekeepingConformance,
     LogConformance,
     SchedulingConformance,
-    ClosingConformance,
+    HandleConformance,
 ):
     """One class to inherit."""
