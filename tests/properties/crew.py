@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
+from penstock.errors import PublishUnknown, StoreError
 from penstock.model.delivery import Delivery
 from penstock.model.job import JobFilter, JobView, QueueView
 from penstock.model.outcome import Dead, Done, Outcome, Released
 from penstock.ports.store import Store
+from penstock.ports.transaction import OpenTransaction
 from penstock.testing.conformance.ground import ALL, Counts
 from penstock.testing.conformance.worker import Worker
 from tests.properties.line import Entry, Line
@@ -24,6 +28,8 @@ LINE = st.integers(0, 3)
 NUMBER = st.integers(0, 30)
 END = st.sampled_from(["done", "done", "failed", "dead", "snoozed", "released", "committed"])
 WAITING = frozenset({"waiting", "delayed", "retrying", "unroutable"})
+
+Verb: TypeAlias = Callable[[Store], Coroutine[Any, Any, object]]
 
 
 @dataclass
@@ -122,24 +128,70 @@ class CrewMachine(StoreMachine):
             self.release(run)
         self.workers[which] = self.run(self.hire(which))
 
-    @rule(away=st.sampled_from([0, 4]), how=st.sampled_from(["reopen", "crash"]))
-    def restart(self, away: int, how: str) -> None:
-        """Every process ends, in good order or not, and others come."""
-        before = self.workers
-        if how == "reopen":
-            for held in before:
-                self.run(held.worker.leave())
-                for run in held.runs:
-                    self.release(run)
-        for store in (self.ground.store, self.other):
-            self.run(store.close())
+    @rule(at=LINE, room=st.integers(1, 4), put=st.booleans())
+    def at_once(self, at: int, room: int, put: bool) -> None:
+        """Two claim, the third one ends what it has, and somebody puts, in the same moment: whoever comes first, each comes to one."""
+        line, claiming = self.line(at, "open"), [held for held in self.workers[:2] if not any(run[0].suspect for run in held.runs)]
+        alone = [not held.runs for held in claiming]
+        ended = self.workers[2].runs.pop(0) if self.workers[2].runs else []
+        work = [held.worker.ask(room, queue=line.name, suspects=free) for held, free in zip(claiming, alone, strict=True)]
+        others = [self.repeatable()(self.other)] if put else []
+        claims = self.run(together(*work, self.workers[2].worker.done(ended), *others))[: len(work)]
+        for delivery in ended:
+            self.lines[delivery.queue].end(delivery, Done())
+        self.take_note_of_expired()
+        for held, free, claimed in zip(claiming, alone, claims, strict=True):
+            assert sum(map(len, claimed.runs)) <= room, f"{claimed.runs} came where there was room for {room}"
+            for run in claimed.runs:
+                line.begin(run, held.worker.tasks, self.now, alone=free)
+                held.runs.append(list(run))
+
+    @rule(away=st.sampled_from([0, 4]))
+    def reopen(self, away: int) -> None:
+        """Every process ends in good order, and others come."""
+        for held in self.workers:
+            self.run(held.worker.leave())
+            for run in held.runs:
+                self.release(run)
+        self.run(self.close())
         self.ground.advance(away)
+        self.begin_anew()
+
+    @rule(away=st.sampled_from([0, 4]), steps=st.integers(0, 8), alone=st.booleans())
+    def restart(self, away: int, steps: int, alone: bool) -> None:
+        """Every process dies in the middle of what it does: of a transaction that is open nothing is kept, and what was not answered is
+        done again, once."""
+        before, verb = self.workers, self.repeatable()
+        self.run(self.die_amid(verb, steps, alone=alone))
+        self.begin_anew()
+        self.run(verb(self.other))
+        self.ground.advance(away)
+        for held in before:
+            self.run(self.ground.rescue(held.worker, by=self.workers[0].worker))
+            self.lose(held)
+
+    async def die_amid(self, verb: Verb, steps: int, *, alone: bool) -> None:
+        """`steps`: of the loop, from the verb's begin. `alone`: no transaction is open; on a file, who asks need not wait for one."""
+        tx = self.other.transaction()
+        if not alone:
+            await self.write(tx)
+        answer = asyncio.ensure_future(verb(self.ground.store))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        self.crash()
+        with suppress(StoreError):
+            await tx.rollback()
+        with suppress(StoreError, PublishUnknown):
+            await answer
+        await self.close()
+
+    async def close(self) -> None:
+        for store in (self.ground.store, self.other):
+            await store.close()
+
+    def begin_anew(self) -> None:
         self.ground.store, self.other = self.run(self.ground.open()), self.run(self.ground.open())
         self.workers = [self.run(self.hire(n)) for n in range(len(self.known))]
-        if how == "crash":
-            for held in before:
-                self.run(self.ground.rescue(held.worker, by=self.workers[0].worker))
-                self.lose(held)
 
     @rule(at=LINE, number=NUMBER)
     def cancel(self, at: int, number: int) -> None:
@@ -224,6 +276,14 @@ class CrewMachine(StoreMachine):
         """Done as a handler with `tx` does, with something that follows from it."""
         raise NotImplementedError
 
+    async def write(self, tx: OpenTransaction) -> None:
+        """What nobody may ever see, since it is not committed."""
+        raise NotImplementedError
+
+    def repeatable(self) -> Verb:
+        """One that brings something, once, however often it is done; the model has it."""
+        raise NotImplementedError
+
     def release(self, run: Sequence[Delivery]) -> None:
         for delivery in run:
             self.lines[delivery.queue].end(delivery, Released())
@@ -240,6 +300,10 @@ class CrewMachine(StoreMachine):
             for entry in line.late(self.now):
                 if self.run(self.ground.status(entry.name)) == "expired":
                     entry.state = "expired"
+
+
+async def together(*work: Awaitable[Any]) -> list[Any]:
+    return await asyncio.gather(*work)
 
 
 def named(entries: Sequence[Entry], numbers: Sequence[int]) -> list[str]:

@@ -20,7 +20,7 @@ from penstock.ports.transaction import OpenTransaction
 from penstock.testing.conformance.ground import ALL
 from penstock.testing.conformance.readers import ACCOUNTS, ORDERS, event, subscription
 from penstock.testing.conformance.worker import Worker
-from tests.properties.crew import END, LINE, NUMBER, WORKER, CrewMachine
+from tests.properties.crew import END, LINE, NUMBER, WORKER, CrewMachine, Verb
 from tests.properties.line import Entry
 from tests.properties.machines import agree, pick
 from tests.properties.topics import Fact, Reader, Topic
@@ -94,6 +94,16 @@ class LogMachine(CrewMachine):
         await tx.publish(ORDERS, [follows])
         await tx.commit((worker.incarnation, [Settlement(delivery, Done())]))
         self.topics["orders"].publish([follows], self.now)
+
+    async def write(self, tx: OpenTransaction) -> None:
+        await tx.publish(ORDERS, [event("never committed", "a")])
+        await tx.append(Append(ACCOUNTS, "a", [event("nor this")], None))
+
+    def repeatable(self) -> Verb:
+        self.count += 1
+        published = self.event("a", "Placed", f"once-{self.count}")
+        self.topics["orders"].publish([published], self.now)
+        return lambda store: store.log.publish(ORDERS, [published])
 
     @rule(limit=st.sampled_from([1, 3, 1_000]))
     def trim(self, limit: int) -> None:

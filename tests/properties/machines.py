@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 from contextlib import ExitStack
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -17,6 +17,11 @@ from tests.conformance.postgres_backend import PostgresBackend
 from tests.conformance.sqlite_backend import SqliteBackend
 
 T = TypeVar("T")
+
+
+class Mortal(Protocol):
+    def crash(self) -> None:
+        """All processes that have the store open die at once."""
 
 
 class EveryRule:
@@ -52,6 +57,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     async def finish(self) -> None:
         """What must hold at the end of all steps."""
+
+    def crash(self) -> None:
+        cast(Mortal, self.ground.backend).crash()
 
     def teardown(self) -> None:
         if hasattr(self, "stack"):

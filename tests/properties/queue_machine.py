@@ -8,9 +8,10 @@ from msgspec.structs import replace
 
 from penstock.model.delivery import Delivery, Settlement
 from penstock.model.outcome import Done
+from penstock.ports.transaction import OpenTransaction
 from penstock.testing.conformance.ground import QUEUE, TASK
 from penstock.testing.conformance.worker import Worker
-from tests.properties.crew import NUMBER, CrewMachine
+from tests.properties.crew import NUMBER, CrewMachine, Verb
 from tests.properties.line import Entry, Line
 from tests.properties.machines import agree, pick
 
@@ -62,6 +63,14 @@ class QueueMachine(CrewMachine):
         await tx.put([message])
         await tx.commit((worker.incarnation, [Settlement(delivery, Done())]))
         self.mail.add(Entry(message.id, delivery.key, TASK, message.body))
+
+    async def write(self, tx: OpenTransaction) -> None:
+        await tx.put([self.ground.message("never committed", "a")])
+
+    def repeatable(self) -> Verb:
+        message = replace(self.ground.message(self.fresh_name(), "a"), given=True)
+        self.mail.add(Entry(message.id, "a", TASK, message.body))
+        return lambda store: store.queue.put([message])
 
     @property
     def mail(self) -> Line:

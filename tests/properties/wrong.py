@@ -17,11 +17,13 @@ from penstock.model.statement import Program, Rows
 from penstock.ports.leases import Rescued
 from penstock.ports.queue import Claim, Claimed
 from penstock.ports.store import Store
+from penstock.ports.transaction import OpenTransaction
 from penstock.stores.sql.log import SqlLog
 from penstock.stores.sql.operations import Run
 from penstock.stores.sql.queue import SqlQueue
 from penstock.stores.sql.timetable import SqlSchedules
 from penstock.stores.sqlite.registry import SqliteLeases
+from penstock.stores.sqlite.store import SqliteStore
 from penstock.testing.conformance import Ground, Setup
 from tests.conformance.sqlite_backend import SqliteBackend
 from tests.properties.calendar_machine import CalendarMachine
@@ -106,6 +108,25 @@ class Restless(SqlSchedules):
         await super().resume(app, name)
 
 
+class Leaking:
+    """A transaction whose messages are there before it has committed."""
+
+    def __init__(self, store: Store, tx: OpenTransaction) -> None:
+        self._store = store
+        self._tx = tx
+
+    async def put(self, messages: Sequence[Message]) -> list[Placed]:
+        return await self._store.queue.put(messages)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tx, name)
+
+
+class Hasty(SqliteStore):
+    def transaction(self, *, shared: bool = False, blocking: bool = False) -> Any:
+        return Leaking(self, super().transaction(shared=shared, blocking=blocking))
+
+
 def _without_the_first(feed: Program[Fed]) -> Program[Fed]:
     rows: Rows | None = None
     while True:
@@ -134,6 +155,7 @@ WRONGS = (
     Wrong("nothing expires", QueueMachine, Patient),
     Wrong("what is cancelled stays", QueueMachine, Polite),
     Wrong("what is replayed is gone", QueueMachine, Careless),
+    Wrong("what an open transaction put survives a crash", QueueMachine, Hasty),
     Wrong("a held name is given away", UniqueMachine, Nameless),
     Wrong("what is cancelled keeps its name", UniqueMachine, Polite),
     Wrong("a name is not taken again by a replay", UniqueMachine, Careless),
@@ -154,7 +176,7 @@ class WrongGround(Ground):
 
     async def open(self, setup: Setup | None = None) -> Store:
         store = await super().open(setup)
-        parts: tuple[Any, ...] = (store.queue, store.log, store.leases, store.schedules)
+        parts: tuple[Any, ...] = (store, store.queue, store.log, store.leases, store.schedules)
         for part in parts:
             if issubclass(self._kind, type(part)):
                 part.__class__ = self._kind
