@@ -177,8 +177,7 @@ def ended(program: subprocess.Popen[str]) -> str:
 
 
 def sums(found: Sequence[Mapping[str, Any]]) -> dict[str, object]:
-    """Of each program and of each kind of store, over all rounds. The bound is for each kind of fault of a store's programs: with a
-    confidence of 95 %, less than so many of them do harm, if none of these did (the rule of three)."""
+    """Of each program and of each kind of store, over all rounds."""
     kinds = {part.name: part.store for part in PARTS}
     programs: dict[str, Counter[str]] = {}
     stores: dict[str, Counter[str]] = {}
@@ -190,12 +189,14 @@ def sums(found: Sequence[Mapping[str, Any]]) -> dict[str, object]:
                 counts[name] += len(value) if isinstance(value, list | dict) else int(value)
     wrong = [f"{entry['part']}, seed {entry['seed']}" for entry in found if not entry["verdict"]["ok"]]
     told = {"programs": {name: counted(counts) for name, counts in programs.items()}}
-    told["stores"] = {
-        name: {**counted(counts), **{f"bound_of_{fault}": round(3 / counts[fault], 5) for fault in ("kills", "cuts") if counts[fault]}}
-        for name, counts in stores.items()
-    }
+    told["stores"] = {name: {**counted(counts), **({} if wrong else bounds(counts))} for name, counts in stores.items()}
     commits = sorted({entry["commit"] for entry in found if entry.get("commit")})
     return {**told, "commits": commits, "wrong": wrong, "ok": bool(found) and not wrong}
+
+
+def bounds(counts: Mapping[str, int]) -> dict[str, float]:
+    """With nothing wrong: with a confidence of 95 %, less than so many kills, or power cuts, do harm (the rule of three)."""
+    return {f"bound_of_{fault}": round(3 / counts[fault], 5) for fault in ("kills", "cuts") if counts[fault]}
 
 
 def counted(counts: Mapping[str, int]) -> dict[str, float]:

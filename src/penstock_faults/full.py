@@ -120,7 +120,8 @@ def report(test: Run, losses: Losses, ended: list[str], facts: dict[str, object]
         "ended_early": ended,
         "died": test.replayed,
     }
-    void = [name for name, counts in (("producers", refused), ("workers", troubles)) if not counts["StoreFull"]]
+    met = {"producers": refused, **({} if test.site.server else {"workers": troubles})}  # these may find room in pages of a server's
+    void = [name for name, counts in met.items() if not counts["StoreFull"]] + verdict.void
     counted = {"refused": dict(refused), "troubles": dict(troubles), **wrong, **asdict(verdict)}
     return {**facts, **counted, "void": void, "ok": verdict.good and not void and not any(wrong.values())}
 

@@ -220,7 +220,7 @@ def report(test: Run, seconds: float, in_flight: int) -> dict[str, object]:
             waits += ledger.redelivered_after(kill.pid, kill.at)
     waits.sort()
     again = ledger.begun_again({kill.pid: kill.at for kill in test.kills})
-    blind = [point for point in WORKER_POINTS if not redelivered[point]] + ([] if ledger.resolved else ["publishing"])
+    blind = [point for point in WORKER_POINTS if not redelivered[point]] + ([] if ledger.resolved else ["publishing"]) + verdict.void
     return {
         "kills": len(test.kills),
         "kills_at": dict(sorted(Counter(kill.point for kill in test.kills).items())),

@@ -103,7 +103,7 @@ def stands(crew: Crew, pid: int) -> bool:
     """Stopped while a handler of its has a `tx`, which it will want to commit, and others can go on; else it goes on."""
 
     def has_one() -> bool:
-        """It has written already, so that all that is left is to commit; and no job is taken whose worker died before, since some
+        """On a server it will have written by now, so that all that is left is to commit. No job is taken whose worker died before: three
         deaths make it poison."""
         written = time.monotonic_ns() // 1000 - round(BUSY / 2 * 1e6)
         runs = (runs for job, runs in crew.book().runs().items() if job.endswith("-effect"))

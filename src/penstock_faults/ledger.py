@@ -138,6 +138,11 @@ class Verdict:
     corrupt: str
 
     @property
+    def void(self) -> list[str]:
+        """What there was none of, so that nothing is shown about it."""
+        return [] if self.events else ["events"]
+
+    @property
     def good(self) -> bool:
         found = [value for value in vars(self).values() if isinstance(value, list)]
         return not any(found) and not self.dead and self.corrupt == "ok"

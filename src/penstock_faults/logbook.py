@@ -7,8 +7,7 @@ writes of one sender out of its order, gaps in what a reader saw. A send that no
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -37,7 +36,7 @@ class Entry(NamedTuple):
 
 class Anomalies(NamedTuple):
     lost_events: list[str]
-    """Acknowledged, and not in their topic."""
+    """Acknowledged, and in no topic."""
     duplicated_events: list[str]
     unexpected_events: list[str]
     """In a topic, or heard, and nobody sent them."""
@@ -73,13 +72,9 @@ def anomalies(sends: Sends, found: Sequence[Entry], heard: Mapping[str, int], to
         unexpected_events=sorted((places.keys() | heard.keys()) - sends.tried),
         disordered_events=_disordered(sends.acknowledged, places),
         misplaced_versions=_misplaced(found),
-        missed=_missed(wanted, heard.keys()),
+        missed=sorted(event for event in wanted if event not in heard),
         heard_twice=sorted(event for event, count in heard.items() if count > 1),
     )
-
-
-def _missed(wanted: Iterable[str], heard: AbstractSet[str]) -> list[str]:
-    return sorted(event for event in wanted if event not in heard)
 
 
 def _disordered(acknowledged: Sequence[str], places: Mapping[str, int]) -> list[str]:

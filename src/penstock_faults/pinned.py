@@ -214,9 +214,11 @@ def main() -> None:
     parser.add_argument("--periods", type=int, default=10, help="with the pin")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another setting of the server")
     arguments = parser.parse_args()
+    if wrong := [each for each in arguments.set if "=" not in each]:
+        parser.error(f"--set {wrong[0]}: it is NAME=VALUE")
     with server(arguments.naptime, arguments.set) as url, tempfile.TemporaryDirectory() as scratch:
         result = run(url, Path(scratch) / "tally", arguments)
-    conclude(result)
+    conclude({**result, "settings": arguments.set})
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def report(test: Run, rounds: int) -> dict[str, object]:
     wrong = {"slots_twice": twice(test, "select job from slots")}
     seen = {"slots_fired": test.site.value("select count(*) from slots")}
     void = [point for point in POINTS if not sum(kill.point == point for kill in test.kills)]
-    void += [name for name, count in seen.items() if not count]
+    void += [name for name, count in seen.items() if not count] + verdict.void
     return {
         "kills": len(test.kills),
         "points": len(POINTS) + len(OF_HANDLERS),

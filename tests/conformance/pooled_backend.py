@@ -53,6 +53,10 @@ class PooledBackend(PostgresBackend):
             url = urlunsplit(urlsplit(url)._replace(path="/postgres"))
         return PooledConnection(url, careless=where == "careless")
 
+    def cut(self) -> None:
+        """Those that the pooler has just lent us: there may be none."""
+        self._cut()
+
     def drop(self) -> None:
         with psycopg.connect(self._url, prepare_threshold=None) as connection:
             connection.execute("set local lock_timeout = 5000")

@@ -49,6 +49,7 @@ class PostgresBackend:
     def __init__(self, url: str) -> None:
         self.schema = f"penstock_{secrets.token_hex(6)}"
         self.clock = VirtualClock(START)
+        self.signals = Signals()
         self._url = url
 
     @property
@@ -59,7 +60,7 @@ class PostgresBackend:
     def make(self, setup: Setup) -> PostgresStore:
         return PostgresStore(
             parse(self.url, masked(self.url)),
-            signals=Signals(),
+            signals=self.signals,
             limits=setup.limits,
             patience=setup.patience,
             clock=PostgresClock(self.clock.now, self.clock.now),
@@ -73,9 +74,14 @@ class PostgresBackend:
         """Nobody's time: the server's counts."""
 
     def cut(self) -> None:
+        ended = self._cut()
+        assert any(ended), f"{ended}: no connection was cut"
+
+    def _cut(self) -> list[bool]:
+        """Of each that there was, whether it is gone by now."""
         with psycopg.connect(self._url, autocommit=True, prepare_threshold=None) as connection:
             ours = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = %s"
-            connection.execute(ours, [self.schema])
+            return [row[0] for row in connection.execute(ours, [self.schema]).fetchall()]
 
     def crash(self) -> None:
         """All processes die at once: the server loses their connections, whatever they do. What they had accepted and not sent may still

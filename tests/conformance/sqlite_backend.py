@@ -48,11 +48,12 @@ class SqliteBackend:
         self.path = folder / "store.db"
         self._crashes = 0
         self.clock = VirtualClock(START)
+        self.signals = Signals()
 
     def make(self, setup: Setup) -> SqliteStore:
         return SqliteStore(
             str(self.path),
-            signals=Signals(),
+            signals=self.signals,
             limits=setup.limits,
             patience=setup.patience,
             clock=self.clock.store_clock(),

@@ -24,9 +24,15 @@ def test_verdicts_add_up() -> None:
     told = sums(found)
     counts = {"rounds": 2, "kills": 100, "acknowledged": 1700, "lost": 1}
     assert told["programs"] == {"kills": counts}
-    assert told["stores"] == {"sqlite": {**counts, "bound_of_kills": 0.03}}
+    assert told["stores"] == {"sqlite": counts}
     assert (told["wrong"], told["ok"]) == (["kills, seed 2"], False)
     assert sums([])["ok"] is False
+
+
+def test_where_nothing_was_wrong_there_is_a_bound() -> None:
+    told = sums([verdict("kills", 1, kills=50, acknowledged=900, lost=[]), verdict("power cuts", 1, cuts=20, lost=0)])
+    counts = {"rounds": 2, "kills": 50, "cuts": 20, "acknowledged": 900, "lost": 0}
+    assert told["stores"] == {"sqlite": {**counts, "bound_of_kills": 0.06, "bound_of_cuts": 0.15}}
 
 
 def logged(folder: Path, *lines: dict[str, object]) -> Suite:

@@ -157,12 +157,12 @@ class CrewMachine(StoreMachine):
         self.ground.advance(away)
         self.begin_anew()
 
-    @rule(away=st.sampled_from([0, 4]), steps=st.integers(0, 8), alone=st.booleans())
-    def restart(self, away: int, steps: int, alone: bool) -> None:
+    @rule(away=st.sampled_from([0, 4]), where=st.sampled_from(["before_commit", "after_commit", "open"]))
+    def restart(self, away: int, where: str) -> None:
         """Every process dies in the middle of what it does: of a transaction that is open nothing is kept, and what was not answered is
         done again, once."""
         before, verb = self.workers, self.repeatable()
-        self.run(self.die_amid(verb, steps, alone=alone))
+        self.run(self.die_amid(verb, where))
         self.begin_anew()
         self.run(verb(self.other))
         self.ground.advance(away)
@@ -170,19 +170,29 @@ class CrewMachine(StoreMachine):
             self.run(self.ground.rescue(held.worker, by=self.workers[0].worker))
             self.lose(held)
 
-    async def die_amid(self, verb: Verb, steps: int, *, alone: bool) -> None:
-        """`steps`: of the loop, from the verb's begin. `alone`: no transaction is open; on a file, who asks need not wait for one."""
-        tx = self.other.transaction()
-        if not alone:
+    async def die_amid(self, verb: Verb, where: str) -> None:
+        """Just before its commit, or after it and before its answer; or while a transaction is open, for which it waits on a file."""
+        mortal, tx, died = self.mortal, self.other.transaction(), False
+
+        def reach(point: str) -> None:
+            nonlocal died
+            if point.endswith(where) and not died:
+                died = True
+                mortal.crash()
+
+        if where == "open":
             await self.write(tx)
+        mortal.signals._faults = reach
         answer = asyncio.ensure_future(verb(self.ground.store))
-        for _ in range(steps):
+        if where == "open":
             await asyncio.sleep(0)
-        self.crash()
-        with suppress(StoreError):
-            await tx.rollback()
+            mortal.crash()
+            with suppress(StoreError):
+                await tx.rollback()
         with suppress(StoreError, PublishUnknown):
             await answer
+        mortal.signals._faults = None
+        assert died == (where != "open"), f"it did not die {where}"
         await self.close()
 
     async def close(self) -> None:

@@ -115,6 +115,13 @@ class LogMachine(CrewMachine):
         for reader in own:
             reader.skip(last)
 
+    @rule(count=st.integers(1, 3), seconds=st.sampled_from([25, 70]))
+    def grow_old(self, count: int, seconds: int) -> None:
+        """Older than what is kept, read or not."""
+        self.publish("brief", [(None, "Placed", None)] * count)
+        self.advance(seconds)
+        self.trim(1_000)
+
     @rule(seconds=st.sampled_from([1, 4, 25, 70, 25 * 3_600]))
     def advance(self, seconds: int) -> None:
         self.ground.advance(seconds)

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize
 
+from penstock.observe.signals import Signals
 from penstock.testing.conformance import Ground
 from penstock.testing.storage import fast_folder
 from tests.conformance.postgres_backend import PostgresBackend
@@ -20,6 +21,9 @@ T = TypeVar("T")
 
 
 class Mortal(Protocol):
+    signals: Signals
+    """Of all its handles."""
+
     def crash(self) -> None:
         """All processes that have the store open die at once."""
 
@@ -58,8 +62,9 @@ class StoreMachine(RuleBasedStateMachine):
     async def finish(self) -> None:
         """What must hold at the end of all steps."""
 
-    def crash(self) -> None:
-        cast(Mortal, self.ground.backend).crash()
+    @property
+    def mortal(self) -> Mortal:
+        return cast(Mortal, self.ground.backend)
 
     def teardown(self) -> None:
         if hasattr(self, "stack"):

@@ -42,4 +42,4 @@ def test_what_is_wrong_is_seen(wrong: Wrong) -> None:
             return WrongGround(SqliteBackend(self.stack.enter_context(fast_folder())), wrong.kind)
 
     with pytest.raises(AssertionError):
-        run_state_machine_as_test(Machine, settings=few(100, shrinking=False))
+        run_state_machine_as_test(Machine, settings=few(300, shrinking=False))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -36,16 +37,15 @@ VALUES = st.recursive(
 
 
 @st.composite
-def damaged(draw: st.DrawFn) -> bytes:
-    """JSON that lost some bytes, or was given some."""
-    text = json.dumps(draw(VALUES)).encode()
+def damaged(draw: st.DrawFn, good: st.SearchStrategy[bytes]) -> bytes:
+    """It lost some bytes, or was given some."""
+    text = draw(good)
     at, lost = draw(st.integers(0, len(text))), draw(st.integers(0, 3))
     return text[:at] + draw(PIECES | st.binary(max_size=4)) + text[at + lost :]
 
 
-GOOD = VALUES.map(lambda value: json.dumps(value).encode())
-BYTES = st.binary(max_size=200) | st.lists(PIECES, max_size=8).map(b"".join) | damaged() | GOOD
-many = settings(max_examples=200, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = 200
+many = settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @dataclass
@@ -70,49 +70,79 @@ def anything(value: object) -> None: ...
 def nested(order: Order, then: list[Order] | None = None) -> Order: ...  # type: ignore[empty-body]
 
 
+def shown(body: bytes) -> bytes:
+    return json.dumps(words.value(body), allow_nan=False, ensure_ascii=False).encode()
+
+
 def arguments(task: Any) -> Callable[[bytes], object]:
     codec = task._definition.codec
     return lambda body: codec.named(codec.unpack(body))
 
 
-READERS: dict[str, tuple[Callable[[bytes], object], tuple[type[BaseException], ...]]] = {
-    "typed arguments": (arguments(typed), (UndecodablePayload,)),
-    "any argument": (arguments(anything), (UndecodablePayload,)),
-    "arguments of a class": (arguments(nested), (UndecodablePayload,)),
-    "an event": (lambda body: topic._declared.types.decode("Order", body), (UndecodablePayload,)),
-    "a result": (ResultCodec("shop.nested", Order).unpack, (PayloadError,)),
-    "options": (decode_options, ()),
-    "headers": (decode_headers, UNREADABLE),
-    "a successor": (lambda raw: successor_of(Options(then=msgspec.Raw(raw))), ()),
-    "what an operator sees": (lambda body: json.dumps(words.value(body), allow_nan=False, ensure_ascii=False).encode(), ()),
+class Reader(NamedTuple):
+    read: Callable[[bytes], object]
+    refusals: tuple[type[BaseException], ...]
+    own: st.SearchStrategy[Any]
+    """What it can read."""
+
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=9)
+ORDER = st.fixed_dictionaries({"order": st.integers(-(1 << 63), 1 << 63)}, optional={"note": TEXT})
+THEN = st.fixed_dictionaries({"order": ORDER}, optional={"then": st.lists(ORDER, max_size=3) | st.none()})
+ANY = st.fixed_dictionaries({"value": VALUES})
+HEADERS = st.dictionaries(TEXT, TEXT, max_size=4)
+READERS = {
+    "typed arguments": Reader(arguments(typed), (UndecodablePayload,), ORDER),
+    "any argument": Reader(arguments(anything), (UndecodablePayload,), ANY),
+    "arguments of a class": Reader(arguments(nested), (UndecodablePayload,), THEN),
+    "an event": Reader(lambda body: topic._declared.types.decode("Order", body), (UndecodablePayload,), ORDER),
+    "a result": Reader(ResultCodec("shop.nested", Order).unpack, (PayloadError,), ORDER),
+    "options": Reader(decode_options, (), st.fixed_dictionaries({}, optional={"retry": VALUES, "then": VALUES})),
+    "headers": Reader(decode_headers, UNREADABLE, HEADERS),
+    "a successor": Reader(lambda raw: successor_of(Options(then=msgspec.Raw(raw))), (), HEADERS),
+    "what an operator sees": Reader(shown, (), VALUES),
 }
 
 
-@pytest.mark.parametrize("reader", READERS)
-def test_any_bytes_are_read_or_refused_by_name(reader: str) -> None:
-    read, refusals = READERS[reader]
+def of_all_sorts(own: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
+    """What it can read, that damaged, and anything."""
+    good = own.map(msgspec.json.encode)
+    return good | good | damaged(good) | st.binary(max_size=200) | st.lists(PIECES, max_size=8).map(b"".join)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_any_bytes_are_read_or_refused_by_name(name: str) -> None:
+    reader = READERS[name]
+    came: Counter[str] = Counter()
 
     @many
-    @given(BYTES)
-    def with_these(body: bytes) -> None:
-        with suppress(*refusals):
-            read(body)
-
-    with_these()
-
-
-@pytest.mark.parametrize("task", [typed, anything, nested])
-def test_what_is_read_can_be_written_again(task: Any) -> None:
-    """And comes to the same."""
-    codec = task._definition.codec
-
-    @many
-    @given(BYTES)
+    @given(of_all_sorts(reader.own))
     def with_these(body: bytes) -> None:
         try:
-            found = codec.named(codec.unpack(body))
-        except UndecodablePayload:
-            return
-        assert codec.named(codec.unpack(msgspec.json.encode(found))) == found or "NaN" in repr(found)
+            reader.read(body)
+        except reader.refusals:
+            came["refused"] += 1
+        else:
+            came["read"] += 1
 
     with_these()
+    assert came["read"] > EXAMPLES / 20
+    assert not reader.refusals or came["refused"] > EXAMPLES / 20
+
+
+@pytest.mark.parametrize(("task", "own"), [(typed, ORDER), (anything, ANY), (nested, THEN)])
+def test_what_is_read_can_be_written_again(task: Any, own: st.SearchStrategy[Any]) -> None:
+    """And comes to the same."""
+    codec = task._definition.codec
+    came: Counter[str] = Counter()
+
+    @many
+    @given(of_all_sorts(own))
+    def with_these(body: bytes) -> None:
+        with suppress(UndecodablePayload):
+            found = codec.named(codec.unpack(body))
+            came["read"] += 1
+            assert codec.named(codec.unpack(msgspec.json.encode(found))) == found
+
+    with_these()
+    assert came["read"] > EXAMPLES / 20

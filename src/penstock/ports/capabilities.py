@@ -11,13 +11,13 @@ from penstock.errors import ConfigurationError
 
 
 class Capabilities(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A backend's file is TOML with a line for each of these, `true` or `false`. The suite holds it to what it says it can do, and has it
-    refuse the rest."""
+    """A backend's file is TOML with a line for each of these, `true` or `false`. The suite tests what it says: both ways, but for `tells`,
+    which is believed where it is `false`."""
 
     joins: bool
     """A user's open connection can be joined. Without it `Store.join` raises CapabilityMissing."""
     checks_durability: bool
-    """It knows how durable a joined connection is, and refuses a weaker one. Without it any is taken."""
+    """It knows how durable a joined connection is, and refuses a weaker one with ConfigurationError. Without it any is taken."""
     follows_the_wall: bool
     """Its time is that of its machine's wall clock, which may be set; without it a server's."""
     tells: bool
@@ -28,7 +28,7 @@ class Capabilities(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         """Raises ConfigurationError for a file that cannot be read, or does not say exactly these."""
         try:
             return msgspec.toml.decode(path.read_bytes(), type=cls)
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, ValueError, msgspec.MsgspecError) as error:
             raise ConfigurationError(
                 f"capabilities {path}: {error}; it needs a line for each of {', '.join(cls.__struct_fields__)}"
             ) from error

@@ -87,7 +87,8 @@ class Store(Protocol):
         ...
 
     def join(self, connection: object) -> Joined:
-        """Writes on a user's connection. Raises ConfigurationError: another store, a weaker durability, unknown kind."""
+        """Writes on a user's connection. Raises ConfigurationError: another store, a weaker durability, unknown kind; CapabilityMissing
+        where there is no such thing."""
         ...
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:

@@ -73,6 +73,7 @@ def commit() -> str | None:
     """Of the checkout that this code runs from, with a + if it was changed."""
     here = Path(__file__).parent
     try:
+        _git(here, "ls-files", "--error-unmatch", Path(__file__).name)  # an environment may lie in another project's checkout
         head = _git(here, "rev-parse", "--short=12", "HEAD")
         return f"{head}+" if _git(here, "status", "--porcelain", "--untracked-files=no") else head
     except (OSError, subprocess.CalledProcessError):

@@ -75,16 +75,14 @@ class SqliteStore:
             await in_a_thread(lambda: self._open(migrate))
 
     async def close(self) -> None:
-        threads, self._threads = self._threads, None
-        if threads is not None:
+        if (threads := self._let_go()) is not None:
             await in_a_thread(threads.close)
             self.leases.close()
             self.follow.close()
 
     def close_now(self) -> None:
         """As `close`, blocking the calling thread: also where no loop runs any more."""
-        threads, self._threads = self._threads, None
-        if threads is not None:
+        if (threads := self._let_go()) is not None:
             threads.close()
             self.leases.close()
 
@@ -125,6 +123,11 @@ class SqliteStore:
 
     def _make_queue(self, threads: Threads) -> SqlQueue:
         return SqlQueue(threads.writer, threads.reader, SQLITE, self._limits, self._patience)
+
+    def _let_go(self) -> Threads | None:
+        """Once."""
+        threads, self._threads = self._threads, None
+        return threads
 
     def _opened(self) -> Threads:
         if self._threads is None:

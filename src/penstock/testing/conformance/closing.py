@@ -47,7 +47,7 @@ class ClosingConformance:
         assert await asyncio.gather(*ends) == [[]] * MANY
         assert await store.counters() == await store.recount() == Counts(done=MANY)
 
-    @pytest.mark.parametrize("verb", ["put", "publish", "claim", "look", "transaction"])
+    @pytest.mark.parametrize("verb", ["put", "publish", "claim", "look", "read", "transaction"])
     async def test_a_closed_handle_says_so(self, store: Ground, verb: str) -> None:
         """And not one of the others is any the worse."""
         worker = await store.worker()
@@ -58,6 +58,7 @@ class ClosingConformance:
             "publish": lambda: log(worker.store).publish(ORDERS, [event("too late")]),
             "claim": worker.ask,
             "look": lambda: worker.store.inspect.job("too late"),
+            "read": lambda: log(worker.store).read("orders", 0, 10),
             "transaction": lambda: tx.execute("select 1", {}),
         }
         with pytest.raises((StoreUnavailable, TransactionClosed), match="closed"):
