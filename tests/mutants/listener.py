@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import penstock
+from tests.mutants.mutant import short
 
 REPORT = Path(os.environ["PENSTOCK_MUTANT_REPORT"])
 
@@ -25,10 +26,6 @@ def pytest_runtest_logstart(nodeid: str) -> None:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.failed or report.when == "teardown":
         _write({"test": short(report.nodeid), "passed": report.passed})
-
-
-def short(nodeid: str) -> str:
-    return nodeid.split("::", 1)[1].removeprefix("TestSqlite::").removeprefix("TestPostgres::")
 
 
 def _write(line: dict[str, object]) -> None:

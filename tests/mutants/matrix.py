@@ -1,7 +1,7 @@
 """Which test of the conformance suite kills which mutant: `python -m tests.mutants.matrix` makes it, a mutant at a time.
 
-It goes on where it was stopped, and tries again only mutants that have changed; `--again` tries all. The result stands beside this
-file, one line a mutant. Exit 1 unless each test kills a mutant and each mutant is killed by two tests.
+It goes on where it was stopped: it tries mutants that are new or have changed, and new tests on all others; `--again` tries all. The
+result stands beside this file, one line a mutant. Exit 1 unless each test kills a mutant and each mutant is killed by two tests.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import msgspec
@@ -19,12 +20,16 @@ from tests.mutants.mutant import Mutant, Verdict, catalogue, copy, tried
 
 SECONDS = {"sqlite": 300.0, "postgres": 900.0}
 LEAST = 2
+AT_ONCE = 2
+"""Mutants that are tried side by side: half of what a test does is waiting for a disk."""
 
 
-class Row(Struct, frozen=True):
+class Row(Struct, frozen=True, omit_defaults=True):
     mark: str
     """Of the mutant as it was tried."""
     killed_by: Sequence[str]
+    untried: Sequence[str] = ()
+    """Tests that came later."""
 
 
 class Matrix(Struct):
@@ -36,12 +41,26 @@ class Matrix(Struct):
     def read(cls, store: str) -> Matrix:
         return msgspec.json.decode(path_of(store).read_bytes(), type=cls) if path_of(store).exists() else cls([], {})
 
+    def fit(self, mutants: Mapping[str, Mutant], tests: Sequence[str]) -> None:
+        """What is known of those that there are now, with these tests."""
+        new = [test for test in tests if test not in {*self.tests}]
+        self.tests = tests
+        self.mutants = {
+            name: Row(row.mark, kept(row.killed_by, tests), kept([*row.untried, *new], tests))
+            for name, row in self.mutants.items()
+            if name in mutants and row.mark == mutants[name].mark
+        }
+
     def write(self, store: str) -> None:
         rows = ",\n".join(
             f"  {msgspec.json.encode(name).decode()}: {msgspec.json.encode(row).decode()}" for name, row in self.mutants.items()
         )
         tests = ",\n".join(f"  {msgspec.json.encode(test).decode()}" for test in self.tests)
         path_of(store).write_text(f'{{"tests": [\n{tests}\n ],\n "mutants": {{\n{rows}\n }}\n}}\n')
+
+
+def kept(some: Sequence[str], tests: Collection[str]) -> list[str]:
+    return [test for test in some if test in tests]
 
 
 def path_of(store: str) -> Path:
@@ -72,26 +91,36 @@ def only_bluntly(matrix: Matrix, most: int = 60) -> list[str]:
 
 def try_all(store: str, mutants: Mapping[str, Mutant], names: Sequence[str], *, again: bool) -> Matrix:
     matrix = Matrix.read(store)
-    whole = conformance(store, None)
+    whole = conformance(store, None, ())
     if whole.failed:
         sys.exit(f"these fail without a mutant: {', '.join(whole.failed)}")
-    matrix.tests = whole.passed
-    matrix.mutants = {name: row for name, row in matrix.mutants.items() if name in mutants}
-    for name, mutant in mutants.items():
-        known = matrix.mutants.get(name)
-        if (names and name not in names) or (known is not None and known.mark == mutant.mark and not again):
-            continue
-        matrix.mutants[name] = Row(mutant.mark, conformance(store, mutant).failed)
-        matrix.write(store)
-        print(f"{name}: killed by {len(matrix.mutants[name].killed_by)}", flush=True)
-    matrix.mutants = {name: matrix.mutants[name] for name in mutants if name in matrix.mutants}
+    matrix.fit(mutants, whole.passed)
+    known = matrix.mutants
+    wanted = [name for name in names or mutants if again or name not in known or known[name].untried]
+    threads = ThreadPoolExecutor(AT_ONCE)
+    try:
+        trials = {threads.submit(trial_of, store, mutants[name], None if again else known.get(name)): name for name in wanted}
+        for trial in as_completed(trials):
+            known[trials[trial]] = trial.result()
+            matrix.write(store)
+            print(f"{trials[trial]}: killed by {len(trial.result().killed_by)}", flush=True)
+    finally:
+        threads.shutdown(cancel_futures=True)
+    matrix.mutants = {name: known[name] for name in mutants if name in known}
     matrix.write(store)
     return matrix
 
 
-def conformance(store: str, mutant: Mutant | None) -> Verdict:
+def trial_of(store: str, mutant: Mutant, known: Row | None) -> Row:
+    """By what it has not been tried by yet."""
+    found = conformance(store, mutant, known.untried if known is not None else ())
+    return Row(mutant.mark, [*(known.killed_by if known is not None else ()), *found.failed])
+
+
+def conformance(store: str, mutant: Mutant | None, tests: Sequence[str]) -> Verdict:
+    """`tests`: some; none named: all."""
     with copy(mutant) as folder:
-        return tried(folder, [module_of(store)], SECONDS[store])
+        return tried(folder, [f"{module_of(store)}::{test}" for test in tests] or [module_of(store)], SECONDS[store])
 
 
 def main() -> None:

@@ -56,6 +56,11 @@ def catalogue(store: str | None = None) -> Mapping[str, Mutant]:
     return {mutant.name: mutant for mutant in found if store in (None, *mutant.stores)}
 
 
+def short(nodeid: str) -> str:
+    """A test of the suite, without the file and the class of one store."""
+    return nodeid.split("::", 1)[1].removeprefix("TestSqlite::").removeprefix("TestPostgres::")
+
+
 @contextmanager
 def copy(mutant: Mutant | None) -> Iterator[Path]:
     """A folder for PYTHONPATH, with a copy of Penstock in it. None: as it is."""

@@ -1,5 +1,7 @@
 """The suites see what they look for: mutants of this tree, as they were tried, and those of the fault suite, tried now."""
 
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -7,8 +9,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.mutants.faults import NEEDS_ROOT, Fault, faults, troubles, try_one
-from tests.mutants.matrix import LEAST, Matrix, Row, alive, idle
-from tests.mutants.mutant import SOURCE, Mutant, catalogue
+from tests.mutants.matrix import LEAST, Matrix, Row, alive, idle, module_of
+from tests.mutants.mutant import ROOT, SOURCE, Mutant, catalogue, short
 
 FAULTS = faults()
 
@@ -24,6 +26,30 @@ def test_a_matrix_with_a_hole_is_seen() -> None:
     rows = {"seen": Row("1", ["a", "b"]), "hardly seen": Row("2", ["b"] * (LEAST - 1))}
     matrix = Matrix(["a", "b", "c"], rows)
     assert (idle(matrix), alive(matrix)) == (["c"], ["hardly seen"])
+
+
+def test_what_is_known_is_tried_on_new_tests_only() -> None:
+    mutants = catalogue()
+    one, other, *_ = mutants
+    known = {one: Row(mutants[one].mark, ["a", "gone"]), other: Row("another", ["a", "b"]), "no more": Row("1", ["a"])}
+    matrix = Matrix(["a", "b", "gone"], known)
+    matrix.fit(mutants, ["a", "b", "c"])
+    assert matrix == Matrix(["a", "b", "c"], {one: Row(mutants[one].mark, ["a"], ["c"])})
+
+
+def test_the_matrix_is_of_this_tree_and_has_no_hole() -> None:
+    """Every mutant as it is now was tried by every test that there is; `python -m tests.mutants.matrix` does it."""
+    matrix, mutants = Matrix.read("sqlite"), catalogue("sqlite")
+    assert {name: row.mark for name, row in matrix.mutants.items()} == {name: mutant.mark for name, mutant in mutants.items()}
+    assert {name for name, row in matrix.mutants.items() if row.untried} == set()
+    assert sorted(matrix.tests) == sorted(collected("sqlite"))
+    assert (idle(matrix), alive(matrix)) == ([], [])
+
+
+def collected(store: str) -> list[str]:
+    command = [sys.executable, "-m", "pytest", "--collect-only", "--quiet", "-p", "no:cacheprovider", module_of(store)]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
+    return [short(line) for line in said.splitlines() if "::" in line]
 
 
 def test_a_void_verdict_catches_nothing() -> None:
