@@ -125,13 +125,14 @@ class Suite(NamedTuple):
         """Which parts need what is not there."""
         known = {(entry["part"], entry["seed"]) for entry in self.entries()}
         missing: set[str] = set()
+        facts = {"store": self.store, "release": __version__, "commit": commit()}
         number = 0
         while number < most and time.monotonic() < until and len(missing) < len(parts):
             own = seed + number * APART
             for part in parts:
                 if part.name in missing or (part.name, own) in known or time.monotonic() >= until:
                     continue
-                entry = {"store": self.store, "release": __version__, "commit": commit(), **run(part, own, self.url)}
+                entry = {**facts, **run(part, own, self.url)}
                 if why := entry["verdict"].get("unavailable"):
                     missing.add(part.name)
                     print(f"not run, {part.name}: {why}", file=sys.stderr, flush=True)

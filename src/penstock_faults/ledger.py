@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from penstock_faults import logbook
-from penstock_faults.logbook import Sends
+from penstock_faults.logbook import Anomalies, Sends
 from penstock_faults.site import Site
 
 
@@ -110,8 +110,8 @@ class Tail:
         return len(self.lines(start))
 
 
-@dataclass(frozen=True)
-class Verdict:
+@dataclass(frozen=True, kw_only=True)
+class Verdict(Anomalies):
     acknowledged: int
     attempted: int
     lost: list[str]
@@ -126,14 +126,6 @@ class Verdict:
     """Follow-up messages that did not run exactly once."""
     disordered: list[str]
     events: int
-    lost_events: list[str]
-    """These and the next ones: see `logbook.Anomalies`."""
-    duplicated_events: list[str]
-    unexpected_events: list[str]
-    disordered_events: list[str]
-    misplaced_versions: list[str]
-    missed: list[str]
-    heard_twice: list[str]
     dead: int
     corrupt: str
 
@@ -174,7 +166,7 @@ def judge(ledger: Ledger, site: Site) -> Verdict:
         follow_ups=[int(n) for n in expected | follows if expected[n] != follows[n]],
         disordered=disordered([(n, key) for n, key in effects if key.startswith("k") and f"{key[1]}-{n}" not in replayed]),
         events=len(found),
-        **logbook.anomalies(ledger.sends, found, heard, "news")._asdict(),
+        **vars(logbook.anomalies(ledger.sends, found, heard, "news")),
         dead=dead,
         corrupt=corrupt,
     )

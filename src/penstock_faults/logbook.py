@@ -34,7 +34,8 @@ class Entry(NamedTuple):
     version: int | None
 
 
-class Anomalies(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Anomalies:
     lost_events: list[str]
     """Acknowledged, and in no topic."""
     duplicated_events: list[str]

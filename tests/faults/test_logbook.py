@@ -6,6 +6,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from penstock.stores.sqlite import migrate
 from penstock_faults.logbook import LANE, Anomalies, Entry, Sends, anomalies, entries
 from penstock_faults.site import Site
 
-NONE = Anomalies([], [], [], [], [], [], [])
+NONE = Anomalies(**{each.name: [] for each in fields(Anomalies)})
 
 
 def news(number: int) -> str:
@@ -65,7 +66,7 @@ def heard(*numbers: int) -> Mapping[str, int]:
 def test_a_history_has_the_anomalies_that_it_has(
     sends: Sends, found: Sequence[Entry], ears: Mapping[str, int], wrong: Mapping[str, list[str]]
 ) -> None:
-    assert anomalies(sends, found, ears, "news") == NONE._replace(**wrong)
+    assert anomalies(sends, found, ears, "news") == replace(NONE, **wrong)
 
 
 @given(st.lists(st.sampled_from(["answered", "kept and unanswered", "gone and unanswered"]), max_size=30))
