@@ -60,7 +60,7 @@ def test_reconciles_with_killed_workers_and_leaves_nothing(mark: str, tmp_path: 
     assert files["removed"] > 0
     assert (files["lost"], files["twice"], files["too_young"]) == (0, 0, 0)
     reports = result["sums"]["reports"]
-    assert reports["asked"] == reports["done"] == 1
+    assert reports["asked"] == reports["done"] >= 1
     assert (reports["dead_letters"], reports["wrong"]) == (0, 0)
     assert 0 < result["report"]["orders"] <= orders["orders"]
     assert [fact["version"] for fact in result["account"]["trail"]] == list(range(1, len(result["account"]["trail"]) + 1))
