@@ -22,6 +22,8 @@ from penstock.model.delivery import Delivery
 Field: TypeAlias = tuple[str, Any] | tuple[str, Any, Any]
 
 _KIND = inspect.Parameter
+_FLAT = (str, int, bool, bytes)
+"""Of these no value nests, and none has a null for its JSON."""
 
 
 class Codec:
@@ -36,6 +38,8 @@ class Codec:
         self._exact = _encoded_as_text(signature)
         optional = [p for p in signature.parameters if p.default is not _KIND.empty or p.kind is _KIND.KEYWORD_ONLY]
         self._positional = not optional and not signature.providers
+        self._flat = all(signature.hint(p.name, p.annotation) in _FLAT for p in signature.parameters)
+        self._harmless = limit if self._flat else HARMLESS
 
     def pack(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         """The arguments of one call, checked against the annotations.
@@ -55,7 +59,7 @@ class Codec:
                 self._decoder.decode(body)
         except Exception as error:
             raise PayloadError(f"{self.task}: {error}") from error
-        if len(body) > HARMLESS or b"null" in body:
+        if len(body) > self._harmless or (not self._flat and b"null" in body):
             self._look_closer(body, arguments)
         return body
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import itertools
 import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
@@ -93,13 +94,24 @@ class Link:
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._foreign = _new_ids()
-        self.own_id = _new_ids().next
+        self._own = _new_ids()
+        self.own_id = self._own.next
         """Ids for callers on the home loop: one thread, so no lock."""
 
     def foreign_id(self) -> str:
         """Ids for everybody else."""
         with self._guard():
             return self._foreign.next()
+
+    def own_ids(self, count: int) -> Callable[[], str]:
+        """`own_id` for a caller who needs at least so many: they are made together."""
+        return itertools.chain(self._own.several(count), iter(self.own_id, "")).__next__
+
+    def foreign_ids(self, count: int) -> Callable[[], str]:
+        """`foreign_id`, likewise."""
+        with self._guard():
+            several = self._foreign.several(count)
+        return itertools.chain(several, iter(self.foreign_id, "")).__next__
 
     def store_here(self) -> Store | None:
         """The store, if it is open on the running loop. Every enqueue and publish comes by."""

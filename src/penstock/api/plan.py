@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
 
 from penstock.api.definition import Definition
 from penstock.api.joining import AMBIENT
@@ -124,7 +125,7 @@ class Plan:
             raise PayloadTooLarge(f"{self._task}: using(then=…): what follows is {size} bytes with its arguments, the limit is {limit}")
 
 
-class BoundCall(ABC, Generic[R_co]):
+class BoundCall(Generic[R_co]):
     """A task with its arguments, checked and encoded, and its options; not yet enqueued. For `app.enqueue_many`, `app.schedule` and
     `using(then=…)`.
 
@@ -134,20 +135,19 @@ class BoundCall(ABC, Generic[R_co]):
     __slots__ = ()
 
     @property
-    @abstractmethod
-    def chosen(self) -> Using: ...
+    def chosen(self) -> Using:
+        raise NotImplementedError
 
-    @abstractmethod
     def packed(self) -> Packed[R_co]:
         """Checked and encoded. Errors as in `Task.enqueue`."""
+        raise NotImplementedError
 
 
-class Packed(BoundCall[R_co]):
-    __slots__ = ("body", "plan")
+class Packed(Struct, BoundCall[R_co], frozen=True, eq=False, gc=False):
+    """Ready. There are thousands in a call of `enqueue_many`."""
 
-    def __init__(self, plan: Plan, body: bytes) -> None:
-        self.plan = plan
-        self.body = body
+    plan: Plan
+    body: bytes
 
     @property
     def chosen(self) -> Using:

@@ -178,7 +178,7 @@ async def enqueue_many(bound: Sequence[BoundCall[R]]) -> list[Job[R]]:
     link, tx = _destination(calls)
     here = link.store_here()
     store = here or await link.opened()
-    next_id = link.own_id if here is not None else link.foreign_id
+    next_id = (link.foreign_ids if here is None else link.own_ids)(len(calls))
     messages = [call.plan.message(call.body, next_id) for call in calls]
     placed = await put(link, store, messages, tx)
     return _jobs(calls, placed)
@@ -190,7 +190,8 @@ def enqueue_now(bound: Sequence[BoundCall[R]], instead: str) -> list[Job[R]]:
         return []
     link, tx = _destination(calls)
     store = link.opened_now(instead)
-    messages = [call.plan.message(call.body, link.foreign_id) for call in calls]
+    next_id = link.foreign_ids(len(calls))
+    messages = [call.plan.message(call.body, next_id) for call in calls]
     placed = put_now(link, store, messages, tx, instead)
     return _jobs(calls, placed)
 

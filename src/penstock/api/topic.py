@@ -123,7 +123,8 @@ class Topic(Generic[Event]):
         """Keep all of these events or none, in one transaction; their ids. Errors as in `publish`."""
         spec, link = self._unversioned, self._attached.link
         here = link.store_here()
-        sent = self._all_sent(events, link.own_id if here is not None else link.foreign_id)
+        several = list(events)
+        sent = self._all_sent(several, (link.foreign_ids if here is None else link.own_ids)(len(several)))
         if not sent:
             return []
         store = here or await link.opened()
@@ -219,11 +220,10 @@ class Topic(Generic[Event]):
             next_id = map(append.id_of, itertools.count(1)).__next__
         return Append(append.topic, key, [self._sent(event, next_id) for event in events], expected, append.given)
 
-    def _all_sent(self, events: Iterable[Event], next_id: Callable[[], str]) -> list[Sent]:
-        several = list(events)
-        if len(several) == 1:
-            return [self._sent(several[0], next_id)]
-        return [self._sent(event, next_id, number) for number, event in enumerate(several, 1)]
+    def _all_sent(self, events: Sequence[Event], next_id: Callable[[], str]) -> list[Sent]:
+        if len(events) == 1:
+            return [self._sent(events[0], next_id)]
+        return [self._sent(event, next_id, number) for number, event in enumerate(events, 1)]
 
     def _sent(self, event: Event, next_id: Callable[[], str], number: int | None = None) -> Sent:
         """Its id is the one that was chosen, with a number where there are several; in a versioned topic `next_id` knows it, and
@@ -260,7 +260,8 @@ class SyncTopic(Generic[Event]):
         """As `Topic.publish_many`."""
         topic = self._topic
         spec, link = topic._unversioned, topic._attached.link  # pyright: ignore[reportPrivateUsage]
-        sent = topic._all_sent(events, link.foreign_id)  # pyright: ignore[reportPrivateUsage]
+        several = list(events)
+        sent = topic._all_sent(several, link.foreign_ids(len(several)))  # pyright: ignore[reportPrivateUsage]
         if not sent:
             return []
         store, tx = link.opened_now(_PUBLISH), topic._chosen.tx  # pyright: ignore[reportPrivateUsage]

@@ -45,6 +45,16 @@ class IdSource:
             self._tail += 1
         return f"{self._head}{self._tail:012x}"
 
+    def several(self, count: int) -> list[str]:
+        """As many calls of `next`, at a third of their cost."""
+        if not count:
+            return []
+        self.next()
+        first = self._tail
+        self._tail += count - 1
+        head = self._head
+        return [f"{head}{tail:012x}" for tail in range(first, first + count)]
+
     def _restart(self, now: int) -> None:
         self._last = now
         self._pid = os.getpid()

@@ -206,6 +206,7 @@ def test_a_call_of_the_wrong_shape_is_a_type_error(
 
 async def takes_float(it: float | None) -> None: ...
 async def takes_any(it: Any) -> None: ...
+async def takes_text(it: str) -> None: ...
 async def takes_bytes(it: bytes) -> None: ...
 async def takes_order(it: Order) -> None: ...
 async def takes_line(it: Line) -> None: ...
@@ -224,6 +225,8 @@ def nested(depth: int) -> list[Any]:
         (mail, "7", "Expected `int`, got `str` - at `$.user_id`"),
         (mail, None, "Expected `int`, got `null`"),
         (mail, 7.5, "Expected `int`, got `float`"),
+        (mail, float("nan"), "Expected `int`, got `null`"),
+        (mail, nested(3), "Expected `int`, got `array`"),
         (takes_float, float("nan"), "NaN and infinity cannot travel"),
         (takes_any, {"deep": [float("-inf"), "null"]}, "NaN and infinity cannot travel"),
         (takes_any, Line("x", float("nan")), "NaN and infinity cannot travel"),  # type: ignore[arg-type]
@@ -257,8 +260,9 @@ def takes_any_def(it: Any) -> Any:
 
 def test_the_limit_counts_bytes() -> None:
     assert len(codec(takes_any, payload_limit=1024).pack(("x" * 1000,), {})) == 1009
-    with pytest.raises(PayloadTooLarge, match="the arguments take 1029 bytes, the limit is 1024"):
-        codec(takes_any, payload_limit=1024).pack(("ü" * 510,), {})
+    for function in (takes_any, takes_text):
+        with pytest.raises(PayloadTooLarge, match="the arguments take 1029 bytes, the limit is 1024"):
+            codec(function, payload_limit=1024).pack(("ü" * 510,), {})
 
 
 async def test_arguments_given_as_json_are_checked_too() -> None:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+from uuid import UUID
 
 import pytest
 
@@ -163,12 +164,25 @@ async def test_a_worker_does_not_take_it_from_another_loop(made: Made) -> None:
 
 def test_ids_are_unique_over_threads(made: Made) -> None:
     def many() -> list[str]:
-        return [made.link.foreign_id() for _ in range(2000)]
+        several = made.link.foreign_ids(500)
+        return [made.link.foreign_id() for _ in range(1000)] + [several() for _ in range(1000)]
 
     with ThreadPoolExecutor(4) as pool:
         ids = [one for future in [pool.submit(many) for _ in range(4)] for one in future.result()]
-    ids += [made.link.own_id() for _ in range(2000)]
+    own = made.link.own_ids(500)
+    ids += [made.link.own_id() for _ in range(1000)] + [own() for _ in range(1000)]
     assert len(set(ids)) == 10_000
+    assert all(UUID(one).version == 7 for one in ids)
+
+
+@pytest.mark.parametrize("here", ["on the home loop", "elsewhere"])
+def test_ids_of_one_call_sort_in_their_order_between_those_before_and_after(made: Made, here: str) -> None:
+    link = made.link
+    single, several = (link.own_id, link.own_ids) if here == "on the home loop" else (link.foreign_id, link.foreign_ids)
+    before = single()
+    draw, none = several(3), several(0)
+    ids = [before, *(draw() for _ in range(3)), single(), draw(), none()]
+    assert ids == sorted(set(ids))
 
 
 def in_a_child(work: Callable[[], bool]) -> bool:

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 import msgspec
 
@@ -20,8 +21,6 @@ from penstock.model.statement import Program, Statement
 from penstock.stores.postgres.guard import OURS
 from penstock.stores.sql.placing import WIDTH, asked, in_turns, place, rows
 from penstock.stores.sql.uniques import take
-
-WIDTH_ALIKE = 2
 
 
 def put(messages: Sequence[Message], now: int) -> Program[list[Placed]]:
@@ -54,7 +53,7 @@ def _insert(messages: Sequence[Message], now: int) -> Program[set[str]]:
     if not messages:
         return set()
     if are_alike(messages):
-        yield _put_alike(messages, now)
+        yield Statement("put_alike", {**OURS, **alike(messages, now)})
         return set()
     values, _ = rows(messages, now)
     new = {row[0] for row in (yield Statement("put_messages", OURS, values, WIDTH))}
@@ -74,15 +73,12 @@ def are_alike(messages: Sequence[Message]) -> bool:
     return True
 
 
-def _put_alike(messages: Sequence[Message], now: int) -> Statement:
-    shared, values = alike(messages, now)
-    return Statement("put_alike", {**OURS, **shared}, values, WIDTH_ALIKE)
-
-
-def alike(messages: Sequence[Message], now: int) -> tuple[dict[str, object], list[object]]:
-    """What they share, by its name in a statement, and the rows of what they do not."""
+def alike(messages: Sequence[Message], now: int) -> dict[str, object]:
+    """What they share, and the ids and bodies in which they differ."""
     first = messages[0]
-    shared = {
+    bodies = [m.body for m in messages]
+    sizes = [len(body) for body in bodies]
+    return {
         "queue": first.queue,
         "task": first.task,
         "rank": 9 - first.priority,
@@ -91,8 +87,11 @@ def alike(messages: Sequence[Message], now: int) -> tuple[dict[str, object], lis
         "headers": first.headers,
         "options": first.options,
         "count": len(messages),
+        "ids": " ".join([m.id for m in messages]),
+        "bodies": b"".join(bodies),
+        "starts": f"{{{','.join(map(str, accumulate(sizes[:-1], initial=1)))}}}",
+        "sizes": f"{{{','.join(map(str, sizes))}}}",
     }
-    return shared, [value for m in messages for value in (m.id, m.body)]
 
 
 def _give_names_back(beaten: Sequence[Message]) -> Program[None]:

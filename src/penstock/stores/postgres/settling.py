@@ -12,7 +12,7 @@ from penstock.model.delivery import Settlement
 from penstock.model.message import Message
 from penstock.model.outcome import Committed, Done
 from penstock.model.statement import Program, Rows, Statement
-from penstock.stores.postgres.put import WIDTH_ALIKE, alike, are_alike, put
+from penstock.stores.postgres.put import alike, are_alike, put
 from penstock.stores.sql.dialect import Settled
 from penstock.stores.sql.kept import Kept
 from penstock.stores.sql.settle import latest
@@ -69,7 +69,6 @@ def _statement(owner: int, settlements: Sequence[Settlement], now: int) -> State
 
 
 def _all_at_once(messages: Sequence[Message], owner: int, end: Settlement, now: int) -> Statement:
-    shared, values = alike(messages, now)
     queue, attempt, result, note = _end_of(end)
     ended = {
         "owner": owner,
@@ -80,7 +79,7 @@ def _all_at_once(messages: Sequence[Message], owner: int, end: Settlement, now: 
         "result": result,
         "note": note,
     }
-    return Statement("put_and_settle", {**shared, **ended}, values, WIDTH_ALIKE)
+    return Statement("put_and_settle", {**alike(messages, now), **ended})
 
 
 def _end_of(settlement: Settlement) -> tuple[str, int, bytes | None, str | None]:

@@ -79,8 +79,9 @@ with released as (
     from released
 ), kept as (
     insert into penstock.message (id, queue, task, rank, expires, enqueued, headers, options, body)
-    select r.id, :queue, :task, :rank, :expires, :now, :headers, :options, r.body
-    from unnest(:rows(text, bytea)) as r (id, body)
+    select r.id, :queue, :task, :rank, :expires, :now, :headers, :options,
+        substring(:bodies::bytea from r.start for r.size)
+    from unnest(string_to_array(:ids, ' '), :starts::text::integer[], :sizes::text::integer[]) as r (id, start, size)
     returning seq
 ), at_once as (
     insert into penstock.ready (queue, rank, seq)

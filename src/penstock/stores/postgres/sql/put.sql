@@ -58,7 +58,8 @@ from host
 where refuses is not null
 
 -- name: put_alike
--- The same for messages that differ in id and body only, and are due at once: fewer parameters, and nothing to sort out.
+-- The same for messages that differ in id and body only, and are due at once: fewer parameters, and nothing to sort out. They come in
+-- one text and one body, which drivers pass on as they are: an array they encode value by value, for as long as the server takes.
 with host as materialized (
     select case
         when to_regtype(:mark::text) is null and :mark::text is not null then 'foreign'
@@ -66,8 +67,9 @@ with host as materialized (
     end as refuses
 ), kept as (
     insert into penstock.message (id, queue, task, rank, expires, enqueued, headers, options, body)
-    select r.id, :queue, :task, :rank, :expires, :now, :headers, :options, r.body
-    from unnest(:rows(text, bytea)) as r (id, body)
+    select r.id, :queue, :task, :rank, :expires, :now, :headers, :options,
+        substring(:bodies::bytea from r.start for r.size)
+    from unnest(string_to_array(:ids, ' '), :starts::text::integer[], :sizes::text::integer[]) as r (id, start, size)
     where (select h.refuses from host h) is null
     returning seq
 ), at_once as (
