@@ -154,6 +154,8 @@ SAMPLES = {
     "hooks": '["t1"]',
     "asked": '[[1, "sub", "e"]]',
     "starts": "[[0, 1], [5, 1]]",
+    "offsets": "{1,3}",
+    "sizes": "{2,1}",
     "snapshot": "100:110:101,105",
     "untouched": '["k10"]',
     "keys": '["k10", "k20"]',

@@ -26,7 +26,7 @@ from penstock.stores.postgres.put import put
 from penstock.stores.sql.executors import drive_async
 from penstock.testing.conformance.options import with_options
 from tests.integration.postgres.client import NOW, Connect
-from tests.integration.postgres.play import Worker, ids, message
+from tests.integration.postgres.play import QUEUE, TASK, Worker, ids, message
 
 KNOWN = Placed("a", created=False)
 
@@ -73,6 +73,14 @@ async def test_a_message_comes_out_as_it_went_in(worker: Worker) -> None:
     (got,) = await worker.claim()
     assert (got.body, got.raw_headers, got.options, got.key, got.expires) == (every, sent.headers, sent.options, "k", NOW + 50)
     assert (got.attempt, got.deaths, got.enqueued) == (1, 0, NOW)
+
+
+async def test_of_many_that_are_alike_each_has_its_own_body(worker: Worker) -> None:
+    every = bytes(range(256))
+    sent = {f"m{n}": every[: n % 257] for n in range(600)}
+    await worker.put(*(Message(id, QUEUE, TASK, body) for id, body in sent.items()))
+    got = await worker.claim(1_000)
+    assert [(each.job_id, each.body) for each in got] == list(sent.items())
 
 
 async def test_a_known_id_is_left_as_it_was(worker: Worker) -> None:

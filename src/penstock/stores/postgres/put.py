@@ -87,9 +87,9 @@ def alike(messages: Sequence[Message], now: int) -> dict[str, object]:
         "headers": first.headers,
         "options": first.options,
         "count": len(messages),
-        "ids": " ".join([m.id for m in messages]),
+        "ids": "\n".join([m.id for m in messages]),
         "bodies": b"".join(bodies),
-        "starts": f"{{{','.join(map(str, accumulate(sizes[:-1], initial=1)))}}}",
+        "offsets": f"{{{','.join(map(str, accumulate(sizes[:-1], initial=1)))}}}",
         "sizes": f"{{{','.join(map(str, sizes))}}}",
     }
 

@@ -80,8 +80,8 @@ with released as (
 ), kept as (
     insert into penstock.message (id, queue, task, rank, expires, enqueued, headers, options, body)
     select r.id, :queue, :task, :rank, :expires, :now, :headers, :options,
-        substring(:bodies::bytea from r.start for r.size)
-    from unnest(string_to_array(:ids, ' '), :starts::text::integer[], :sizes::text::integer[]) as r (id, start, size)
+        substring(:bodies::bytea from r.place for r.size)
+    from unnest(string_to_array(:ids, chr(10)), :offsets::text::integer[], :sizes::text::integer[]) as r (id, place, size)
     returning seq
 ), at_once as (
     insert into penstock.ready (queue, rank, seq)

@@ -68,8 +68,8 @@ with host as materialized (
 ), kept as (
     insert into penstock.message (id, queue, task, rank, expires, enqueued, headers, options, body)
     select r.id, :queue, :task, :rank, :expires, :now, :headers, :options,
-        substring(:bodies::bytea from r.start for r.size)
-    from unnest(string_to_array(:ids, ' '), :starts::text::integer[], :sizes::text::integer[]) as r (id, start, size)
+        substring(:bodies::bytea from r.place for r.size)
+    from unnest(string_to_array(:ids, chr(10)), :offsets::text::integer[], :sizes::text::integer[]) as r (id, place, size)
     where (select h.refuses from host h) is null
     returning seq
 ), at_once as (
