@@ -106,6 +106,7 @@ SUMS = (
         "lost_after_a_cut",
         "effects_twice",
         "dead",
+        "buried",
     ),
 )
 
@@ -188,15 +189,17 @@ def sums(found: Sequence[Mapping[str, Any]]) -> dict[str, object]:
             for name in SUMS:
                 value = entry["verdict"].get(name, 0)
                 counts[name] += len(value) if isinstance(value, list | dict) else int(value)
-    wrong = [f"{entry['part']}, seed {entry['seed']}" for entry in found if not entry["verdict"]["ok"]]
+    bad = [entry for entry in found if not entry["verdict"]["ok"]]
+    wrong = [f"{entry['part']}, seed {entry['seed']}" for entry in bad]
+    harmed = {kinds.get(entry["part"], "?") for entry in bad}
     told = {"programs": {name: counted(counts) for name, counts in programs.items()}}
-    told["stores"] = {name: {**counted(counts), **({} if wrong else bounds(counts))} for name, counts in stores.items()}
+    told["stores"] = {name: {**counted(counts), **({} if harmed & {name, "?"} else bounds(counts))} for name, counts in stores.items()}
     commits = sorted({entry["commit"] for entry in found if entry.get("commit")})
     return {**told, "commits": commits, "wrong": wrong, "ok": bool(found) and not wrong}
 
 
 def bounds(counts: Mapping[str, int]) -> dict[str, float]:
-    """With nothing wrong: with a confidence of 95 %, less than so many kills, or power cuts, do harm (the rule of three)."""
+    """Of a store with nothing wrong: with a confidence of 95 %, less than so many kills, or power cuts, do harm (the rule of three)."""
     return {f"bound_of_{fault}": round(3 / counts[fault], 5) for fault in ("kills", "cuts") if counts[fault]}
 
 

@@ -12,7 +12,7 @@ import argparse
 from collections.abc import Iterable, Sequence
 from itertools import cycle, pairwise
 
-from penstock_faults.crew import SLACK, Book, Crew, deaths, gathered, slots, sums, unfinished
+from penstock_faults.crew import SLACK, Book, Crew, buried, deaths, gathered, slots, sums, unfinished
 from penstock_faults.member import AGAIN, PERIOD, RATE, STALE
 from penstock_faults.software import tool
 from penstock_faults.waiting import conclude, wait_for
@@ -64,7 +64,7 @@ def report(crew: Crew, kills: int) -> dict[str, object]:
         **slots(book),
         **expiry(crew, book),
         "rate_excess": rate_excess([line.at for line in book.of("BEGIN") if line.facts[0].endswith("-limited")]),
-        "results_missing": sorted(asked(book) - book.jobs("RESULT")),
+        "results_missing": sorted(asked(book) - book.jobs("RESULT") - buried(crew.site, book)),
         "rescues": len(list(book.of("RESCUED"))),
         "rescue_latest_s": rescue_latest(book),
     }

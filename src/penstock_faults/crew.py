@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from penstock.model.delivery import FATAL_DEATHS
 from penstock_faults import scratch
 from penstock_faults.site import Site
 from penstock_faults.waiting import kill_all, wait_for
@@ -166,15 +167,17 @@ def sums(crew: Crew, book: Book) -> dict[str, object]:
     """What no fault may change."""
     done = {row[0] for row in crew.site.rows("select m.id from penstock_message m join penstock_finished f on f.seq = m.seq")}
     effects = [row[0] for row in crew.site.rows("select job from effects")]
+    excused = buried(crew.site, book) - set(effects)
     wanted = {job for job in book.jobs("ACK") if job.endswith("-effect")}
     return {
         "acknowledged": len(book.jobs("ACK")),
-        "lost": sorted(book.jobs("ACK") - done),
+        "lost": sorted(book.jobs("ACK") - done - excused),
         "effects": len(effects),
         "effects_twice": len(effects) - len(set(effects)),
-        "effects_missing": sorted(wanted - set(effects)),
+        "effects_missing": sorted(wanted - set(effects) - excused),
         "at_once": book.overlapping(),
-        "dead": crew.site.value("select count(*) from penstock_dead"),
+        "buried": len(excused),
+        "dead": crew.site.value("select count(*) from penstock_dead") - len(excused),
         "corrupt": crew.site.soundness(),
     }
 
@@ -200,6 +203,16 @@ def deaths(site: Site) -> dict[str, int]:
     """How often each job's worker was declared dead."""
     sql = "select m.id, count(*) from penstock_attempt a join penstock_message m on m.seq = a.seq where a.what = 'died' group by m.id"
     return {row[0]: row[1] for row in site.rows(sql)}
+
+
+def buried(site: Site, book: Book) -> set[str]:
+    """Dead letters under which we have killed, or stopped, three workers, and that have no result: so has poison to end."""
+    ours = {line.facts[0] for line in book.of("WORKER") if line.facts and line.pid in {*book.killed, *book.stopped}}
+    died = "select m.id, a.owner from penstock_dead d join penstock_message m on m.seq = d.seq join penstock_attempt a on a.seq = d.seq"
+    owners: defaultdict[str, set[str]] = defaultdict(set)
+    for job, owner in site.rows(f"{died} where a.what = 'died' and d.reason like 'its worker died %'"):
+        owners[job].add(owner)
+    return {job for job, each in owners.items() if len(each & ours) >= FATAL_DEATHS} - book.jobs("RESULT")
 
 
 def unfinished(site: Site) -> int:

@@ -107,7 +107,7 @@ def left_running(book: Book, lonely: int, cut: int) -> list[str]:
 
 
 def wrong(found: dict[str, object]) -> list[str]:
-    names = ("lost", "effects_twice", "effects_missing", "at_once", "ran_again", "dead", "slots_twice", "slots_missing")
+    names = ("lost", "effects_twice", "effects_missing", "at_once", "ran_again", "dead", "buried", "slots_twice", "slots_missing")
     broken = [name for name in names if found[name]]
     broken += ["left_running"] if any(list_of(found["left_running"])) else []
     broken += ["corrupt"] if found["corrupt"] != "ok" else []

@@ -150,7 +150,7 @@ def expired_wrongly(crew: Crew, book: Book) -> list[str]:
 
 def wrong(found: dict[str, object]) -> list[str]:
     names = ("lost", "effects_twice", "effects_missing", "at_once", "ran_again", "dead", "early", "slots_twice", "slots_missing")
-    more = ("expired_wrongly", "declared_dead", "began_anew", "refused")
+    more = ("buried", "expired_wrongly", "declared_dead", "began_anew", "refused")
     return [name for name in (*names, *more) if found[name]] + (["corrupt"] if found["corrupt"] != "ok" else [])
 
 

@@ -1,12 +1,13 @@
 """The short form of the clocks' test: `python -m penstock_faults.clocks` is the long one."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from penstock_faults.clocks import rate_excess, timing, wrong
-from penstock_faults.crew import Book, slots
+from penstock_faults.crew import Book, Crew, gathered, slots, sums
 from tests.faults.programs import verdict_of
 
 SECOND = 1_000_000
@@ -33,6 +34,45 @@ def test_runs_that_overlap_are_seen(tmp_path: Path) -> None:
     assert book(tmp_path, "BEGIN a 1 10", "BEGIN a 2 30", "END a 2 40").overlapping() == ["a"]
     assert book(tmp_path, "BEGIN a 1 10", "BEGIN a 2 30", "END a 2 40", killed={1: 20}).overlapping() == []
     assert book(tmp_path, "BEGIN a 1 10", "BEGIN a 2 30", "END a 2 40", killed={1: 35}).overlapping() == ["a"]
+
+
+DEATHS = {  # by job: what the dead letter says, and who died under it
+    "plainly": ("its worker died 3 times under it", (1, 2, 3)),
+    "with a result": ("its worker died 3 times under it", (1, 2, 3)),
+    "with an effect": ("its worker died 3 times under it", (1, 2, 3)),
+    "under one who lived": ("its worker died 3 times under it", (1, 2, 4)),
+    "under two": ("its worker died 3 times under it", (1, 2, 2)),
+    "for another reason": ("failed 3 times", (1, 2, 3)),
+    "of nothing": ("failed 3 times", ()),
+    "not at all": (None, (1, 2, 3)),
+}
+
+
+def test_a_dead_letter_is_no_loss_where_we_killed_three_workers_under_it(tmp_path: Path) -> None:
+    with gathered(None, disk=tmp_path) as crew:
+        jobs = {how: f"{how.replace(' ', '-')}-effect" for how in DEATHS}
+        workers = [f"WORKER {owner:016x} 0 10{owner} 1" for owner in (1, 2, 3, 4)]
+        told = [*workers, *(f"ACK {job} 1 2" for job in jobs.values()), f"RESULT {jobs['with a result']} 1 3"]
+        crew.ledger.write_text("".join(f"{line}\n" for line in told))
+        crew.killed |= dict.fromkeys((101, 102, 103), 9)
+        for seq, (how, (reason, owners)) in enumerate(DEATHS.items(), 1):
+            bury(crew, seq, jobs[how], reason, owners)
+        crew.site.rows(f"insert into effects values ('{jobs['with an effect']}')")
+        found = sums(crew, crew.book())
+    lost = sorted(job for how, job in jobs.items() if how != "plainly")
+    assert (found["buried"], found["dead"], found["lost"]) == (1, len(DEATHS) - 2, lost)
+    assert found["effects_missing"] == [job for job in lost if job != jobs["with an effect"]]
+
+
+def bury(crew: Crew, seq: int, job: str, reason: str | None, owners: Sequence[int]) -> None:
+    message = "insert into penstock_message (seq, id, queue, task, rank, enqueued, body)"
+    crew.site.rows(f"{message} values ({seq}, '{job}', 'q', 't', 5, 0, '')")
+    if reason is not None:
+        dead = "insert into penstock_dead (seq, queue, task, reason, died, attempts)"
+        crew.site.rows(f"{dead} values ({seq}, 'q', 't', '{reason}', 0, 1)")
+    for number, owner in enumerate(owners):
+        attempt = "insert into penstock_attempt (seq, number, what, at, owner)"
+        crew.site.rows(f"{attempt} values ({seq}, {number}, 'died', 0, '{owner:016x}')")
 
 
 def test_a_job_that_ran_again_is_seen_unless_its_worker_had_died(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_who_comes_too_late_is_seen() -> None:
     assert (after(book, "RESCUED", 2 * SECOND, not_by=1), after(book, "RESCUED", 2 * SECOND, by=1)) == (3.0, 1.0)
     fine: dict[str, object] = {"rescued_after_s": [4.0], "stopped_after_s": [2.1], "back_after_s": [3.0], "left_running": [[]]}
     sums = dict.fromkeys(("lost", "effects_missing", "at_once", "ran_again", "slots_missing"), ())
-    counts = dict.fromkeys(("effects_twice", "dead", "slots_twice"), 0)
+    counts = dict.fromkeys(("effects_twice", "dead", "buried", "slots_twice"), 0)
     assert wrong({**fine, **sums, **counts, "corrupt": "ok"}) == []
     worse = {"rescued_after_s": [12.0], "back_after_s": [3.0, 1000.0], "left_running": [[], ["a"]], "corrupt": "no", "effects_twice": 1}
     assert set(wrong({**fine, **sums, **counts, **worse})) == set(worse)

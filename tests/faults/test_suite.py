@@ -35,6 +35,13 @@ def test_where_nothing_was_wrong_there_is_a_bound() -> None:
     assert told["stores"] == {"sqlite": {**counts, "bound_of_kills": 0.06, "bound_of_cuts": 0.15}}
 
 
+def test_what_is_wrong_on_one_store_takes_the_bound_of_that_store_only() -> None:
+    told = sums([verdict("kills", 1, kills=50, lost=["a"], ok=False), verdict("kills on a server", 1, kills=50, lost=[])])
+    counts = {"rounds": 1, "kills": 50}
+    assert told["stores"] == {"sqlite": {**counts, "lost": 1}, "postgres": {**counts, "lost": 0, "bound_of_kills": 0.06}}
+    assert told["ok"] is False
+
+
 def logged(folder: Path, *lines: dict[str, object]) -> Suite:
     suite = Suite("here", "", folder / "log")
     suite.log.write_text("".join(json.dumps({"store": "here", "release": __version__, **line}) + "\n" for line in lines))
@@ -62,7 +69,7 @@ def test_what_was_said_of_another_store_or_release_is_another_runs(tmp_path: Pat
 
 def test_a_program_that_breaks_is_a_fault(tmp_path: Path) -> None:
     suite = logged(tmp_path)
-    assert suite.rounds([Part("broken", ("missing",), "sqlite")], 1, time.monotonic() + 0.01) == set()
+    assert suite.rounds([Part("broken", ("missing",), "sqlite")], 1, time.monotonic() + 60, 1) == set()
     assert [(entry["part"], entry["verdict"]["ok"]) for entry in suite.entries()] == [("broken", False)]
 
 

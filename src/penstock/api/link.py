@@ -98,6 +98,11 @@ class Link:
         self.own_id = self._own.next
         """Ids for callers on the home loop: one thread, so no lock."""
 
+    def _renew_ids(self) -> None:
+        """For a new home: on the loop that was left somebody may be drawing one."""
+        self._own = _new_ids()
+        self.own_id = self._own.next
+
     def foreign_id(self) -> str:
         """Ids for everybody else."""
         with self._guard():
@@ -178,7 +183,7 @@ class Link:
         with self._guard():
             background = self._background
             self._opener, self._home, self._background = aside
-            self.own_id = _new_ids().next
+            self._renew_ids()
         if background is not None:
             background.stop()
 
@@ -209,7 +214,7 @@ class Link:
         with self._guard():
             if self._home is None or not (self._home.loop is loop or self._home.loop.is_running()):
                 self._home = Home(loop, self._opener, self._home)
-                self.own_id = _new_ids().next
+                self._renew_ids()
             return self._home
 
     def _home_to_block_on(self, instead: str) -> Home:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
-
-from msgspec import Struct
 
 from penstock.api.definition import Definition
 from penstock.api.joining import AMBIENT
@@ -125,7 +124,7 @@ class Plan:
             raise PayloadTooLarge(f"{self._task}: using(then=…): what follows is {size} bytes with its arguments, the limit is {limit}")
 
 
-class BoundCall(Generic[R_co]):
+class BoundCall(ABC, Generic[R_co]):
     """A task with its arguments, checked and encoded, and its options; not yet enqueued. For `app.enqueue_many`, `app.schedule` and
     `using(then=…)`.
 
@@ -135,19 +134,20 @@ class BoundCall(Generic[R_co]):
     __slots__ = ()
 
     @property
-    def chosen(self) -> Using:
-        raise NotImplementedError
+    @abstractmethod
+    def chosen(self) -> Using: ...
 
+    @abstractmethod
     def packed(self) -> Packed[R_co]:
         """Checked and encoded. Errors as in `Task.enqueue`."""
-        raise NotImplementedError
 
 
-class Packed(Struct, BoundCall[R_co], frozen=True, eq=False, gc=False):
-    """Ready. There are thousands in a call of `enqueue_many`."""
+class Packed(BoundCall[R_co]):
+    __slots__ = ("body", "plan")
 
-    plan: Plan
-    body: bytes
+    def __init__(self, plan: Plan, body: bytes) -> None:
+        self.plan = plan
+        self.body = body
 
     @property
     def chosen(self) -> Using:

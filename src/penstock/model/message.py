@@ -47,6 +47,7 @@ class Message(Struct, frozen=True, gc=False):
     """One message to put in a queue. Times in µs of the store's clock."""
 
     id: str
+    """A name (`ids.is_name`), as `queue`, `task` and `key`."""
     queue: str
     task: str
     body: bytes

@@ -54,6 +54,16 @@ async def test_the_end_and_what_follows_are_one_statement(client: Client) -> Non
     assert await client.fetchval("select count(*) from penstock.leased") == 0
 
 
+async def test_each_that_follows_has_its_own_body(client: Client) -> None:
+    await enrol(client, OWNER)
+    every = bytes(range(256))
+    bodies = {"z": b"", "a": every[:1], "b": every, "c": every[:0:-1]}
+    sent = [Message(id, "after", "task", body) for id, body in bodies.items()]
+    _, trips = await end(client, sent, "job")
+    found = await client.connection.fetch("select id, body from penstock.message where queue = 'after' order by seq")
+    assert ([tuple(row) for row in found], trips) == ([(each.id, each.body) for each in sent], 1)
+
+
 async def test_whoever_waits_for_it_hears_of_it(client: Client) -> None:
     await enrol(client, OWNER)
     kept = Kept(make_dialect(strict=False))

@@ -131,6 +131,7 @@ def engine_url(url: str, driver: str) -> str:
     return url.replace(":", f"+{driver}:", 1)
 
 
+ALIKE = {"z": b"", "x": b"\0%s:x'\\", "y": bytes(range(256)), "w": b"{}"}
 KINDS: dict[str, Callable[[str], Any]] = {
     "asyncpg": asyncpg.connect,
     "psycopg": psycopg.connect,
@@ -154,15 +155,20 @@ async def test_a_put_in_a_users_transaction_is_one_round_trip(worker: Worker, po
         trips.append(sql)
         return await joined.run_async(sql, params) if joined.awaits else joined.run(sql, params)
 
+    library = load(cast("Driver", joined.driver))
     messages = [message("a", key="k"), message("b", due=NOW + 99), message("c", given=True), message("c", given=True)]
-    placed = await drive_async(put(messages, NOW), load(cast("Driver", joined.driver)), run)
+    placed = await drive_async(put(messages, NOW), library, run)
     assert ([each.created for each in placed], len(trips)) == ([True, True, True, False], 1)
+    await drive_async(put([Message(id, "alike", TASK, body) for id, body in ALIKE.items()], NOW), library, run)
+    assert len(trips) == 2
     users = "select count(*) from penstock.meta where name = 'user'"
     assert (await worker.counts(), await worker.client.fetchval(users)) == ({}, 0)
     await awaited(user.execute(end) if kind == "asyncpg" else getattr(user, end)())
     assert (await worker.counts(), await worker.client.fetchval(users)) == (
         ({"waiting": 2, "delayed": 1}, 1) if end == "commit" else ({}, 0)
     )
+    kept = await worker.client.connection.fetch("select id, body from penstock.message where queue = 'alike' order by seq")
+    assert [tuple(row) for row in kept] == ([*ALIKE.items()] if end == "commit" else [])
     await awaited(user.close())
 
 

@@ -175,14 +175,26 @@ def test_ids_are_unique_over_threads(made: Made) -> None:
     assert all(UUID(one).version == 7 for one in ids)
 
 
-@pytest.mark.parametrize("here", ["on the home loop", "elsewhere"])
-def test_ids_of_one_call_sort_in_their_order_between_those_before_and_after(made: Made, here: str) -> None:
-    link = made.link
-    single, several = (link.own_id, link.own_ids) if here == "on the home loop" else (link.foreign_id, link.foreign_ids)
+def assert_in_order(single: Callable[[], str], several: Callable[[int], Callable[[], str]]) -> None:
     before = single()
     draw, none = several(3), several(0)
     ids = [before, *(draw() for _ in range(3)), single(), draw(), none()]
     assert ids == sorted(set(ids))
+
+
+async def test_ids_of_one_call_sort_in_their_order_between_those_before_and_after(made: Made) -> None:
+    link = made.link
+    assert_in_order(link.foreign_id, link.foreign_ids)
+    assert_in_order(link.own_id, link.own_ids)
+    await link.opened()
+    for _ in range(100):  # some of them within a millisecond
+        assert_in_order(link.own_id, link.own_ids)
+    other = Made()
+    back = link.divert(lambda: opened(other))
+    await link.opened()
+    assert_in_order(link.own_id, link.own_ids)
+    back()
+    assert_in_order(link.own_id, link.own_ids)
 
 
 def in_a_child(work: Callable[[], bool]) -> bool:
