@@ -156,7 +156,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One line for each reason, not one for each test."""
+    """One line for each reason to skip, not one for each test; and where the time went."""
     reasons = Counter(str(report.longrepr[2]).removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", []))
     for reason, count in reasons.items():
         terminalreporter.write_line(f"{count} skipped: {reason}")
+    reports = [each for some in terminalreporter.stats.values() for each in some if isinstance(each, pytest.TestReport)]
+    seconds: Counter[str] = Counter()
+    for report in reports:
+        seconds["/".join(Path(report.nodeid).parts[:2])] += round(report.duration * 1000)
+    if len(seconds) > 1:
+        terminalreporter.write_line(f"minutes: {', '.join(f'{folder} {spent / 60_000:.1f}' for folder, spent in seconds.most_common())}")
