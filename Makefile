@@ -29,9 +29,16 @@ help:
 demo: demo-environment
 	@$(BIN)/penstock demo $(if $(STORE),--store '$(STORE)') $(ARGS)
 
+# Most of what the proof takes is waiting: two of its tests at a time.
+PROOF = $(addprefix tests/,conformance properties faults mutants)
 test: static
-	$(BIN)/pytest $(or $(ARGS),-m 'not alone')
-	$(if $(ARGS),,$(BIN)/pytest -m alone)
+ifdef ARGS
+	$(BIN)/pytest $(ARGS)
+else
+	$(BIN)/pytest --numprocesses=2 --dist=worksteal $(PROOF) -m 'not alone'
+	$(BIN)/pytest $(PROOF:%=--ignore=%) -m 'not alone'
+	$(BIN)/pytest -m alone
+endif
 	@$(PYTHON) scripts/interpreters $(ARGS)
 
 check: dev-environment

@@ -224,6 +224,7 @@ def main() -> None:
         parser.error("--store: it is sqlite, postgres, or a URL that begins with postgresql:")
     if unknown := set(options.only) - {part.name for part in PARTS}:
         parser.error(f"--only: there is no {min(unknown)}; there are {', '.join(part.name for part in PARTS)}")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also in the background of a shell: programs are ended by it
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     parts = chosen(options.only, None if options.store is None else "sqlite" if options.store == "sqlite" else "postgres")
     until = time.monotonic() + options.minutes * 60

@@ -16,6 +16,7 @@ from pathlib import Path
 
 SERVER = "10.213.0.1"
 LISTEN = f"{SERVER}/16"
+SPACES = Path("/run/netns")
 _NEW_NETWORK = 0x40000000
 """CLONE_NEWNET."""
 
@@ -57,8 +58,9 @@ class Net:
         self._set(machine, "up")
 
     def inside(self, machine: str) -> Sequence[str]:
-        """Before a command that is to run there."""
-        return (self.ip, "netns", "exec", self.space(machine))
+        """Before a command that is to run there. Not `ip netns exec`: that makes a mount namespace, too, which keeps every file system of
+        this machine busy for as long as the command runs, so that no other test could take its own away."""
+        return ("nsenter", f"--net={SPACES / self.space(machine)}")
 
     def _set(self, machine: str, how: str) -> None:
         self.run("-n", self.server, "link", "set", f"cable{self.machines.index(machine) + 1}", how)
@@ -74,7 +76,7 @@ def network(ip: str, *machines: str) -> Iterator[Net]:
         net.run("-n", net.server, "address", "add", f"{SERVER}/32", "dev", "lo")
         for machine in machines:
             net.add(machine)
-        enter(Path("/run/netns") / net.server)
+        enter(SPACES / net.server)
         yield net
     finally:
         for machine in net.machines:

@@ -1,9 +1,15 @@
 """The short form of the test of cut cables: `python -m penstock_faults.cuts` is the long one."""
 
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
 
 from penstock_faults.crew import Book, Line
 from penstock_faults.cuts import after, left_running, stopped_after, wrong
+from penstock_faults.net import network
+from penstock_faults.software import tool
 from tests.faults.programs import verdict_of
 
 SECOND = 1_000_000
@@ -15,6 +21,20 @@ def test_a_machine_that_is_cut_off_beyond_its_lease(networks: None) -> None:
     assert not wrong(found), found
     assert not found["void"], found
     assert found["ok"]
+
+
+def test_a_machine_has_a_network_of_its_own_and_keeps_no_file_system_of_others_busy(networks: None) -> None:
+    """With mounts of its own it would hold a disk whose power another test cuts."""
+
+    def spaces() -> list[str]:
+        with network(tool("iproute2"), "far") as net:
+            command = [*net.inside("far"), "readlink", "/proc/self/ns/mnt", "/proc/self/ns/net"]
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+    with ThreadPoolExecutor(1) as thread:  # it is moved to the server's network
+        mounts, net = thread.submit(spaces).result()
+    assert mounts == str(Path("/proc/self/ns/mnt").readlink())
+    assert net != str(Path("/proc/self/ns/net").readlink())
 
 
 def line(word: str, job: str, pid: int, at: float) -> Line:

@@ -2,10 +2,12 @@
 
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from penstock_faults.disk import spinning
 from tests.faults.programs import verdict_of
 
 CUTS = 20
@@ -39,6 +41,14 @@ def test_that_nobody_syncs_is_seen(disks: None, postgres_url: str, where: Sequen
     found = cut(4, 13, "--durability", "process", *where)
     assert found["ok"], found
     assert found["lost_after_a_cut"]
+
+
+def test_a_disk_writes_nothing_that_nobody_asked_for(disks: None, tmp_path: Path) -> None:
+    """Else what nobody had synced could be there after a cut, now and then, and the run would be void."""
+    with spinning(tmp_path) as disk:
+        (options,) = (line.split()[3] for line in Path("/proc/mounts").read_text().splitlines() if line.split()[1] == str(disk.root))
+    seconds = [int(option.removeprefix("commit=")) for option in options.split(",") if option.startswith("commit=")]
+    assert seconds and seconds[0] > 600
 
 
 def cut(cuts: int, seed: int, *options: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Rounds of the fault suite are run once each, and their verdicts add up."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ import pytest
 
 from penstock._version import __version__
 from penstock_faults.__main__ import APART, PARTS, Part, Suite, sums
+from penstock_faults.waiting import wait_for
 
 
 def verdict(part: str, seed: int, **facts: object) -> dict[str, object]:
@@ -119,3 +121,18 @@ def test_a_round_of_one_program(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     told = json.loads(run.stdout)
     assert told["ok"] and told["programs"]["schedules"]["rounds"] == 1
+
+
+def test_one_that_is_stopped_leaves_nothing_behind_also_in_the_background(tmp_path: Path) -> None:
+    """A shell's background jobs are started with SIGINT ignored, and so would be the program that has to end by it."""
+    command = [sys.executable, "-m", "penstock_faults", "--minutes", "1", "--only", "kills"]
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        suite = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with suite:
+        wait_for(lambda: any(tmp_path.glob("*/kills.db")), "the program to begin")
+        suite.terminate()
+    assert suite.returncode == 128 + signal.SIGTERM
+    assert not list(tmp_path.iterdir())

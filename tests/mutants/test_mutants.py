@@ -2,9 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -69,57 +67,26 @@ def found_by(*programs: str) -> list[Trial]:
     return [Trial(fault, store) for fault in FAULTS if fault.program[0] in programs for store in fault.stores]
 
 
+def seen(trial: Trial, server: str) -> object:
+    return try_one(trial.fault, trial.store, server)["seen"]
+
+
 WITHOUT_ROOT = found_by(*({fault.program[0] for fault in FAULTS} - {*NEEDS_ROOT}))
-
-
-class Trials:
-    """The first one that a test asks for brings all of that test's, two at a time: most of what a fault program takes is waiting. Not where
-    a disk stands still: that program judges by time."""
-
-    def __init__(self, tests: Mapping[str, Sequence[Trial]], server: str) -> None:
-        self._tests = tests
-        self._server = server
-        self._threads = {n: ThreadPoolExecutor(n) for n in (1, 2)}
-        self._found: dict[str, Future[dict[str, Any]]] = {}
-
-    def seen(self, trial: Trial) -> object:
-        if str(trial) not in self._found:
-            (together,) = (chosen for chosen in self._tests.values() if trial in chosen)
-            threads = self._threads[1 if any(each.fault.program[0] == "stall" for each in together) else 2]
-            self._found |= {str(each): threads.submit(try_one, each.fault, each.store, self._server) for each in together}
-        return self._found[str(trial)].result()["seen"]
-
-    def close(self) -> None:
-        for threads in self._threads.values():
-            threads.shutdown(cancel_futures=True)
-
-
-@pytest.fixture(scope="module")
-def trials(request: pytest.FixtureRequest, postgres_url: str) -> Iterator[Trials]:
-    tests: dict[str, list[Trial]] = {}
-    for item in request.session.items:
-        if isinstance(item, pytest.Function) and item.path == request.path and "trial" in item.fixturenames:
-            trial = item.callspec.params["trial"]
-            assert isinstance(trial, Trial)
-            tests.setdefault(item.originalname, []).append(trial)
-    trials = Trials(tests, postgres_url)
-    yield trials
-    trials.close()
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("trial", WITHOUT_ROOT, ids=str)
-def test_the_fault_suite_sees(trial: Trial, trials: Trials) -> None:
-    assert trials.seen(trial)
+def test_the_fault_suite_sees(trial: Trial, postgres_url: str) -> None:
+    assert seen(trial, postgres_url)
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("trial", found_by("power", "stall"), ids=str)
-def test_disks_that_are_cut_or_stand_still_see(trial: Trial, disks: None, trials: Trials) -> None:
-    assert trials.seen(trial)
+def test_disks_that_are_cut_or_stand_still_see(trial: Trial, postgres_url: str, disks: None) -> None:
+    assert seen(trial, postgres_url)
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("trial", found_by("cuts"), ids=str)
-def test_cut_cables_see(trial: Trial, networks: None, trials: Trials) -> None:
-    assert trials.seen(trial)
+def test_cut_cables_see(trial: Trial, postgres_url: str, networks: None) -> None:
+    assert seen(trial, postgres_url)
