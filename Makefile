@@ -10,7 +10,7 @@ QUICK   = $(wildcard tests/architecture tests/unit)
 # No look for a newer pyright.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help demo test check quick static format bench faults properties lock clean demo-environment dev-environment peers-environment
+.PHONY: help demo test check quick static format bench faults properties audit lock clean demo-environment dev-environment peers-environment
 
 help:
 	@echo 'make demo       signups, orders, e-mails and killed workers, live; ends with a reconciliation (ARGS="--for 30 --kills 3")'
@@ -20,6 +20,7 @@ help:
 	@echo 'make bench      everything beside others, on a file and on servers of its own, and docs/benchmarks.md (ARGS=short: three minutes; ARGS=own: Penstock alone)'
 	@echo 'make faults     the fault suite, round by round: kills, power cuts (root), poison, and others, with sums (ARGS="--minutes 60 --seed 1")'
 	@echo 'make properties the state machines on both stores, thousands of runs, others with each seed (ARGS="--examples 5000 --seed 7")'
+	@echo 'make audit      known vulnerabilities of everything that is locked (asks PyPI about each; fails where it gets no answer)'
 	@echo 'make format     write the format and the fixes that are safe'
 	@echo 'make lock       make requirements/*.txt again (ARGS=--upgrade for newer releases)'
 	@echo 'make clean      remove .venv and everything built'
@@ -67,6 +68,10 @@ faults: dev-environment
 
 properties: dev-environment
 	$(BIN)/python -m tests.properties $(ARGS)
+
+audit:
+	@$(PYTHON) scripts/environment audit
+	.venv-audit/bin/pip-audit --strict --disable-pip $(foreach lock,$(wildcard requirements/*.txt),--requirement $(lock))
 
 lock:
 	@$(PYTHON) scripts/lock $(ARGS)
