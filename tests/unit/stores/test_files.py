@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import stat
@@ -83,6 +84,30 @@ async def test_a_path_too_long_for_sockets_is_woken_all_the_same(path: Path, mon
             assert bells == Folder(str(deep / "store.db")).bells
             assert stat.S_IMODE(bells.stat().st_mode) == 0o700
             assert len(list(bells.iterdir())) == 1
+            undo()
+        assert not list(Path(run_time).iterdir())
+
+
+async def test_who_listens_after_another_one_took_the_run_time_folder_away_makes_it_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a command does that ends while another process works on the file."""
+    deep = path.parent / ("d" * 60) / ("e" * 60)
+    deep.mkdir(parents=True)
+    with tempfile.TemporaryDirectory() as run_time:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", run_time)
+        async with Ground(SqliteBackend(deep)) as ground:
+            folder = Folder(str(deep / "store.db"))
+            folder.leave()
+            assert not list(Path(run_time).iterdir())
+            rung = asyncio.Event()
+            undo = ground.store.listen(rung.set)
+            assert stat.S_IMODE(folder.bells.stat().st_mode) == 0o700
+            folder.leave()
+            assert len(list(folder.bells.iterdir())) == 1
+            await ground.put("work")
+            async with asyncio.timeout(10):
+                await rung.wait()
             undo()
 
 

@@ -82,7 +82,7 @@ async def test_who_cannot_register_has_to_look(store: SqliteStore, path: Path, m
 
 async def test_who_has_no_place_for_a_socket_has_to_look(store: SqliteStore, message: Message, monkeypatch: pytest.MonkeyPatch) -> None:
     await store.queue.put([message])
-    monkeypatch.setattr(store.follow, "_bells", Path("/nowhere"))
+    monkeypatch.setattr(store.follow, "_bells", Path("/proc/nowhere"))
     async with store.follow.watch("a") as told:
         assert not told.is_set()
 

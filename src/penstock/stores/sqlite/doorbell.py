@@ -20,6 +20,7 @@ from pathlib import Path
 from penstock.errors import StoreError
 from penstock.model.statement import Rows
 from penstock.stores.sqlite import connection as connections
+from penstock.stores.sqlite.files import make_private
 from penstock.stores.sqlite.forkable import Forkable
 
 _LOOK = 0.05
@@ -80,6 +81,15 @@ def send(sender: socket.socket, words: bytes, bell: str | Path) -> None:
         pass  # its buffer is full
 
 
+def bind(listener: socket.socket, bell: Path) -> None:
+    """Whoever left last may have taken the folder away (`Folder.leave`)."""
+    while True:
+        try:
+            return listener.bind(os.fspath(bell))
+        except FileNotFoundError:
+            make_private(bell.parent)
+
+
 class Watch:
     """One listener on one loop."""
 
@@ -89,7 +99,7 @@ class Watch:
         self._path = bells / f"bell-{os.urandom(6).hex()}"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
-        self._socket.bind(os.fspath(self._path))
+        bind(self._socket, self._path)
         self._database = database
         self._forkable = Forkable(self._connect)
         self._version = self._look()

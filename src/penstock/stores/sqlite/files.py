@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from penstock.errors import ConfigurationError, StoreUnavailable
@@ -41,17 +42,17 @@ class Folder:
             raise ConfigurationError(f"{self.database} lies on a {kind} file system: SQLite's locks do not work there; use a local disk")
         try:
             self.path.mkdir(mode=0o700, exist_ok=True)
-            self.bells.mkdir(mode=0o700, exist_ok=True)
-            self._check_owner()
+            if self.bells != self.path:
+                make_private(self.bells)
             os.close(os.open(self.path / "write.lock", os.O_RDWR | os.O_CREAT, 0o600))
         except OSError as error:
             raise refused(error, f"open {self.database}") from error
 
-    def _check_owner(self) -> None:
-        """A run-time folder lies where anybody may create one."""
-        found = self.bells.lstat()
-        if self.bells != self.path and (found.st_uid != os.getuid() or found.st_mode & 0o077):
-            raise ConfigurationError(f"{self.bells} belongs to somebody else or is open to others: remove it, or set XDG_RUNTIME_DIR")
+    def leave(self) -> None:
+        """Take away the run-time folder, if nobody listens there; who comes makes it again."""
+        if self.bells != self.path:
+            with suppress(OSError):
+                self.bells.rmdir()
 
     @property
     def bells(self) -> Path:
@@ -77,6 +78,14 @@ class Folder:
 
     def forget(self, incarnation: int) -> None:
         self.worker_lock(incarnation).unlink(missing_ok=True)
+
+
+def make_private(folder: Path) -> None:
+    """A run-time folder lies where anybody may create one. Raises OSError, and ConfigurationError if it is not ours alone."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise ConfigurationError(f"{folder} belongs to somebody else or is open to others: remove it, or set XDG_RUNTIME_DIR")
 
 
 def filesystem(path: str) -> str:

@@ -15,7 +15,7 @@ from penstock.stores.sql import watching
 from penstock.stores.sql.expected import Expected
 from penstock.stores.sql.operations import Run
 from penstock.stores.sql.roads import Writing
-from penstock.stores.sqlite.doorbell import send
+from penstock.stores.sqlite.doorbell import bind, send
 
 _LONGEST = 65_536
 
@@ -76,7 +76,7 @@ class Ear(Expected):
         self._socket.setblocking(False)
         for ear in list(bells.glob("ear-*")):  # those of the dead are taken down
             send(self._socket, b"", ear)
-        self._socket.bind(os.fspath(self._path))
+        bind(self._socket, self._path)
         self._loop.add_reader(self._socket.fileno(), self._rung)
 
     def close(self) -> None:

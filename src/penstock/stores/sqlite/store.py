@@ -79,12 +79,14 @@ class SqliteStore:
             await in_a_thread(threads.close)
             self.leases.close()
             self.follow.close()
+            self._folder.leave()
 
     def close_now(self) -> None:
         """As `close`, blocking the calling thread: also where no loop runs any more."""
         if (threads := self._let_go()) is not None:
             threads.close()
             self.leases.close()
+            self._folder.leave()
 
     def transaction(self, *, shared: bool = False, blocking: bool = False) -> Handle:
         return self._opened().transaction(shared=shared)
