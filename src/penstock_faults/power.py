@@ -74,7 +74,7 @@ class Server:
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
         self._folder = disk.root / "postgres"
-        self.url = services("start", "postgres", "--dir", self._folder)
+        self.url = services("start", "postgres", "--checksums", "--dir", self._folder)
         self._settle()
 
     def _settle(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import psycopg
+from psycopg.errors import DataCorrupted, IndexCorrupted
 
 from penstock.connect import administration
 
@@ -36,6 +37,21 @@ _PARTS = [
 ]
 _MISCOUNTED = f"select queue, what from ({' union all '.join(_PARTS)}) t group by queue, what having sum(n) <> 0"
 """Queues, and what their counters say wrongly; in one statement, since others may be at work."""
+_CAN_CHECK = """
+select exists (select from pg_available_extensions where name = 'amcheck') and (select rolsuper from pg_roles where rolname = current_user)
+"""
+_CHECKS = (
+    """
+    select format('%s, block %s: %s', c.oid::regclass, h.blkno, h.msg) from pg_class c, lateral verify_heapam(c.oid, check_toast => true) h
+    where c.relkind = 'r' and c.relnamespace in (select oid from pg_namespace where nspname in ('penstock', 'public'))
+    """,
+    """
+    select format('%s: %s', i.indexrelid::regclass, bt_index_check(i.indexrelid, heapallindexed => true))
+    from pg_index i join pg_class c on c.oid = i.indexrelid join pg_am a on a.oid = c.relam and a.amname = 'btree'
+    where i.indisvalid and c.relnamespace in (select oid from pg_namespace where nspname in ('penstock', 'public'))
+    """,
+)
+"""Rows of the first one say what is wrong; the second one raises."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +112,13 @@ class Site:
         return int(self.rows(sql)[0][0])
 
     def soundness(self, *, counted: bool = True) -> str:
-        """`ok`, or what is wrong: each message has to be in one place, the counters have to say what is there, and the file to be whole.
+        """`ok`, or what is wrong: the file has to be whole, or each table and index of a server that has `amcheck` and lets us use it; each
+        message has to be in one place; and the counters have to say what is there.
 
         `counted` False: rows were put there that no counter has heard of.
         """
+        if damage := self._damage() if self.server else str(self.rows("pragma integrity_check")[0][0]).removeprefix("ok"):
+            return damage
         places = " union all ".join(f"select seq from penstock_{place}" for place in _PLACES)
         twice = self.value(f"select count(*) from (select seq from ({places}) p group by seq having count(*) > 1) t")
         nowhere = self.value(f"select count(*) from penstock_message where seq not in (select seq from ({places}) p)")
@@ -107,7 +126,18 @@ class Site:
             return f"{twice} messages are in two places, {nowhere} in none"
         if counted and (wrong := self.rows(_MISCOUNTED)):
             return f"miscounted: {', '.join(f'{what} of {queue}' for queue, what in wrong)}"
-        return "ok" if self.server else str(self.rows("pragma integrity_check")[0][0])
+        return "ok"
+
+    def _damage(self) -> str:
+        with psycopg.connect(self.url, autocommit=True, prepare_threshold=None) as connection:
+            if connection.execute(_CAN_CHECK).fetchone() != (True,):
+                return ""
+            connection.execute("create extension if not exists amcheck")
+            try:
+                tables, _ = (connection.execute(check.encode()).fetchall() for check in _CHECKS)
+            except (DataCorrupted, IndexCorrupted) as error:
+                return str(error)
+        return "; ".join(row[0] for row in tables[:5])
 
     def __enter__(self) -> Site:
         return self

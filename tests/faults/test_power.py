@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from penstock_faults.disk import spinning
+from penstock_faults.site import Site
+from tests.conftest import services, started
 from tests.faults.programs import verdict_of
 
 CUTS = 20
@@ -49,6 +51,21 @@ def test_a_disk_writes_nothing_that_nobody_asked_for(disks: None, tmp_path: Path
         (options,) = (line.split()[3] for line in Path("/proc/mounts").read_text().splitlines() if line.split()[1] == str(disk.root))
     seconds = [int(option.removeprefix("commit=")) for option in options.split(",") if option.startswith("commit=")]
     assert seconds and seconds[0] > 600
+
+
+@pytest.mark.parametrize(("what", "harm"), [("effects", b"\xff" * 64), ("effects_pkey", bytes(8192))], ids=["a table", "an index"])
+def test_a_damaged_page_of_a_server_is_seen(what: str, harm: bytes) -> None:
+    with started("postgres", "--checksums") as (folder, url), Site.on(url) as site:
+        site.rows("create table effects (n int primary key)")
+        site.rows("insert into effects select generate_series(1, 1000)")
+        assert site.soundness() == "ok"
+        site.rows("checkpoint")  # else its log would mend the page
+        (path,) = site.rows(f"select pg_relation_filepath('{what}')")[0]
+        with Path(folder, "data", path).open("r+b") as file:
+            file.seek(8192 + (8192 - len(harm)) // 64 * 64)
+            file.write(harm)
+        assert services("crash", folder).returncode == 0
+        assert site.soundness() != "ok"
 
 
 def cut(cuts: int, seed: int, *options: str) -> dict[str, Any]:
