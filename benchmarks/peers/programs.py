@@ -18,12 +18,21 @@ from benchmarks.services import ROOT
 from penstock.cli.bench import processes
 from penstock.cli.bench.sites import Site
 
-ENVIRONMENTS: Mapping[Environment, Path] = {
-    "own": Path(sys.executable),
-    "peers": ROOT / ".venv-peers" / "bin" / "python",
-    "peers-saq": ROOT / ".venv-peers-saq" / "bin" / "python",
-}
-"""As `scripts/environment` makes them."""
+OURS = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def made(name: Environment) -> Path:
+    """As `scripts/environment` makes it: for this Python, if there is such a one."""
+    ours = ROOT / f".venv-{name}-{OURS}"
+    return (ours if ours.exists() else ROOT / f".venv-{name}") / "bin" / "python"
+
+
+ENVIRONMENTS: Mapping[Environment, Path] = {"own": Path(sys.executable), "peers": made("peers"), "peers-saq": made("peers-saq")}
+
+
+def version_of(python: Path) -> str:
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
 class Programs:
@@ -33,11 +42,17 @@ class Programs:
         self._pythons = pythons
 
     def check(self, peers: Iterable[Peer]) -> None:
+        """Raises ClickException: one is not there, or another Python than ours, with which nothing would be compared."""
         names: set[Environment] = {peer.environment for peer in peers}
         for name in sorted(names):
             if not self._pythons[name].exists():
                 raise click.ClickException(
                     f"{self._pythons[name]} is not there: scripts/environment {name} makes it, and so does make bench"
+                )
+            if (theirs := version_of(self._pythons[name])) != OURS:
+                raise click.ClickException(
+                    f"{self._pythons[name]} is Python {theirs}, and Penstock is measured with {OURS}; this makes another one: "
+                    f"PENSTOCK_VENV=.venv-{name}-{OURS} python{OURS} scripts/environment {name}"
                 )
 
     def answer(self, peer: Peer, site: Site | None, *words: object) -> dict[str, Any]:

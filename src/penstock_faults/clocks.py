@@ -12,10 +12,10 @@ import argparse
 from collections.abc import Iterable, Sequence
 from itertools import cycle, pairwise
 
-from penstock_faults.crew import SLACK, Book, Crew, buried, deaths, gathered, slots, sums, unfinished
+from penstock_faults.crew import SLACK, Book, Crew, buried, deaths, gathered, slots, sums
 from penstock_faults.member import AGAIN, PERIOD, RATE, STALE
 from penstock_faults.software import tool
-from penstock_faults.waiting import conclude, wait_for
+from penstock_faults.waiting import conclude, wait_for_none
 
 SKEWS = (30, 0, -30)
 LEASE = 3.0
@@ -44,7 +44,7 @@ def run(server: str, seconds: float, kills: int) -> dict[str, object]:
             crew.kill(victim)
             workers[hire(crew, library, skew)] = skew
         crew.finish(producers, 60 + seconds)
-        wait_for(lambda: unfinished(crew.site) == 0, "all work to be done", 60)
+        wait_for_none(crew.site.unfinished, "all work to be done", 60)
         crew.stop(workers)
         return report(crew, kills)
 

@@ -35,6 +35,8 @@ NAME = "store.db"
 OLD, COPIED, LOGGED = 100, 50, 150
 """Jobs whose log is kept as an older one; that are copied into the file, too; and that are in the log alone."""
 TIMEOUT = 60
+NAMES = vars(errors).keys() - {"PenstockError", "StoreError"}
+"""Of errors that say what is to be done."""
 FINE = frozenset({"refused", "whole", "prefix", "noticed"})
 SILENT = FINE | {"silent"}
 
@@ -220,7 +222,7 @@ def judge(seen: Mapping[str, Any], dead: Sequence[str], count: int) -> tuple[str
     wrong = sorted(job for job, right in got.items() if not right)
     if wrong:
         return "silent", f"not what was put: {wrong[:5]}"
-    if nameless := [trouble for trouble in troubles if trouble.partition(":")[0] not in vars(errors)]:
+    if nameless := [trouble for trouble in troubles if trouble.partition(":")[0] not in NAMES]:
         return "nameless", nameless[0]
     if troubles:
         return "refused", troubles[0]

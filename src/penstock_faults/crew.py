@@ -213,7 +213,3 @@ def buried(site: Site, book: Book) -> set[str]:
     for job, owner in site.rows(f"{died} where a.what = 'died' and d.reason like 'its worker died %'"):
         owners[job].add(owner)
     return {job for job, each in owners.items() if len(each & ours) >= FATAL_DEATHS} - book.jobs("RESULT")
-
-
-def unfinished(site: Site) -> int:
-    return site.value("select coalesce(sum(waiting + delayed + running), 0) from penstock_counter")

@@ -14,11 +14,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from penstock_faults.crew import Book, Crew, deaths, gathered, slots, sums, unfinished
+from penstock_faults.crew import Book, Crew, deaths, gathered, slots, sums
 from penstock_faults.member import PERIOD
 from penstock_faults.net import LISTEN, Net, network
 from penstock_faults.software import server, tool
-from penstock_faults.waiting import conclude, wait_for
+from penstock_faults.waiting import conclude, wait_for, wait_for_none
 
 LEASE = 3.0
 BIT = 3.0
@@ -43,7 +43,7 @@ def run(seconds: float, cuts: int) -> dict[str, object]:
         ]
         times = [cut_off(net, crew, lonely, seconds) for _ in range(cuts)]
         crew.finish(producers, 120)
-        wait_for(lambda: unfinished(crew.site) == 0, "all work to be done", 60)
+        wait_for_none(crew.site.unfinished, "all work to be done", 60)
         crew.stop([lonely, other])
         return report(crew, lonely, times)
 

@@ -30,8 +30,8 @@ FIRST = {"fdatasync": 60, "pwrite64": 400, "fdatasync,fsync,pwrite64": 400}
 SELDOM = 6
 """A worker syncs and writes so much less often."""
 RATE = 300
-ENOUGH, MISHAPS = 200, 60
-"""Jobs that were acknowledged or done, or errors that were told, after which it is over."""
+ENOUGH, MISHAPS = 200, {"producer": 60, "worker": 20}
+"""Jobs that were acknowledged or done, or errors that were told, after which it is over. A worker waits after each, longer and longer."""
 
 
 @dataclass
@@ -71,7 +71,9 @@ def one(found: Found, role: str, strace: Sequence[str]) -> int:
         process, _ = test.processes[pid]
         tail, word = Tail(test.ledger), "ACK 2-" if role == "producer" else "END "
         wait_for(
-            lambda: process.poll() is not None or tail.count(word) >= ENOUGH or tail.count("REFUSED") + tail.count("TROUBLE") >= MISHAPS,
+            lambda: (
+                process.poll() is not None or tail.count(word) >= ENOUGH or tail.count("REFUSED") + tail.count("TROUBLE") >= MISHAPS[role]
+            ),
             f"a {role} to meet errors",
             60,
         )

@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from penstock_faults.crew import SLACK, Book, Crew, gathered, slots, sums, unfinished
+from penstock_faults.crew import SLACK, Book, Crew, gathered, slots, sums
 from penstock_faults.member import AGAIN, PERIOD
 from penstock_faults.software import tool
-from penstock_faults.waiting import conclude, wait_for
+from penstock_faults.waiting import conclude, wait_for, wait_for_none
 
 HOUR, DAY = 3_600, 86_400
 STEPS = (HOUR, -HOUR, DAY, -DAY)
@@ -69,7 +69,7 @@ def run(jumps: int, seed: int, server: str | None) -> dict[str, object]:
         crew.finish(producers, 60)
         for clock in clocks:
             clock.set((jumps + 1) * DAY)  # ahead of wherever it was, so that nothing waits for it
-        wait_for(lambda: unfinished(crew.site) == 0, "all work to be done", 60)
+        wait_for_none(crew.site.unfinished, "all work to be done", 60)
         crew.stop(workers)
         return report(crew, clocks, jumps)
 

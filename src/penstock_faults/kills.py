@@ -24,7 +24,7 @@ from pathlib import Path
 from penstock_faults import scratch
 from penstock_faults.ledger import Ledger, Tail, judge
 from penstock_faults.site import Site
-from penstock_faults.waiting import conclude, kill_all, wait_for
+from penstock_faults.waiting import conclude, kill_all, wait_for, wait_for_none
 
 WORKER_POINTS = ("claimed", "in_handler", "tx_open", "settle.before_commit")
 PRODUCER_POINTS = ("put.before_commit", "put.after_commit")
@@ -182,9 +182,9 @@ def finish(test: Run) -> None:
         process, _ = test.processes.pop(pid)
         if process.wait(60) != 0:
             raise SystemExit("what was unknown could not be settled")
-    wait_for(lambda: unfinished(test.site) == 0, "all work to be done", test.patience)
+    wait_for_none(test.site.unfinished, "all work to be done", test.patience)
     test.replayed = replay_the_dead(test)
-    wait_for(lambda: unfinished(test.site) == 0, "what was replayed to be done", test.patience)
+    wait_for_none(test.site.unfinished, "what was replayed to be done", test.patience)
     with suppress(SystemExit):  # then they are missed, and the verdict says so
         wait_for(lambda: all_heard(test.site), "the last events, which may not have been fed yet, to be heard", test.patience)
     for pid in test.pids("worker"):
@@ -256,10 +256,6 @@ def state(site: Site) -> str:
     return ", ".join(f"{name} {count}" for name, count in zip(names, found, strict=True))
 
 
-def unfinished(site: Site) -> int:
-    return site.value("select coalesce(sum(waiting + delayed + running), 0) from penstock_counter")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--kills", type=int, default=200)
@@ -268,7 +264,7 @@ def main() -> None:
     parser.add_argument(
         "--server", help="the URL of a PostgreSQL database; another one is made beside it, and dropped; a pooler may stand before it"
     )
-    parser.add_argument("--patience", type=float, default=120, help="seconds until what is left has to be done")
+    parser.add_argument("--patience", type=float, default=120, help="seconds in which more of what is left has to be done")
     options = parser.parse_args()
     conclude(run(options.kills, options.seed, options.disk, options.server, options.patience))
 

@@ -18,10 +18,10 @@ import signal
 import time
 from contextlib import suppress
 
-from penstock_faults.crew import Crew, deaths, gathered, slots, sums, unfinished
+from penstock_faults.crew import Crew, deaths, gathered, slots, sums
 from penstock_faults.ledger import Tail
 from penstock_faults.member import PERIOD
-from penstock_faults.waiting import conclude, wait_for
+from penstock_faults.waiting import conclude, wait_for, wait_for_none
 
 LEASE = 3.0
 BIT = 3.0
@@ -48,7 +48,7 @@ def run(server: str | None, changes: int) -> dict[str, object]:
             else:
                 waits["stopped"].append(stop(crew, pid))
         crew.finish([producer], 120)
-        wait_for(lambda: unfinished(crew.site) == 0, "all work to be done", 60)
+        wait_for_none(crew.site.unfinished, "all work to be done", 60)
         if server is not None:
             wait_for(lambda: crew.site.value("select count(*) from penstock_delta") == 0, "the counters to be folded", 20)
         crew.stop(workers)

@@ -22,7 +22,7 @@ from penstock_faults import scratch
 from penstock_faults.poison import WORKERS, Ward
 from penstock_faults.records import ASIDE, DONE, Kind, fill, kinds
 from penstock_faults.site import Site
-from penstock_faults.waiting import conclude, kill_all, wait_for
+from penstock_faults.waiting import conclude, kill_all, wait_for_none
 
 LOOKS = (("dead", "ls", "--limit", "10000"), ("jobs", "ls", "--limit", "10000"), ("queues", "ls"))
 """Commands of operators."""
@@ -47,7 +47,7 @@ def run(bad: int, good: int, seed: int, server: str | None, patience: float) -> 
                 ward.start()
             aside = sum(kind.end == ASIDE for _, kind in made.values())
             with suppress(SystemExit):  # what has not ended by then is told
-                wait_for(lambda: ward.tended(aside), "all that can be done", patience)
+                wait_for_none(lambda: ward.left(aside), "all that can be done", patience)
             seconds = time.monotonic() - began
             return report(ward, made, seconds, ward.stop())
         finally:
@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--good", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--server", help="URL of a PostgreSQL database, instead of a file")
-    parser.add_argument("--patience", type=float, default=600, help="seconds until all has to have ended")
+    parser.add_argument("--patience", type=float, default=600, help="seconds in which more has to have ended")
     options = parser.parse_args()
     conclude(run(options.bad, options.good, options.seed, options.server, options.patience))
 

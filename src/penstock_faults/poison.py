@@ -18,7 +18,7 @@ from pathlib import Path
 
 from penstock_faults import scratch
 from penstock_faults.site import Site
-from penstock_faults.waiting import conclude, kill_all, wait_for
+from penstock_faults.waiting import conclude, kill_all, wait_for_none
 
 WORKERS = 2
 TASKS = {
@@ -48,14 +48,13 @@ class Ward:
         command = [sys.executable, "-m", "penstock_faults.poisoned"]
         self.workers.append(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL))
 
-    def tended(self, aside: int = 0) -> bool:
-        """Whether all is done but for so many that nobody knows, and the workers are up. Whoever died is replaced."""
+    def left(self, aside: int = 0) -> int:
+        """What is to be done, but for so many that nobody knows; and one more while a worker is not up. Whoever died is replaced."""
         for worker in [each for each in self.workers if each.poll() is not None]:
             self.workers.remove(worker)
             self.died += 1
             self.start()
-        left = self.site.value("select coalesce(sum(waiting + delayed + running), 0) from penstock_counter")
-        return left == aside and self.up() >= {worker.pid for worker in self.workers}
+        return self.site.unfinished() - aside + (not self.up() >= {worker.pid for worker in self.workers})
 
     def up(self) -> set[int]:
         """Of those who ever were: one may die of its first job before it can say so."""
@@ -77,7 +76,7 @@ def run(each: int, good: int, server: str | None, patience: float) -> dict[str, 
             began = time.monotonic()
             for _ in range(WORKERS):
                 ward.start()
-            wait_for(ward.tended, "all work to be done", patience)
+            wait_for_none(ward.left, "all work to be done", patience)
             seconds = time.monotonic() - began
             return report(ward, each, good, seconds, ward.stop())
         finally:
@@ -131,7 +130,7 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=5, help="messages of each kind")
     parser.add_argument("--good", type=int, default=10_000)
     parser.add_argument("--server", help="URL of a PostgreSQL database, instead of a file")
-    parser.add_argument("--patience", type=float, default=240, help="seconds until all has to be done")
+    parser.add_argument("--patience", type=float, default=240, help="seconds in which more has to be done")
     options = parser.parse_args()
     conclude(run(options.each, options.good, options.server, options.patience))
 

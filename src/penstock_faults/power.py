@@ -26,7 +26,7 @@ from statistics import median
 
 from penstock_faults import scratch
 from penstock_faults.disk import Disk, spinning
-from penstock_faults.kills import Run, create_tables, finish, in_flight, unfinished
+from penstock_faults.kills import Run, create_tables, finish, in_flight
 from penstock_faults.ledger import Tail, judge
 from penstock_faults.site import Site
 from penstock_faults.software import services
@@ -174,7 +174,7 @@ def hush(test: Run, whom: int) -> None:
     tail = Tail(test.ledger)
     if whom == 1:
         freeze(test.pids("producer"))
-        wait_for(lambda: tail.count("COMMITTED ") >= 3 or not unfinished(test.site), "some transactions")
+        wait_for(lambda: tail.count("COMMITTED ") >= 3 or not test.site.unfinished(), "some transactions")
     elif whom == 2:
         (test.folder / "stand" / "quiet").touch()
         freeze(test.pids("worker"))

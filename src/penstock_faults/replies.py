@@ -77,7 +77,7 @@ def run(server: str, losses: int, seed: int, patience: float) -> dict[str, objec
 
 
 def storm(test: Run, proxy: Proxy, losses: int, chance: random.Random) -> int:
-    """Until so much is lost, and what was kept without a word is among it. Returns how many replies were late."""
+    """Until so much is lost, and some of it was there when it was put again. Returns how many replies were late."""
     late: list[float] = []
 
     def lose(statements: Sequence[str]) -> Loss | None:
@@ -91,7 +91,7 @@ def storm(test: Run, proxy: Proxy, losses: int, chance: random.Random) -> int:
         return late[-1]
 
     proxy.rule, proxy.delay = lose, delay
-    wait_for(lambda: len(proxy.lost) >= losses and bool(Calls.of(test).kept), f"{losses} losses", test.patience)
+    wait_for(lambda: len(proxy.lost) >= losses and bool(Calls.of(test).known), f"{losses} losses", test.patience)
     proxy.rule, proxy.delay = nothing, no_delay
     return len(late)
 

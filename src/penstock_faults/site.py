@@ -111,6 +111,10 @@ class Site:
     def value(self, sql: str) -> int:
         return int(self.rows(sql)[0][0])
 
+    def unfinished(self) -> int:
+        """Jobs that wait or run."""
+        return self.value("select coalesce(sum(waiting + delayed + running), 0) from penstock_counter")
+
     def soundness(self, *, counted: bool = True) -> str:
         """`ok`, or what is wrong: the file has to be whole, or each table and index of a server that has `amcheck` and lets us use it; each
         message has to be in one place; and the counters have to say what is there.

@@ -18,10 +18,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from penstock_faults.crew import Book, Crew, gathered, sums, unfinished
+from penstock_faults.crew import Book, Crew, gathered, sums
 from penstock_faults.member import PERIOD
 from penstock_faults.slowed import LOOSE, TASKS
-from penstock_faults.waiting import conclude, wait_for
+from penstock_faults.waiting import conclude, wait_for, wait_for_none
 
 WORKERS = 2
 BETWEEN = (0.2, 1.0)
@@ -49,7 +49,7 @@ def run(stops: int, seed: int, server: str | None) -> dict[str, object]:
         producer = crew.start("producer", "p0", round((stops + 1) * A_STOP / PERIOD), machine="desk")
         told = [stop_one(crew, workers, chance) for _ in range(stops)]
         crew.finish([producer], 60)
-        wait_for(lambda: unfinished(crew.site) == 0, "all work to be done", 60)
+        wait_for_none(crew.site.unfinished, "all work to be done", 60)
         crew.stop(workers)
         return report(crew, told)
 

@@ -15,11 +15,11 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
-from penstock_faults.crew import Crew, gathered, sums, unfinished
+from penstock_faults.crew import Crew, gathered, sums
 from penstock_faults.disk import spinning
 from penstock_faults.member import PERIOD
 from penstock_faults.power import no_server, served
-from penstock_faults.waiting import conclude, wait_for
+from penstock_faults.waiting import conclude, wait_for, wait_for_none
 
 WORKERS, LEASE = 3, 2.0
 STALL = 1.5 * LEASE
@@ -45,7 +45,7 @@ def run(stalls: int, *, on_server: bool, place: Path) -> dict[str, object]:
                     until = time.monotonic() + STALL
                     wait_for(lambda: time.monotonic() > until, "the stall to last")  # noqa: B023
             crew.finish([producer], 60)
-            wait_for(lambda: unfinished(crew.site) == 0, "all work to be done", 60)
+            wait_for_none(crew.site.unfinished, "all work to be done", 60)
             crew.stop(workers)
             return report(crew, stalls)
 

@@ -30,6 +30,12 @@ def wait_for(condition: Callable[[], bool], what: str, patience: float = 30) -> 
         time.sleep(min(max(_LOOK, 4 * (now - began)), _RARELY))
 
 
+def wait_for_none(left: Callable[[], int], what: str, patience: float = 30) -> None:
+    """Until nothing is left. `patience`: since there was last less than ever before, so that a machine that is slow is no fault."""
+    while least := left():
+        wait_for(lambda: left() < least, f"{what}, of which {least} are left", patience)
+
+
 async def until(true: Callable[[], bool], what: str, patience: float) -> None:
     """As `wait_for`, on a loop."""
     async with asyncio.timeout(patience):

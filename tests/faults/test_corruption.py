@@ -25,5 +25,5 @@ def test_what_it_came_to_is_told_apart() -> None:
     assert came("job-0", "job-2", dead=("job-1",)) == "noticed"
     assert came("job-0", "job-2", wrong="job-2", trouble="StoreCorrupt: x") == "silent"
     assert came("job-0", trouble="StoreCorrupt: x") == "refused"
-    assert came("job-0", trouble="DatabaseError: x") == "nameless"
+    assert came("job-0", trouble="DatabaseError: x") == came("job-0", trouble="StoreError: x") == "nameless"
     assert came("job-0", endless="20 s") == "endless"

@@ -29,7 +29,7 @@ class Row(Struct, frozen=True, omit_defaults=True):
     """Of the mutant as it was tried."""
     killed_by: Sequence[str]
     untried: Sequence[str] = ()
-    """Tests that came later."""
+    """Tests that came later, and those for which there was no time."""
 
 
 class Matrix(Struct):
@@ -99,7 +99,7 @@ def try_all(store: str, mutants: Mapping[str, Mutant], names: Sequence[str], *, 
     wanted = [name for name in names or mutants if again or name not in known or known[name].untried]
     threads = ThreadPoolExecutor(AT_ONCE)
     try:
-        trials = {threads.submit(trial_of, store, mutants[name], None if again else known.get(name)): name for name in wanted}
+        trials = {threads.submit(trial_of, store, mutants[name], None if again else known.get(name), matrix.tests): name for name in wanted}
         for trial in as_completed(trials):
             known[trials[trial]] = trial.result()
             matrix.write(store)
@@ -111,10 +111,20 @@ def try_all(store: str, mutants: Mapping[str, Mutant], names: Sequence[str], *, 
     return matrix
 
 
-def trial_of(store: str, mutant: Mutant, known: Row | None) -> Row:
-    """By what it has not been tried by yet."""
-    found = conformance(store, mutant, known.untried if known is not None else ())
-    return Row(mutant.mark, [*(known.killed_by if known is not None else ()), *found.failed])
+def trial_of(store: str, mutant: Mutant, known: Row | None, tests: Sequence[str]) -> Row:
+    """By what it has not been tried by yet, as often as the time is over before some of it has begun."""
+    killed, untried = (list(known.killed_by), known.untried) if known is not None else ([], tests)
+    while untried:
+        found = conformance(store, mutant, untried)
+        killed += found.failed
+        if len(untried) == len(untried := rest(untried, found)):
+            raise RuntimeError(f"{mutant.name}: {untried[0]} takes longer than {SECONDS[store]:g} s")
+    return Row(mutant.mark, killed)
+
+
+def rest(tests: Sequence[str], found: Verdict) -> Sequence[str]:
+    """Those of which nothing is known, since the time was over."""
+    return [test for test in tests if found.cut and test not in {*found.passed, *found.failed}]
 
 
 def conformance(store: str, mutant: Mutant | None, tests: Sequence[str]) -> Verdict:

@@ -78,7 +78,9 @@ class Verdict(Struct, frozen=True):
 
     passed: Sequence[str]
     failed: Sequence[str]
-    """Those that were under way when the time was over, too."""
+    """Those during which pytest itself ended, too."""
+    cut: bool
+    """The time was over: nobody knows of the one that was under way, and of those that had not begun."""
 
 
 def tried(folder: Path, tests: Sequence[str], seconds: float, environment: Mapping[str, str] | None = None) -> Verdict:
@@ -101,9 +103,11 @@ def tried(folder: Path, tests: Sequence[str], seconds: float, environment: Mappi
     process = subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, **ours, **(environment or {})}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
+    cut = False
     try:
         said = process.communicate(timeout=seconds)[0]
     except subprocess.TimeoutExpired:
+        cut = True
         process.kill()
         said = process.communicate()[0]
     lines = [json.loads(line) for line in report.read_text().splitlines()] if report.exists() else []
@@ -113,4 +117,5 @@ def tried(folder: Path, tests: Sequence[str], seconds: float, environment: Mappi
     ended = {line["test"] for line in lines if line.get("passed")}
     broken = {line["test"] for line in lines if line.get("passed") is False}
     passed = [test for test in begun if test in ended - broken]
-    return Verdict(passed, [test for test in begun if test not in passed])
+    known = {*ended, *broken} if cut else {*begun}
+    return Verdict(passed, [test for test in begun if test not in passed and test in known], cut)

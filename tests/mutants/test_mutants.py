@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.mutants.faults import NEEDS_ROOT, Fault, faults, troubles, try_one
-from tests.mutants.matrix import LEAST, Matrix, Row, alive, idle, module_of
-from tests.mutants.mutant import ROOT, SOURCE, Mutant, catalogue, short
+from tests.mutants.faults import NEEDS_ROOT, Fault, faults, seen, troubles, try_one
+from tests.mutants.matrix import LEAST, Matrix, Row, alive, idle, module_of, rest
+from tests.mutants.mutant import ROOT, SOURCE, Mutant, Verdict, catalogue, short
 
 FAULTS = faults()
 
@@ -50,9 +50,23 @@ def collected(store: str) -> list[str]:
     return [short(line) for line in said.splitlines() if "::" in line]
 
 
-def test_a_void_verdict_catches_nothing() -> None:
-    assert troubles({"void": ["nobody died"], "lost": [], "corrupt": "ok", "floor": {"missed": 0}, "ok": False}) == []
-    assert troubles({"lost": ["a"], "corrupt": "no", "floor": {"missed": 2}, "ok": False}) == ["lost", "corrupt", "floor missed"]
+def test_what_there_was_no_time_for_is_tried_again() -> None:
+    assert rest(["a", "b", "c"], Verdict(["a"], ["b"], cut=True)) == ["c"]
+    assert rest(["a", "b", "c"], Verdict(["a"], ["b"], cut=False)) == []
+
+
+def test_a_verdict_catches_what_the_fault_does_and_nothing_else() -> None:
+    wanted = ("lost", "corrupt", "floor missed", "twice")
+    assert troubles({"void": ["nobody died"], "lost": [], "corrupt": "ok", "floor": {"missed": 0}, "late": 3, "ok": False}, wanted) == []
+    assert troubles({"lost": ["a"], "corrupt": "no", "floor": {"missed": 2}, "ok": False}, wanted) == ["lost", "corrupt", "floor missed"]
+
+
+def test_to_take_too_long_catches_nothing_unless_that_is_the_fault() -> None:
+    run = subprocess.CompletedProcess([], 1, "", "waited 20 s for it to be rescued")
+    assert seen(run, ("lost",)) == []
+    assert seen(run, ("lost", "waited 20 s for it")) == ["waited 20 s for it to be rescued"]
+    with pytest.raises(RuntimeError, match="it said nothing"):
+        seen(subprocess.CompletedProcess([], 1, "", "Traceback"), ("lost",))
 
 
 class Trial(NamedTuple):
@@ -67,26 +81,25 @@ def found_by(*programs: str) -> list[Trial]:
     return [Trial(fault, store) for fault in FAULTS if fault.program[0] in programs for store in fault.stores]
 
 
-def seen(trial: Trial, server: str) -> object:
-    return try_one(trial.fault, trial.store, server)["seen"]
-
-
 WITHOUT_ROOT = found_by(*({fault.program[0] for fault in FAULTS} - {*NEEDS_ROOT}))
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("trial", WITHOUT_ROOT, ids=str)
 def test_the_fault_suite_sees(trial: Trial, postgres_url: str) -> None:
-    assert seen(trial, postgres_url)
+    found = try_one(trial.fault, trial.store, postgres_url)
+    assert found["seen"], found
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("trial", found_by("power", "stall"), ids=str)
 def test_disks_that_are_cut_or_stand_still_see(trial: Trial, postgres_url: str, disks: None) -> None:
-    assert seen(trial, postgres_url)
+    found = try_one(trial.fault, trial.store, postgres_url)
+    assert found["seen"], found
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("trial", found_by("cuts"), ids=str)
 def test_cut_cables_see(trial: Trial, postgres_url: str, networks: None) -> None:
-    assert seen(trial, postgres_url)
+    found = try_one(trial.fault, trial.store, postgres_url)
+    assert found["seen"], found

@@ -52,6 +52,17 @@ def peers_of(databases: Databases, *queues: Peer) -> Peers:
     return Peers(programs, {"postgres": InDatabases(databases, programs)}, queues)
 
 
+def test_peers_are_measured_with_our_python_or_not_at_all(tmp_path: Path) -> None:
+    other, ours = tmp_path / "python", "{}.{}".format(*sys.version_info)
+    other.write_text("#!/bin/sh\necho 3.99\n")
+    other.chmod(0o755)
+    Programs({"peers": Path(sys.executable)}).check([TINY])
+    with pytest.raises(
+        click.ClickException, match=f"is Python 3.99, and Penstock is measured with {ours}; .*=.venv-peers-{ours} python{ours}"
+    ):
+        Programs({"peers": other}).check([TINY])
+
+
 def measured(name: str, bench: Bench, peers: Peers) -> list[Sample]:
     own = Kind({name: lambda _: [Sample(name, 1.0)]}, LINES)
     return list(peers.beside(own).measures[name](bench))
