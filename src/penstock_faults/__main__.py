@@ -228,7 +228,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     parts = chosen(options.only, None if options.store is None else "sqlite" if options.store == "sqlite" else "postgres")
     until = time.monotonic() + options.minutes * 60
-    with nullcontext("") if all(part.store == "sqlite" for part in parts) else server(given) as url:
+    with server(given) if any("{url}" in part.words for part in parts) else nullcontext("") as url:
         if given:
             check(given)
         suite = Suite(masked(given) if given else "here", url, options.log)
