@@ -37,9 +37,10 @@ _PARTS = [
 ]
 _MISCOUNTED = f"select queue, what from ({' union all '.join(_PARTS)}) t group by queue, what having sum(n) <> 0"
 """Queues, and what their counters say wrongly; in one statement, since others may be at work."""
-_CAN_CHECK = """
+_MAY_CHECK = """
 select exists (select from pg_available_extensions where name = 'amcheck') and (select rolsuper from pg_roles where rolname = current_user)
 """
+_CAN_CHECK = "select exists (select from pg_extension where extname = 'amcheck')"
 _CHECKS = (
     """
     select format('%s, block %s: %s', c.oid::regclass, h.blkno, h.msg) from pg_class c, lateral verify_heapam(c.oid, check_toast => true) h
@@ -81,6 +82,8 @@ class Site:
         try:
             administration(site.url).migrate()
             assert site.rows("select current_database()") == [(name,)]
+            if site.rows(_MAY_CHECK) == [(True,)]:
+                site.rows("create extension amcheck schema public")
         except BaseException:
             site.drop()
             raise
@@ -136,7 +139,6 @@ class Site:
         with psycopg.connect(self.url, autocommit=True, prepare_threshold=None) as connection:
             if connection.execute(_CAN_CHECK).fetchone() != (True,):
                 return ""
-            connection.execute("create extension if not exists amcheck")
             try:
                 tables, _ = (connection.execute(check.encode()).fetchall() for check in _CHECKS)
             except (DataCorrupted, IndexCorrupted) as error:

@@ -15,6 +15,7 @@ from tests.faults.programs import verdict_of
 SECOND = 1_000_000
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(200)
 def test_a_machine_that_is_cut_off_beyond_its_lease(networks: None) -> None:
     found = verdict_of("cuts", "--seconds", "9", "--cuts", "1")

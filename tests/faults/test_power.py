@@ -12,7 +12,8 @@ from penstock_faults.site import Site
 from tests.conftest import services, started
 from tests.faults.programs import verdict_of
 
-CUTS = 20
+CUTS, OF_ALL, OF_A_SERVER = 20, 12, 10
+"""Of a file; of a server with all who use it, and alone: more than 20 of each store."""
 
 
 @pytest.mark.timeout(300)
@@ -24,16 +25,16 @@ def test_power_cuts_lose_nothing_of_a_file(disks: None) -> None:
 
 @pytest.mark.timeout(300)
 def test_power_cuts_lose_nothing_of_a_server(disks: None, postgres_url: str) -> None:
-    found = cut(CUTS, 12, "--server")
+    found = cut(OF_ALL, 12, "--server")
     assert found["ok"], found
-    assert found["acknowledged"] > 100 * CUTS
+    assert found["acknowledged"] > 100 * OF_ALL
 
 
 @pytest.mark.timeout(300)
 def test_power_cuts_of_a_server_lose_nothing_of_those_who_live_on(disks: None, postgres_url: str) -> None:
-    found = cut(CUTS, 14, "--server", "--survivors")
+    found = cut(OF_A_SERVER, 14, "--server", "--survivors")
     assert found["ok"], found
-    assert found["acknowledged"] > 100 * CUTS
+    assert found["acknowledged"] > 100 * OF_A_SERVER
 
 
 @pytest.mark.timeout(120)

@@ -98,6 +98,7 @@ def test_disks_that_are_cut_or_stand_still_see(trial: Trial, postgres_url: str, 
     assert found["seen"], found
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("trial", found_by("cuts"), ids=str)
 def test_cut_cables_see(trial: Trial, postgres_url: str, networks: None) -> None:
