@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import json
+import math
 import os
 import signal
 import subprocess
@@ -32,8 +33,18 @@ def wait_for(condition: Callable[[], bool], what: str, patience: float = 30) -> 
 
 def wait_for_none(left: Callable[[], int], what: str, patience: float = 30) -> None:
     """Until nothing is left. `patience`: since there was last less than ever before, so that a machine that is slow is no fault."""
-    while least := left():
-        wait_for(lambda: left() < least, f"{what}, of which {least} are left", patience)
+    least, since = math.inf, time.monotonic()
+
+    def none() -> bool:
+        nonlocal least, since
+        count = left()
+        if count < least:
+            least, since = count, time.monotonic()
+        elif time.monotonic() - since > patience:
+            raise SystemExit(f"waited {patience:g} s for {what}, of which {least} are left")
+        return count == 0
+
+    wait_for(none, what, math.inf)
 
 
 async def until(true: Callable[[], bool], what: str, patience: float) -> None:

@@ -6,7 +6,7 @@ from penstock_faults.waiting import wait_for_none
 
 
 def test_as_long_as_less_is_left_nobody_gives_up() -> None:
-    counts = iter([3, 3, 2, 2, 1, 1, 0, 0])
+    counts = iter([3, 3, 2, 2, 1, 1, 0])
     wait_for_none(lambda: next(counts), "all to be done", 1)
     assert next(counts, None) is None
 

@@ -94,6 +94,8 @@ def try_all(store: str, mutants: Mapping[str, Mutant], names: Sequence[str], *, 
     whole = conformance(store, None, ())
     if whole.failed:
         sys.exit(f"these fail without a mutant: {', '.join(whole.failed)}")
+    if whole.cut:
+        sys.exit(f"without a mutant it takes longer than {SECONDS[store]:g} s")
     matrix.fit(mutants, whole.passed)
     known = matrix.mutants
     wanted = [name for name in names or mutants if again or name not in known or known[name].untried]

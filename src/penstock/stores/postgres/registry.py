@@ -20,7 +20,7 @@ from penstock.stores.postgres.pulse import Pulse
 from penstock.stores.sql import leases
 from penstock.stores.sql.boot import boot_id
 from penstock.stores.sql.dialect import Put
-from penstock.stores.sql.filelock import FileLock, is_free
+from penstock.stores.sql.filelock import FileLock, is_free, make_private
 from penstock.stores.sql.registry import SqlLeases
 from penstock.stores.sql.roads import Reading, Writing
 
@@ -55,11 +55,7 @@ class Lives:
             return None
 
     def _take(self, incarnation: int, *, again: bool = True) -> FileLock:
-        folder = self._folder()
-        folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
-        if found.st_uid != os.getuid() or found.st_mode & 0o077:
-            raise ConfigurationError(f"{folder} belongs to somebody else or is open to others: remove it, or set XDG_RUNTIME_DIR")
+        make_private(self._folder())
         try:
             lock = FileLock(self.of(incarnation))
         except StoreError as error:

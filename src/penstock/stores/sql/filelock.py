@@ -1,4 +1,4 @@
-"""Locks on files of ours, by `flock`: a process that is dead holds none."""
+"""Locks on files of ours, by `flock`: a process that is dead holds none. And the folders in which they lie."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import weakref
 from pathlib import Path
 
+from penstock.errors import ConfigurationError
 from penstock.stores.sql.refusals import refused
 
 
@@ -55,3 +56,11 @@ def is_free(path: Path) -> bool:
     finally:
         os.close(fd)
     return True
+
+
+def make_private(folder: Path) -> None:
+    """A run-time folder lies where anybody may create one. Raises OSError, and ConfigurationError if it is not ours alone."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise ConfigurationError(f"{folder} belongs to somebody else or is open to others: remove it, or set XDG_RUNTIME_DIR")

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from penstock.errors import StoreError
 from penstock.model.statement import Rows
+from penstock.stores.sql.filelock import make_private
 from penstock.stores.sqlite import connection as connections
-from penstock.stores.sqlite.files import make_private
 from penstock.stores.sqlite.forkable import Forkable
 
 _LOOK = 0.05

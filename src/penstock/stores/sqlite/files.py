@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from penstock.errors import ConfigurationError, StoreUnavailable
-from penstock.stores.sql.filelock import FileLock, is_free
+from penstock.stores.sql.filelock import FileLock, is_free, make_private
 from penstock.stores.sql.refusals import refused
 
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.s3fs", "lustre"})
@@ -78,14 +78,6 @@ class Folder:
 
     def forget(self, incarnation: int) -> None:
         self.worker_lock(incarnation).unlink(missing_ok=True)
-
-
-def make_private(folder: Path) -> None:
-    """A run-time folder lies where anybody may create one. Raises OSError, and ConfigurationError if it is not ours alone."""
-    folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise ConfigurationError(f"{folder} belongs to somebody else or is open to others: remove it, or set XDG_RUNTIME_DIR")
 
 
 def filesystem(path: str) -> str:
