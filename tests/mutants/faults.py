@@ -70,7 +70,7 @@ def seen(run: subprocess.CompletedProcess[str], wanted: Sequence[str]) -> list[s
         verdict = json.loads(run.stdout[run.stdout.index("{") :])
     except ValueError:
         if "waited " not in run.stderr:
-            raise RuntimeError(f"it said nothing ({run.returncode}): {run.stderr[-2000:]}") from None
+            raise RuntimeError(f"it said nothing ({run.returncode}): {run.stderr[-6000:]}") from None
         why = run.stderr[run.stderr.rindex("waited ") :].strip()
         return [why for name in wanted if why.startswith(name)]
     return [] if verdict["ok"] else troubles(verdict, wanted)

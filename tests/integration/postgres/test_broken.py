@@ -7,6 +7,8 @@ import os
 import secrets
 import signal
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -134,3 +136,11 @@ async def test_a_server_that_crashes(own_server: tuple[str, str], how: str) -> N
     shop = await ride_out(Shop(own_server[1]), [how] * 3, own_server[0])
     assert set(shop.acknowledged) <= shop.done()
     assert shop.twice() == []
+
+
+def test_a_server_that_crashed_finds_its_port_free(own_server: tuple[str, str]) -> None:
+    """The kernel gives it to no connection of anybody else, who might have it when the server starts again."""
+    low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    port = urlsplit(own_server[1]).port
+    assert port is not None
+    assert not low <= port <= high
