@@ -1,6 +1,6 @@
 """Machines whose clocks are 30 s apart: workers and producers of one PostgreSQL server, each behind libfaketime.
 
-    python -m penstock_faults.clocks --server postgresql://… --seconds 60 --kills 20
+    python -m penstock_faults.clocks --server postgresql://… --seconds 60 --kills 20 --seed 1
 
 Three workers and three producers, at +30 s, 0 and -30 s; each worker on a machine of its own, so that a dead one is found by its
 lease. Workers are killed meanwhile. Prints a JSON verdict; exit 1 if anything ran twice, was lost, or came at the wrong time.
@@ -9,8 +9,9 @@ lease. Workers are killed meanwhile. Prints a JSON verdict; exit 1 if anything r
 from __future__ import annotations
 
 import argparse
+import random
 from collections.abc import Iterable, Sequence
-from itertools import cycle, pairwise
+from itertools import pairwise
 
 from penstock_faults.crew import SLACK, Book, Crew, buried, deaths, gathered, slots, sums
 from penstock_faults.member import AGAIN, PERIOD, RATE, STALE
@@ -29,7 +30,8 @@ def skewed(library: str, seconds: int) -> dict[str, str]:
     return {"LD_PRELOAD": library, "FAKETIME": f"{seconds:+}", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
 
 
-def run(server: str, seconds: float, kills: int) -> dict[str, object]:
+def run(server: str, seconds: float, kills: int, seed: int) -> dict[str, object]:
+    chance = random.Random(seed)
     library, rounds = tool("faketime"), round(seconds / PERIOD)
     with gathered(server) as crew:
         workers = {hire(crew, library, skew): skew for skew in SKEWS}
@@ -37,8 +39,8 @@ def run(server: str, seconds: float, kills: int) -> dict[str, object]:
         producers = [
             crew.start("producer", f"p{n}", rounds, machine="desk", environment=skewed(library, skew)) for n, skew in enumerate(SKEWS)
         ]
-        for n, skew in zip(range(kills), cycle(SKEWS), strict=False):
-            crew.wait_for_rounds(len(SKEWS) * rounds * (n + 0.5) / kills, 60 + seconds)
+        for n, skew in enumerate(victims(kills, chance)):
+            crew.wait_for_rounds(len(SKEWS) * rounds * (n + chance.uniform(0.2, 0.8)) / kills, 60 + seconds)
             victim = next(pid for pid, each in workers.items() if each == skew)
             del workers[victim]
             crew.kill(victim)
@@ -47,6 +49,12 @@ def run(server: str, seconds: float, kills: int) -> dict[str, object]:
         wait_for_none(crew.site.unfinished, "all work to be done", 60)
         crew.stop(workers)
         return report(crew, kills)
+
+
+def victims(kills: int, chance: random.Random) -> Sequence[int]:
+    """Each clock as often as the others."""
+    found = [skew for _ in range(0, kills, len(SKEWS)) for skew in chance.sample(SKEWS, len(SKEWS))]
+    return found[:kills]
 
 
 def hire(crew: Crew, library: str, skew: int) -> int:
@@ -150,8 +158,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--server", required=True, help="URL of a PostgreSQL database")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
-    conclude(run(options.server, options.seconds, options.kills))
+    conclude(run(options.server, options.seconds, options.kills, options.seed))
 
 
 if __name__ == "__main__":

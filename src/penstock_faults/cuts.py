@@ -1,6 +1,6 @@
 """A machine is cut off for longer than its lease, and comes back: its cable is down, no end hears of it. Needs root.
 
-    python -m penstock_faults.cuts --seconds 9 --cuts 3
+    python -m penstock_faults.cuts --seconds 9 --cuts 3 --seed 1
 
 Two workers and a producer, each on a machine of its own, and a producer beside the server. The cut machine has both a worker and a
 producer. Prints a JSON verdict; exit 1 if anything was lost or done twice, if two ran the same at once, if the other one did not take
@@ -10,6 +10,7 @@ over within a lease and a bit, or if the cut one did not stop its handlers, or d
 from __future__ import annotations
 
 import argparse
+import random
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +24,8 @@ from penstock_faults.waiting import conclude, wait_for, wait_for_none
 LEASE = 3.0
 BIT = 3.0
 """Seconds that whoever rescues may be late: a look every 0.25 s, and a machine that is busy."""
+SOME = (10, 40)
+"""Jobs that begin on a machine before it is cut off, at the least and at the most."""
 BACK = 20.0
 """Seconds after which what was cut off has to take part again."""
 BUSY = {"BUSY": "0.4"}
@@ -31,7 +34,8 @@ LONG = "-long"
 """Ends what such jobs are called."""
 
 
-def run(seconds: float, cuts: int) -> dict[str, object]:
+def run(seconds: float, cuts: int, seed: int) -> dict[str, object]:
+    chance = random.Random(seed)
     rounds = round((seconds + 3) * cuts / PERIOD)
     with network(tool("iproute2"), ALONE, "other") as net, server(None, "--listen", LISTEN) as url, gathered(url) as crew:
         lonely = crew.start("worker", ALONE, LEASE, machine=ALONE, prefix=net.inside(ALONE), environment=BUSY)
@@ -41,17 +45,17 @@ def run(seconds: float, cuts: int) -> dict[str, object]:
             crew.start("producer", "p0", rounds, machine="desk"),
             crew.start("producer", "p1", rounds, machine="desk", prefix=net.inside(ALONE)),
         ]
-        times = [cut_off(net, crew, lonely, seconds) for _ in range(cuts)]
+        times = [cut_off(net, crew, lonely, chance.uniform(LEASE + BIT, seconds), chance.randint(*SOME)) for _ in range(cuts)]
         crew.finish(producers, 120)
         wait_for_none(crew.site.unfinished, "all work to be done", 60)
         crew.stop([lonely, other])
         return report(crew, lonely, times)
 
 
-def cut_off(net: Net, crew: Crew, lonely: int, seconds: float) -> tuple[int, int]:
+def cut_off(net: Net, crew: Crew, lonely: int, seconds: float, some: int) -> tuple[int, int]:
     """When, in µs: while a handler runs there that takes as long as a lease. It goes on when the machine's worker has begun jobs again."""
     begun, longest = count(crew, lonely), count(crew, lonely, LONG)
-    wait_for(lambda: count(crew, lonely) > begun + 20 and count(crew, lonely, LONG) > longest, "some load, and a long job", 20)
+    wait_for(lambda: count(crew, lonely) > begun + some and count(crew, lonely, LONG) > longest, "some load, and a long job", 20)
     net.cut(ALONE)
     cut = time.monotonic_ns() // 1000
     wait_for(lambda: time.monotonic_ns() // 1000 > cut + seconds * 1e6, "the cut to last", seconds + 10)
@@ -122,10 +126,13 @@ def list_of(value: object) -> list[Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=9, help="how long a cut lasts; the lease is 3 s")
+    parser.add_argument("--seconds", type=float, default=9, help="how long a cut lasts at the most; the lease is 3 s")
     parser.add_argument("--cuts", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    conclude(run(options.seconds, options.cuts))
+    if options.seconds < LEASE + BIT:
+        parser.error(f"--seconds: at least {LEASE + BIT:g}, in which others have to take over")
+    conclude(run(options.seconds, options.cuts, options.seed))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Whoever keeps house is killed, or stands still for longer than its lease and goes on: others take over, nothing is done twice.
 
-    python -m penstock_faults.leaders --changes 10 [--server postgresql://…]
+    python -m penstock_faults.leaders --changes 10 --seed 1 [--server postgresql://…]
 
 Three workers of one file, or of one PostgreSQL server, a schedule that fires every second, a producer. Each worker has a run-time folder
 of its own, as on a machine or in a container of its own: a lock does not show the others that it lives. Prints a JSON verdict; exit 1
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import random
 import signal
 import time
 from contextlib import suppress
@@ -27,26 +28,30 @@ LEASE = 3.0
 BIT = 3.0
 """Seconds that whoever takes over may be late: it asks every third of a lease, and a machine may be busy."""
 WORKERS = 3
+LEADS = 1.0
+"""Seconds that somebody leads, at the most, before it is killed or stopped."""
 BUSY = 0.2
 """Seconds that a handler takes."""
 LED = "select owner from penstock_lease where role = 'maintenance'"
 
 
-def run(server: str | None, changes: int) -> dict[str, object]:
-    """Killed and stopped in turn."""
+def run(server: str | None, changes: int, seed: int) -> dict[str, object]:
+    """As many are killed as are stopped."""
+    chance = random.Random(seed)
+    ways = [("killed", "stopped")[n % 2] for n in range(changes)]
+    chance.shuffle(ways)
     with gathered(server) as crew:
         if server is None:
             os.environ["LATE"] = "1"
         workers = [hire(crew) for _ in range(WORKERS)]
         crew.wait_for_workers(WORKERS)
-        producer = crew.start("producer", "p0", round(changes * (LEASE + 1) / PERIOD), machine="desk")
+        producer = crew.start("producer", "p0", round(changes * (LEASE + LEADS + 1) / PERIOD), machine="desk")
         waits: dict[str, list[float]] = {"killed": [], "stopped": []}
-        for n in range(changes):
+        for how in ways:
+            somebody_leads(crew, workers)
+            crew.wait_for_rounds(crew.book().rounds() + chance.uniform(0, LEADS / PERIOD), 20)
             pid = somebody_leads(crew, workers)
-            if n % 2 == 0:
-                waits["killed"].append(kill(crew, workers, pid))
-            else:
-                waits["stopped"].append(stop(crew, pid))
+            waits[how].append(kill(crew, workers, pid) if how == "killed" else stop(crew, pid))
         crew.finish([producer], 120)
         wait_for_none(crew.site.unfinished, "all work to be done", 60)
         if server is not None:
@@ -161,8 +166,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--server", help="URL of a PostgreSQL database; default: a file")
     parser.add_argument("--changes", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    conclude(run(options.server, options.changes))
+    conclude(run(options.server, options.changes, options.seed))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Ten kinds of poison among good messages: those that raise, that end no way at all, and that take their worker with them.
 
-    python -m penstock_faults.poison --each 5 --good 10000 [--server postgresql://…]
+    python -m penstock_faults.poison --each 5 --good 10000 --seed 1 [--server postgresql://…]
 
 Two workers, started again when they die. Each poison has to end as a dead letter, after as many runs as it may have, and each good
 message is done, once, without a dead letter. Prints a JSON verdict; exit 1 if not so.
@@ -67,12 +67,12 @@ class Ward:
         return [worker.wait(30) for worker in self.workers]
 
 
-def run(each: int, good: int, server: str | None, patience: float) -> dict[str, object]:
+def run(each: int, good: int, seed: int, server: str | None, patience: float) -> dict[str, object]:
     with scratch.disk("poison") as place, scratch.ledgers("poison", place) as folder:
         site = Site(place / "poison.db") if server is None else Site.on(server)
         ward = Ward(folder, site)
         try:
-            put(site, each, good)
+            put(site, each, good, seed)
             began = time.monotonic()
             for _ in range(WORKERS):
                 ward.start()
@@ -84,8 +84,8 @@ def run(each: int, good: int, server: str | None, patience: float) -> dict[str, 
             site.drop()
 
 
-def put(site: Site, each: int, good: int) -> None:
-    code = f"import asyncio; from penstock_faults.poisoned import put; asyncio.run(put({good}, {each}))"
+def put(site: Site, each: int, good: int, seed: int) -> None:
+    code = f"import asyncio; from penstock_faults.poisoned import put; asyncio.run(put({good}, {each}, {seed}))"
     subprocess.run([sys.executable, "-c", code], env={**os.environ, "PENSTOCK_STORE": site.url}, check=True)
     site.rows("create table effects (n integer)")
 
@@ -129,10 +129,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--each", type=int, default=5, help="messages of each kind")
     parser.add_argument("--good", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--server", help="URL of a PostgreSQL database, instead of a file")
     parser.add_argument("--patience", type=float, default=240, help="seconds in which more has to be done")
     options = parser.parse_args()
-    conclude(run(options.each, options.good, options.server, options.patience))
+    if options.good < options.each * len(TASKS):
+        parser.error(f"--good: at least as many as are poison, {options.each * len(TASKS)}")
+    conclude(run(options.each, options.good, options.seed, options.server, options.patience))
 
 
 if __name__ == "__main__":

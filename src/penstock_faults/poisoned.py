@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import resource
 import signal
 import threading
@@ -96,13 +97,14 @@ async def work() -> None:
     await app.close()
 
 
-async def put(goods: int, each: int) -> None:
-    """Poison in equal parts among the good ones."""
-    every = max(1, goods // (each * len(TASKS)))
+async def put(goods: int, each: int, seed: int) -> None:
+    """Poison anywhere among the good ones."""
+    chance = random.Random(seed)
     kinds = [(kind, n) for n in range(each) for kind in TASKS]
+    poison = dict(zip(chance.sample(range(goods), len(kinds)), kinds, strict=True))
     for n in range(goods):
-        if n % every == 0 and kinds:
-            kind, number = kinds.pop()
+        if n in poison:
+            kind, number = poison[n]
             job = id_of(kind, number)
             match TASKS[kind]:
                 case "deadlocked":
@@ -112,7 +114,6 @@ async def put(goods: int, each: int) -> None:
                 case _:
                     await killing.using(id=job).enqueue(kind)
         await good.using(id=f"good-{n}").enqueue(n)
-    assert not kinds
     await app.close()
 
 

@@ -204,7 +204,8 @@ def cut(test: Run, disk: Disk, server: Server | None, *, survivors: bool) -> Non
 def report(test: Run, losses: Losses, cuts: int, seconds: float, durability: str) -> dict[str, object]:
     verdict = judge(test.read(), test.site)
     wanted = verdict.good and not losses.lost if durability == "power" else bool(losses.lost)
-    void = verdict.void + (["a disk forgot nothing"] if losses.forgot < cuts else [])
+    void = list(verdict.void) if durability == "power" else []  # where all is lost, nothing is left to be judged
+    void += ["a disk forgot nothing"] if losses.forgot < cuts else []
     void += [] if any(losses.in_flight) else ["nothing was running"]
     unknown = bool(test.read().resolved) or "\nREFUSED " in test.ledger.read_text()
     void += [] if unknown or cuts < MANY else ["no put was under way"]

@@ -1,12 +1,14 @@
 """The short form of the clocks' test: `python -m penstock_faults.clocks` is the long one."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
-from penstock_faults.clocks import rate_excess, timing, wrong
+from penstock_faults.clocks import SKEWS, rate_excess, timing, victims, wrong
 from penstock_faults.crew import Book, Crew, gathered, slots, sums
 from tests.faults.programs import verdict_of
 
@@ -108,3 +110,10 @@ NOTHING: dict[str, object] = {
     **dict.fromkeys(("effects_twice", "dead", "slots_twice", "rate_excess"), 0),
     "corrupt": "ok",
 }
+
+
+def test_workers_of_each_clock_are_killed_as_often() -> None:
+    orders = {tuple(victims(6, Random(seed))) for seed in range(10)}
+    assert [Counter(order) for order in orders] == [Counter(dict.fromkeys(SKEWS, 2))] * len(orders)
+    assert len(orders) > 1
+    assert len(victims(4, Random(1))) == 4

@@ -56,6 +56,10 @@ def test_what_the_log_has_is_not_run_again(tmp_path: Path) -> None:
     assert len(suite.entries()) == len(PARTS)
 
 
+def test_a_round_has_a_seed_for_each_program() -> None:
+    assert [part.name for part in PARTS if "{seed}" not in part.words] == []
+
+
 def test_so_many_rounds_and_no_more(tmp_path: Path) -> None:
     """No round of one seed is one of the next."""
     suite = logged(tmp_path)

@@ -38,6 +38,8 @@ class Share:
         """A message takes one slot, and there is nothing else to count."""
         self.runs: list[Sequence[Delivery]] = []
         self.more = False
+        self.set_apart = False
+        """A suspect was met."""
         self.tally = Tally()
         self._asked = room
         self._allowed = math.inf

@@ -26,6 +26,10 @@ class Bells(Protocol):
         """It may have brought work."""
         ...
 
+    def ring_aside(self) -> None:
+        """The same, without waiting for it."""
+        ...
+
     def tell(self, heard: Rows) -> None:
         """(job, bell): what it ended, and who waits for that."""
         ...

@@ -29,10 +29,12 @@ _GLANCE = 32
 
 
 def claim(ask: Claim, now: int) -> Program[Claimed]:
-    if not (yield Statement("owner_lives", {"owner": ask.owner})):
+    lives = yield Statement("owner_lives", {"owner": ask.owner})
+    if not lives:
         raise LeaseLost(f"worker {ask.owner:x} was declared dead; what it held is another's")
+    suspected = any(row[0] for row in lives)
     rules = yield from read_rules()
-    if ask.suspects and (alone := (yield from _take_alone(ask, rules, now))):
+    if suspected and ask.suspects and (alone := (yield from _take_alone(ask, rules, now))):
         return Claimed([alone], more=True, next_due=None, suspects=True)
     found = Found(ask.slots)
     for queue, room in ask.queues:
@@ -40,32 +42,38 @@ def claim(ask: Claim, now: int) -> Program[Claimed]:
             continue
         share = Share(ask, queue, room, now)
         share.admit((yield from gate(rules.limit(queue), now)), found.slots)
-        yield from _promote(share)
-        yield from _call_strays_back(share)
-        yield from _take_ready(share)
+        due, strays, ready = (yield Statement("glance", {"queue": queue}))[0]
+        if due is not None and due <= now:
+            due, ready = (yield from _promote(share)), True
+        if strays:
+            ready |= yield from _call_strays_back(share)
+        if ready:
+            yield from _take_ready(share)
         yield from share.close()
         found.add(share)
-        found.suspects |= yield from _suspect_waits(share, ask)
-        found.note_due((yield Statement("next_due", {"queue": queue}))[0][0])
+        if suspected or share.set_apart:
+            found.suspects |= yield from _suspect_waits(share, ask)
+        found.note_due(due)
     return found.claimed(ask)
 
 
 # -- before what is ready
 
 
-def _promote(share: Share) -> Program[None]:
-    """Move what is due to ready: at once, so that it competes by its priority."""
+def _promote(share: Share) -> Program[int | None]:
+    """Move what is due to ready: at once, so that it competes by its priority. Returns when the next one is."""
     rows = yield Statement("due_now", {"queue": share.queue, "now": share.now, "limit": _PROMOTE})
-    if not rows:
-        return
     due, seq = rows[-1]
     yield Statement("promote", {"seqs": as_json(row[1] for row in rows)})
     yield Statement("drop_later", {"queue": share.queue, "due": due, "seq": seq})
     share.tally.move(share.queue, "delayed", "waiting", len(rows))
+    return (yield Statement("next_due", {"queue": share.queue}))[0][0]  # type: ignore[no-any-return]
 
 
-def _call_strays_back(share: Share) -> Program[None]:
-    """What went aside because its task was unknown there, and is known here, competes again: about as many as there is room."""
+def _call_strays_back(share: Share) -> Program[bool]:
+    """What went aside because its task was unknown there, and is known here, competes again: about as many as there is room. Returns
+    whether there was any."""
+    called = False
     limit = share.reach(_GLANCE, _MEET)
     for (task,) in (yield Statement("strays", {"queue": share.queue})):
         if task in share.tasks:
@@ -74,6 +82,8 @@ def _call_strays_back(share: Share) -> Program[None]:
             yield Statement("back_to_ready", seqs)
             yield Statement("leave_aside", seqs)
             share.more |= len(back) == limit
+            called = True
+    return called
 
 
 # -- suspects
@@ -81,8 +91,6 @@ def _call_strays_back(share: Share) -> Program[None]:
 
 def _take_alone(ask: Claim, rules: Rules, now: int) -> Program[Sequence[Delivery] | None]:
     """Before anything else is taken, of whichever queue."""
-    if not (yield Statement("any_suspect")):
-        return None
     for queue in ask.suspects:
         if queue in rules.paused or not (yield Statement("suspect_waits", {"queue": queue})):
             continue
@@ -168,6 +176,7 @@ def _sort(rows: Rows, share: Share, runs: Runs) -> Program[int]:
             strays.append(row[SEQ])
         elif row[DEATHS] >= SUSPECT_DEATHS:
             yield Statement("put_suspect", {"seq": row[SEQ]})
+            share.set_apart = True
         else:
             leased.append((row,))
             if plain:

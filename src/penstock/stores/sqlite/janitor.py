@@ -22,6 +22,7 @@ from penstock.errors import PenstockError
 from penstock.model.statement import Program, Statement
 from penstock.stores.sql.operations import Run
 from penstock.stores.sqlite import connection as connections
+from penstock.stores.sqlite.access import Access
 from penstock.stores.sqlite.writer import Writer
 
 log = logging.getLogger("penstock.store")
@@ -30,10 +31,10 @@ log = logging.getLogger("penstock.store")
 class Janitor:
     """One a process; called on any thread."""
 
-    def __init__(self, path: str, writer: Writer) -> None:
-        self._path = path
+    def __init__(self, access: Access, writer: Writer) -> None:
+        self._path = access.path
         self._writer = writer
-        self._checkpointer = writer.checkpointer
+        self._checkpointer = access.checkpointer
         self._turn = threading.Lock()
 
     @property

@@ -114,7 +114,7 @@ class Joiner:
     """Joins connections of the user's to one store."""
 
     def __init__(self, access: Access, writer: Writer) -> None:
-        self.janitor = Janitor(access.path, writer)
+        self.janitor = Janitor(access, writer)
         self._access = access
 
     def join(self, connection: object, durability: Durability) -> Joined:

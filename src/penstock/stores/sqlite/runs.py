@@ -84,6 +84,7 @@ class Runs:
             yield Statement("put_stray", {"seqs": as_json([head[SEQ]])})
         else:
             yield Statement("put_suspect", {"seq": head[SEQ]})
+            self._share.set_apart = True
             self._occupied += (self._queue, head[KEY], head[SEQ], None)
 
     def _leave(self, rows: Sequence[Row]) -> None:

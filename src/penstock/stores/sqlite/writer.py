@@ -2,7 +2,8 @@
 
 While one commit runs, the next group forms by itself; there is no timer. A group is one `begin immediate … commit` behind an
 flock queue that all processes share. Its puts are merged into one put, its settles into one a worker, so that a hundred
-concurrent enqueuers cost one fsync. It is as durable as its strictest member needs.
+concurrent enqueuers cost one fsync. It is as durable as its strictest member needs, and who needs it to be synced is answered after
+that (`logsync`); the lock is free by then, and the bells have rung.
 
 What can go wrong:
 
@@ -10,6 +11,7 @@ What can go wrong:
   gets the error.
 - The store fails (full, read-only, locked, I/O, corrupt): everybody in the group gets the error; nothing was kept, and
   a put whose commit itself failed in the device gets `PublishUnknown`, because nobody can tell.
+- The sync fails: what was committed can be seen, and may be lost with the power; who needs to know gets `PublishUnknown`.
 - The process dies before the commit: nothing was kept and nobody was answered. After it: it was kept, and nobody was answered.
 - Starving others: after 5 ms the lock is left alone for 0.2 ms.
 """
@@ -33,10 +35,10 @@ from penstock.stores.sql.operations import Group, Operation
 from penstock.stores.sql.reply import Answer, Reply, send
 from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite.access import Access
-from penstock.stores.sqlite.checkpoint import Checkpointer
 from penstock.stores.sqlite.failures import name_of, translated
 from penstock.stores.sqlite.fairness import Fairness
 from penstock.stores.sqlite.forkable import Forkable
+from penstock.stores.sqlite.logsync import LogSync
 
 _GROUP = 4_000
 """Messages in one group at the most."""
@@ -58,6 +60,7 @@ class Writer:
     def __init__(self, access: Access) -> None:
         self._access = access
         self._inbox: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
+        self._log = LogSync(access.path)
         self._forkable = Forkable(self._connect)
         with self._forkable:  # what is wrong with the file is said now
             pass
@@ -65,6 +68,8 @@ class Writer:
         self._closed = False
         self._many = False
         self._rings = False
+        self._durable = False
+        """What was committed has to be synced before it is answered."""
         self._heard: Rows = ()
         self._committed = False
         """What is written must not be written again, whatever fails after it."""
@@ -72,10 +77,6 @@ class Writer:
         """Messages not written yet."""
         self._thread = threading.Thread(target=self._work, name="penstock-writer", daemon=True)
         self._thread.start()
-
-    @property
-    def checkpointer(self) -> Checkpointer:
-        return self._access.checkpointer
 
     async def submit(self, operation: Operation) -> Any:
         reply = Reply.awaited()
@@ -115,8 +116,9 @@ class Writer:
     # -- the thread --------------------------------------------------------------------------------
 
     def _connect(self) -> sqlite3.Connection:
+        self._log.leave()
         self._connection = connections.connect(self._access.path)
-        self._synced = True
+        self._connection.execute("pragma synchronous = normal")
         self._changes = 0
         return self._connection
 
@@ -131,6 +133,7 @@ class Writer:
             if not open_:
                 break
         self._forkable.close()
+        self._log.leave()
 
     def _gather(self) -> tuple[list[Ticket], bool]:
         ticket = self._inbox.get()
@@ -151,6 +154,7 @@ class Writer:
 
     def _write(self, tickets: Sequence[Ticket]) -> None:
         """Never raises: whoever waits gets the error."""
+        answers: list[Answer]
         try:
             answers = self._group(tickets)
         except _EVERYBODYS as error:
@@ -162,15 +166,31 @@ class Writer:
                 for ticket in tickets:
                     self._write([ticket])
                 return
+        if self._durable:
+            if self._rings:
+                self._access.bells.ring_aside()  # who is woken is on the way while the disk works
+            answers = self._sync(tickets, answers)
         send(answers)
         self._access.bells.tell(self._heard)  # whoever waits for its answer first
-        if self._rings:
+        if self._rings and not self._durable:
             self._access.bells.ring()
-        self._fairness.leave(more=not self._inbox.empty())
+        self._fairness.leave(more=not self._durable and not self._inbox.empty())
+
+    def _sync(self, tickets: Sequence[Ticket], answers: list[Answer]) -> list[Answer]:
+        """Who asked for no durability has its answer in any case: it is done."""
+        try:
+            self._log.sync()
+        except OSError as error:
+            self._access.checkpointer.gap = True
+            doing = tickets[0].operation.doing
+            unknown = PublishUnknown(f"{doing}: the device failed while the log was synced; retry with the same id ({error})")
+            asked = {id(ticket.reply) for ticket in tickets if ticket.operation.durable}
+            return [(reply, None, unknown) if id(reply) in asked else (reply, value, why) for reply, value, why in answers]
+        return answers
 
     def _group(self, tickets: Sequence[Ticket]) -> list[Answer]:
         access = self._access
-        self._committed = self._rings = False
+        self._committed = self._rings = self._durable = False
         self._heard = ()
         group = Group([ticket.operation for ticket in tickets], access.dialect)
         access.lock.acquire()
@@ -180,12 +200,13 @@ class Writer:
         finally:
             access.lock.release()
         self._rings = group.rings
+        self._durable = self._access.power and group.durable
         self._heard = group.heard
         return answers
 
     def _transact(self, group: Group, tickets: Sequence[Ticket]) -> list[Answer]:
         try:
-            self._sync(self._access.power and group.durable)
+            self._mend(group.doing)
             self._begin(group.doing)
             self._access.signals.reach("write.begun")
             self._drive(self._access.clock.load(), group.doing)
@@ -195,11 +216,24 @@ class Writer:
                 results = self._drive(program, group.doing)
                 answers += [(tickets[index].reply, result, None) for index, result in zip(indices, results, strict=True)]
             self._commit(group)
+            self._follow(group.doing)
             self._checkpoint()
         except BaseException:
             self._roll_back()
             raise
         return answers
+
+    def _mend(self, doing: str) -> None:
+        try:
+            self._access.checkpointer.mend(self._connection, doing)
+        except sqlite3.Error as error:
+            raise translated(error, doing) from error
+
+    def _follow(self, doing: str) -> None:
+        try:
+            self._log.follow()
+        except OSError as error:
+            raise PublishUnknown(f"{doing}: it was committed, and the log cannot be opened to sync it ({error})") from error
 
     def _begin(self, doing: str) -> None:
         try:
@@ -241,8 +275,3 @@ class Writer:
                 self._connection.execute("rollback")
         except sqlite3.Error:
             log.warning("rollback failed; SQLite undoes the transaction by itself", exc_info=True)
-
-    def _sync(self, durable: bool) -> None:
-        if durable != self._synced:
-            self._connection.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
-            self._synced = durable

@@ -1,14 +1,20 @@
 -- Leasing messages to a worker. SQLite keeps values of any type: what somebody else wrote is cast, so that it holds up no one.
 
 -- name: owner_lives
-select 1
+select exists (select 1 from penstock_suspect)
 from penstock_worker
 where incarnation = :owner
+
+-- name: glance
+select
+    (select min(due) from penstock_later where queue = :queue and due < 9e18),
+    exists (select 1 from penstock_aside where queue = :queue and stray is not null),
+    exists (select 1 from penstock_ready where queue = :queue)
 
 -- name: next_due
 select min(due)
 from penstock_later
-where queue = :queue
+where queue = :queue and due < 9e18
 
 -- name: due_now
 select due, seq
@@ -122,11 +128,6 @@ from penstock_aside
 where queue = :queue and stray = :task
 order by rank, seq
 limit :limit
-
--- name: any_suspect
-select 1
-from penstock_suspect
-limit 1
 
 -- name: suspect_waits
 select 1
