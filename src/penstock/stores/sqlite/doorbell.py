@@ -55,6 +55,8 @@ class Ringer:
 
     def ring_aside(self) -> None:
         """Never raises. Where there can be no thread it rings by itself."""
+        if not self._anybody():
+            return
         if self._thread is None:
             thread = threading.Thread(target=self._work, name="penstock-bells", daemon=True)
             try:
@@ -67,11 +69,10 @@ class Ringer:
 
     def ring(self) -> None:
         """Never raises: it comes after the commit. Who is not reached will look anyway."""
-        with self._lock:
-            with suppress(OSError):
-                self._refresh()
-            for path in self._known:
-                send(self._socket, b"\0", path)
+        if self._anybody():
+            with self._lock:
+                for path in self._known:
+                    send(self._socket, b"\0", path)
 
     def tell(self, heard: Rows) -> None:
         """Ring those who wait for an end: (job, bell). Never raises."""
@@ -94,11 +95,14 @@ class Ringer:
         while self._asked.get():
             self.ring()
 
-    def _refresh(self) -> None:
-        changed = self._bells.stat().st_mtime_ns
-        if changed != self._seen:
-            self._seen = changed
-            self._known = [entry.path for entry in os.scandir(self._bells) if entry.name.startswith("bell-")]
+    def _anybody(self) -> bool:
+        """Listens, as far as anybody can tell."""
+        with self._lock, suppress(OSError):
+            changed = self._bells.stat().st_mtime_ns
+            if changed != self._seen:
+                self._seen = changed
+                self._known = [entry.path for entry in os.scandir(self._bells) if entry.name.startswith("bell-")]
+        return bool(self._known)
 
 
 def send(sender: socket.socket, words: bytes, bell: str | Path) -> None:
