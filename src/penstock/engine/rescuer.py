@@ -21,7 +21,7 @@ from collections.abc import Callable
 from penstock.engine.beat import Beat, Vitals
 from penstock.engine.service import Service
 from penstock.engine.ties import Ties
-from penstock.errors import StoreError
+from penstock.errors import PublishUnknown, StoreError
 from penstock.model.clock import SECOND
 from penstock.model.events import WorkerRescued
 from penstock.ports.leases import Leases, Seen
@@ -68,7 +68,7 @@ class Rescuer(Service):
         for other in dead:
             try:
                 await self._rescue(other)
-            except StoreError as error:
+            except (StoreError, PublishUnknown) as error:
                 self.ties.trouble(self.name, error)
 
     async def _rescue(self, other: Seen) -> None:

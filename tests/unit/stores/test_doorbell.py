@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -155,4 +156,44 @@ def test_what_is_no_bell_is_passed_over(path: Path, bell: socket.socket) -> None
     ringer.ring()
     assert broken.is_dir()
     assert bell.recv(16)
+    ringer.close()
+
+
+def test_a_thread_of_its_own_rings_and_many_asks_are_one_ring(path: Path, bell: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    ringer, rings, held, go = Ringer(path.parent), 0, threading.Event(), threading.Event()
+    ring = ringer.ring
+
+    def counted() -> None:
+        nonlocal rings
+        rings += 1
+        held.set()
+        assert go.wait(PATIENCE)
+        ring()
+
+    monkeypatch.setattr(ringer, "ring", counted)
+    ringer.ring_aside()
+    assert held.wait(PATIENCE)
+    for _ in range(100):
+        ringer.ring_aside()  # nobody waits for the one that rings
+    go.set()
+    ringer.close()
+    assert rings == 2
+    assert [bell.recv(16) for _ in range(2)] == [b"\0", b"\0"]
+
+
+def test_where_nobody_listens_no_thread_is_made(path: Path) -> None:
+    ringer = Ringer(path.parent)
+    ringer.ring_aside()
+    assert ringer._thread is None
+    ringer.close()
+
+
+def test_where_no_thread_can_be_made_it_rings_by_itself(path: Path, bell: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    ringer = Ringer(path.parent)
+    ringer.ring_aside()
+    assert bell.recv(16) == b"\0"
     ringer.close()

@@ -141,6 +141,8 @@ class Group:
         self._lanes = _lanes(members)
         told = [members[index] for lane in self._lanes for index in (lane[:1] if isinstance(members[lane[0]], _ALIKE) else lane)]
         self.durable = any(member.durable for member in told)
+        self.exposed = any(isinstance(member, Publish | Append) for member in told)
+        """Whoever sees it keeps positions: it is not to be seen before it is durable."""
         self.rings = any(member.rings is True for member in told)
         """Complete when all parts have run."""
         self.points = {member.point for member in told if member.point is not None}

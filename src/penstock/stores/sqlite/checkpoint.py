@@ -4,11 +4,6 @@ SQLite before 3.51.3 can lose commits when two connections checkpoint and write 
 automatic checkpoints are off on every connection, and ours run in the writer's thread while it holds the folder's write lock:
 no commit of a Penstock process can fall between. Each process copies after about as much as it wrote itself; the maintenance
 leader also every few seconds, for what connections of the user's wrote, and so does a process that puts on them (see `janitor`).
-
-If a sync of the log has failed, the kernel may count its pages as written and never write them: what is committed after that would
-lie behind a gap. What the file system still shows is right, so the log is copied into the file, which SQLite syncs; until that is done
-to its end this process writes nothing. Every other process meets the same error at its own descriptors, and does the same.
-(Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020.)
 """
 
 from __future__ import annotations
@@ -18,7 +13,8 @@ import sqlite3
 import time
 from collections.abc import Callable
 
-from penstock.errors import StoreUnavailable
+from penstock.stores.sqlite.failures import name_of
+from penstock.stores.sqlite.logsync import Gap
 
 log = logging.getLogger("penstock.store")
 
@@ -31,14 +27,13 @@ _CHANGES_A_PAGE = 20
 
 
 class Checkpointer:
-    """Shared by the threads of a process that commit."""
+    """Shared by the threads of a process that commit, as is `gap`."""
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, gap: Gap, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.gap = gap
         self._monotonic = monotonic
         self._pages = 0.0
         self._last = monotonic()
-        self.gap = False
-        """A sync of the log has failed."""
 
     def count(self, changes: int) -> None:
         """A commit that changed so many rows: an estimate of the pages it logged, since sqlite3 does not tell."""
@@ -59,16 +54,11 @@ class Checkpointer:
         self._last = self._monotonic()
         try:
             connection.execute("pragma wal_checkpoint(passive)").fetchall()
-        except sqlite3.Error:
+        except sqlite3.Error as error:
+            self.note(error)
             log.warning("checkpoint failed; it is tried again later", exc_info=True)
 
-    def mend(self, connection: sqlite3.Connection, doing: str) -> None:
-        """Before `doing` writes anything, as `run`. Raises StoreUnavailable and sqlite3.Error."""
-        if self.gap:
-            busy, frames, copied = connection.execute("pragma wal_checkpoint(passive)").fetchone()
-            if busy or frames != copied:
-                raise StoreUnavailable(
-                    f"{doing}: the device failed while the log was synced, and the log cannot be copied into the file while a transaction "
-                    "that is open reads it; let that end, or stop all processes"
-                )
-            self.gap = False
+    def note(self, error: sqlite3.Error) -> None:
+        """Of an error of SQLite's, if it is that of a sync."""
+        if name_of(error) == "SQLITE_IOERR_FSYNC":
+            self.gap.note(error)

@@ -15,7 +15,7 @@ import socket
 import sqlite3
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,7 +36,7 @@ _WORDS = 100
 
 
 class Ringer:
-    """Rings everybody. Used by the writer's thread and the transaction thread.
+    """Rings everybody. Used by any thread.
 
     Whoever is woken may run at once where the one who rings does, which then waits: up to 0.25 ms. Who has something better to do than
     to wait has a thread of its own ring (`ring_aside`).
@@ -46,7 +46,7 @@ class Ringer:
         self._bells = bells
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
-        self._known: list[str] = []
+        self._known: Sequence[str] = []
         self._seen = -1
         self._lock = threading.Lock()
         self._asked: queue.SimpleQueue[bool] = queue.SimpleQueue()
@@ -55,7 +55,7 @@ class Ringer:
 
     def ring_aside(self) -> None:
         """Never raises. Where there can be no thread it rings by itself."""
-        if not self._anybody():
+        if not self._listeners():
             return
         if self._thread is None:
             thread = threading.Thread(target=self._work, name="penstock-bells", daemon=True)
@@ -69,10 +69,8 @@ class Ringer:
 
     def ring(self) -> None:
         """Never raises: it comes after the commit. Who is not reached will look anyway."""
-        if self._anybody():
-            with self._lock:
-                for path in self._known:
-                    send(self._socket, b"\0", path)
+        for path in self._listeners():
+            send(self._socket, b"\0", path)
 
     def tell(self, heard: Rows) -> None:
         """Ring those who wait for an end: (job, bell). Never raises."""
@@ -92,17 +90,21 @@ class Ringer:
         self._socket.close()
 
     def _work(self) -> None:
-        while self._asked.get():
+        """One ring is as good as many."""
+        more = True
+        while more and self._asked.get():
+            with suppress(queue.Empty):
+                while more:
+                    more = self._asked.get_nowait()
             self.ring()
 
-    def _anybody(self) -> bool:
-        """Listens, as far as anybody can tell."""
+    def _listeners(self) -> Sequence[str]:
         with self._lock, suppress(OSError):
             changed = self._bells.stat().st_mtime_ns
             if changed != self._seen:
                 self._seen = changed
                 self._known = [entry.path for entry in os.scandir(self._bells) if entry.name.startswith("bell-")]
-        return bool(self._known)
+        return self._known
 
 
 def send(sender: socket.socket, words: bytes, bell: str | Path) -> None:

@@ -14,10 +14,10 @@ class Fairness:
     def __init__(self) -> None:
         self._since = 0.0
 
-    def leave(self, *, more: bool) -> None:
-        """The lock has just been released. `more`: this thread wants it again at once."""
+    def leave(self, *, more: bool, paused: float = 0.0) -> None:
+        """The lock has been released, `paused` seconds ago. `more`: this thread wants it again at once."""
         now = time.monotonic()
-        if not more:
+        if not more or paused >= _LEAVE:
             self._since = now
         elif now - self._since >= HOLD:
             time.sleep(_LEAVE)

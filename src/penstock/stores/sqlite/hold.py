@@ -70,7 +70,7 @@ class Hold:
             self.open, self._began, self._committed = True, time.monotonic(), False
         try:
             if not self._shared:
-                self._mend()
+                self._close_gap()
                 self._execute("begin immediate")
                 self._read_clock()
             self._execute("savepoint penstock_member")
@@ -124,7 +124,7 @@ class Hold:
         try:
             self._execute("commit")
         except sqlite3.Error as error:
-            self._access.checkpointer.gap |= name_of(error) == "SQLITE_IOERR_FSYNC"
+            self._access.checkpointer.note(error)
             if name_of(error).startswith("SQLITE_IOERR"):
                 raise PublishUnknown(f"commit a transaction: the device failed meanwhile; look whether it is there ({error})") from error
             raise translate(error, "commit a transaction") or error from error
@@ -179,9 +179,9 @@ class Hold:
         if checkpointer.due:
             checkpointer.run(connection)
 
-    def _mend(self) -> None:
+    def _close_gap(self) -> None:
         with self._forkable as connection:
-            self._access.checkpointer.mend(connection, "begin a transaction")
+            self._access.checkpointer.gap.close(connection, "begin a transaction")
 
     def _read_clock(self) -> None:
         with self._forkable as connection:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from penstock.errors import ConfigurationError
+from penstock.errors import ConfigurationError, StoreUnavailable
 from penstock.model.statement import Program, Rows, Statement
 from penstock.ports.store import Durability
 from penstock.ports.transaction import AUTOCOMMITS, Answer, ForeignConnection
@@ -155,6 +155,8 @@ class Joined(JoinedVerbs):
         """`wire`: a connection of sqlite3 or aiosqlite."""
         yield from check(self._host)
         self._host.janitor.tidy()
+        if self._host.access.checkpointer.gap.is_there:
+            raise StoreUnavailable("using(tx=…): a sync of the write-ahead log failed; look after the disk, then try again")
         yield Statement("take_write_lock")
         if not wire.in_transaction:
             raise ConfigurationError(AUTOCOMMITS)

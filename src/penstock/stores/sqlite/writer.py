@@ -3,7 +3,8 @@
 While one commit runs, the next group forms by itself; there is no timer. A group is one `begin immediate … commit` behind an
 flock queue that all processes share. Its puts are merged into one put, its settles into one a worker, so that a hundred
 concurrent enqueuers cost one fsync. It is as durable as its strictest member needs, and who needs it to be synced is answered after
-that (`logsync`); the lock is free by then, and the bells have rung.
+that (`logsync`); by then the lock is free, and a thread rings the bells. Events are synced in the commit: whoever reads a topic keeps
+their positions, which must not be given twice.
 
 What can go wrong:
 
@@ -11,7 +12,8 @@ What can go wrong:
   gets the error.
 - The store fails (full, read-only, locked, I/O, corrupt): everybody in the group gets the error; nothing was kept, and
   a put whose commit itself failed in the device gets `PublishUnknown`, because nobody can tell.
-- The sync fails: what was committed can be seen, and may be lost with the power; who needs to know gets `PublishUnknown`.
+- The sync fails: the log is written again at once. If that fails, too, what was committed can be seen, and may be lost with
+  the power: who needs to know gets `PublishUnknown`.
 - The process dies before the commit: nothing was kept and nobody was answered. After it: it was kept, and nobody was answered.
 - Starving others: after 5 ms the lock is left alone for 0.2 ms.
 """
@@ -29,7 +31,7 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from penstock.errors import PublishUnknown, SchemaOutdated, StoreCorrupt, StoreFull, StoreReadOnly, StoreUnavailable
+from penstock.errors import PenstockError, PublishUnknown, SchemaOutdated, StoreCorrupt, StoreFull, StoreReadOnly, StoreUnavailable
 from penstock.model.statement import Program, Rows
 from penstock.stores.sql.operations import Group, Operation
 from penstock.stores.sql.reply import Answer, Reply, send
@@ -118,7 +120,7 @@ class Writer:
     def _connect(self) -> sqlite3.Connection:
         self._log.leave()
         self._connection = connections.connect(self._access.path)
-        self._connection.execute("pragma synchronous = normal")
+        self._full = True
         self._changes = 0
         return self._connection
 
@@ -132,6 +134,8 @@ class Writer:
                 self._write(tickets)
             if not open_:
                 break
+        if self._access.checkpointer.gap.is_there:
+            self._written_again()  # who closes the file last copies its log
         self._forkable.close()
         self._log.leave()
 
@@ -166,27 +170,41 @@ class Writer:
                 for ticket in tickets:
                     self._write([ticket])
                 return
+        paused = 0.0
         if self._durable:
             if self._rings:
                 self._access.bells.ring_aside()  # who is woken is on the way while the disk works
-            answers = self._sync(tickets, answers)
+            answers, paused = self._synced(tickets, answers)
         send(answers)
         self._access.bells.tell(self._heard)  # whoever waits for its answer first
         if self._rings and not self._durable:
             self._access.bells.ring()
-        self._fairness.leave(more=not self._durable and not self._inbox.empty())
+        self._fairness.leave(more=not self._inbox.empty(), paused=paused)
 
-    def _sync(self, tickets: Sequence[Ticket], answers: list[Answer]) -> list[Answer]:
-        """Who asked for no durability has its answer in any case: it is done."""
+    def _synced(self, tickets: Sequence[Ticket], answers: list[Answer]) -> tuple[list[Answer], float]:
+        """And the seconds that the lock was free. Who asked for no durability has its answer in any case: it is done."""
+        began = time.monotonic()
         try:
             self._log.sync()
         except OSError as error:
-            self._access.checkpointer.gap = True
-            doing = tickets[0].operation.doing
-            unknown = PublishUnknown(f"{doing}: the device failed while the log was synced; retry with the same id ({error})")
-            asked = {id(ticket.reply) for ticket in tickets if ticket.operation.durable}
-            return [(reply, None, unknown) if id(reply) in asked else (reply, value, why) for reply, value, why in answers]
-        return answers
+            self._access.checkpointer.gap.note(error)
+            if not self._written_again():
+                asked = {id(ticket.reply): _unknown(ticket.operation, error) for ticket in tickets if ticket.operation.durable}
+                answers = [(answer[0], None, asked[id(answer[0])]) if id(answer[0]) in asked else answer for answer in answers]
+        return answers, time.monotonic() - began
+
+    def _written_again(self) -> bool:
+        """The log, and synced. Never raises."""
+        try:
+            self._access.lock.acquire()
+            try:
+                with self._forkable:
+                    self._close_gap("sync the log")
+            finally:
+                self._access.lock.release()
+        except PenstockError:
+            return False
+        return True
 
     def _group(self, tickets: Sequence[Ticket]) -> list[Answer]:
         access = self._access
@@ -200,14 +218,18 @@ class Writer:
         finally:
             access.lock.release()
         self._rings = group.rings
-        self._durable = self._access.power and group.durable
+        self._durable = self._access.power and group.durable and not group.exposed
         self._heard = group.heard
         return answers
 
     def _transact(self, group: Group, tickets: Sequence[Ticket]) -> list[Answer]:
         try:
-            self._mend(group.doing)
+            later = self._access.power and group.durable and not group.exposed
+            self._close_gap(group.doing)
+            self._sync_in_commit(self._access.power and group.exposed)
             self._begin(group.doing)
+            if later:
+                self._follow(group.doing)
             self._access.signals.reach("write.begun")
             self._drive(self._access.clock.load(), group.doing)
             now = self._access.clock.now()
@@ -216,24 +238,28 @@ class Writer:
                 results = self._drive(program, group.doing)
                 answers += [(tickets[index].reply, result, None) for index, result in zip(indices, results, strict=True)]
             self._commit(group)
-            self._follow(group.doing)
             self._checkpoint()
         except BaseException:
             self._roll_back()
             raise
         return answers
 
-    def _mend(self, doing: str) -> None:
+    def _close_gap(self, doing: str) -> None:
         try:
-            self._access.checkpointer.mend(self._connection, doing)
+            self._access.checkpointer.gap.close(self._connection, doing)
         except sqlite3.Error as error:
             raise translated(error, doing) from error
+
+    def _sync_in_commit(self, full: bool) -> None:
+        if full != self._full:
+            self._connection.execute(f"pragma synchronous = {'full' if full else 'normal'}")
+            self._full = full
 
     def _follow(self, doing: str) -> None:
         try:
             self._log.follow()
         except OSError as error:
-            raise PublishUnknown(f"{doing}: it was committed, and the log cannot be opened to sync it ({error})") from error
+            raise StoreUnavailable(f"{doing}: the log cannot be opened to sync it ({error})") from error
 
     def _begin(self, doing: str) -> None:
         try:
@@ -254,6 +280,7 @@ class Writer:
         try:
             self._connection.execute("commit")
         except sqlite3.Error as error:
+            self._access.checkpointer.note(error)
             if name_of(error).startswith("SQLITE_IOERR") and group.durable:
                 raise PublishUnknown(f"{group.doing}: the device failed while committing; retry with the same id ({error})") from error
             raise translated(error, group.doing) from error
@@ -275,3 +302,10 @@ class Writer:
                 self._connection.execute("rollback")
         except sqlite3.Error:
             log.warning("rollback failed; SQLite undoes the transaction by itself", exc_info=True)
+
+
+def _unknown(operation: Operation, error: OSError) -> PublishUnknown:
+    return PublishUnknown(
+        f"{operation.doing}: it can be seen, and may be lost if the power fails, since the log could not be synced; if it was put "
+        f"under an id, retry with that ({error})"
+    )

@@ -16,7 +16,6 @@ from penstock.stores.sql.operations import Group, Operation
 from penstock.stores.sql.queue import SqlQueue
 from penstock.stores.sql.settings import SqlSettings
 from penstock.stores.sql.timetable import SqlSchedules
-from penstock.stores.sqlite.checkpoint import Checkpointer
 from penstock.stores.sqlite.clock import StoreClock
 from penstock.stores.sqlite.dialect import SQLITE
 from penstock.stores.sqlite.files import Folder
@@ -43,7 +42,7 @@ class BorrowedStore:
         self.queue = SqlQueue(writing, reading, SQLITE, {})
         self.log = SqlLog(writing, reading, SQLITE)
         self.schedules = SqlSchedules(writing, reading, clock, SQLITE)
-        self.leases = SqliteLeases(writing, reading, clock, folder, Checkpointer().remind)
+        self.leases = SqliteLeases(writing, reading, clock, folder, lambda: None)
         self.inspect = SqlInspect(reading, clock, SQLITE)
         self.follow = SqliteFollow(writing, folder.bells)
         self.settings = SqlSettings(writing, reading)
