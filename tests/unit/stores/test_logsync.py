@@ -195,7 +195,7 @@ async def test_nobody_joins_meanwhile(store: SqliteStore, path: Path) -> None:
 
 
 async def test_where_the_mark_cannot_be_made_the_process_knows(store: SqliteStore, disk: Disk, path: Path) -> None:
-    store._threads.access.checkpointer.gap._mark = path.with_name("nowhere") / "mark"  # type: ignore[union-attr]
+    store._threads.access.checkpointer.gap._mark = str(path.with_name("nowhere") / "mark")  # type: ignore[union-attr]
     disk.errors = 2
     with pytest.raises(PublishUnknown):
         await store.queue.put([message("a")])

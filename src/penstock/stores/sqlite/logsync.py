@@ -64,13 +64,14 @@ class Gap:
 
     def __init__(self, database: str, folder: Path) -> None:
         self._log = _log_of(database)
-        self._mark = folder / "log-not-synced"
+        self._mark = os.fspath(folder / "log-not-synced")
         self._unmarked = False
         """It is there, and the file could not be made."""
 
     @property
     def is_there(self) -> bool:
-        return self._unmarked or self._mark.exists()
+        """Asked before every write: `access` answers without an exception."""
+        return self._unmarked or os.access(self._mark, os.F_OK)
 
     def note(self, error: Exception) -> None:
         """Any thread, with the write lock or without. Never raises."""
@@ -88,7 +89,7 @@ class Gap:
         try:
             self._write_again()
             with suppress(FileNotFoundError):
-                self._mark.unlink()
+                Path(self._mark).unlink()
         except OSError as error:
             raise StoreUnavailable(
                 f"{doing}: a sync of the write-ahead log failed, and so did writing it once more ({error}). Look after the disk; nothing "
