@@ -211,20 +211,21 @@ class Writer:
         self._committed = self._rings = self._durable = False
         self._heard = ()
         group = Group([ticket.operation for ticket in tickets], access.dialect)
+        later = access.power and group.durable and not group.exposed
         access.lock.acquire()
         try:
             with self._forkable:
-                answers = self._transact(group, tickets)
+                answers = self._transact(group, tickets, later)
         finally:
             access.lock.release()
         self._rings = group.rings
-        self._durable = self._access.power and group.durable and not group.exposed
+        self._durable = later
         self._heard = group.heard
         return answers
 
-    def _transact(self, group: Group, tickets: Sequence[Ticket]) -> list[Answer]:
+    def _transact(self, group: Group, tickets: Sequence[Ticket], later: bool) -> list[Answer]:
+        """`later`: the log will have to be synced."""
         try:
-            later = self._access.power and group.durable and not group.exposed
             self._close_gap(group.doing)
             self._sync_in_commit(self._access.power and group.exposed)
             self._begin(group.doing)
