@@ -26,6 +26,8 @@ BIT = 3.0
 """Seconds that whoever rescues may be late: a look every 0.25 s, and a machine that is busy."""
 SOME = (10, 40)
 """Jobs that begin on a machine before it is cut off, at the least and at the most."""
+GIVEN_UP = 9.0
+"""Seconds after which a connection has been given up, so that calls have ended without an answer. Others take over before."""
 BACK = 20.0
 """Seconds after which what was cut off has to take part again."""
 BUSY = {"BUSY": "0.4"}
@@ -45,7 +47,8 @@ def run(seconds: float, cuts: int, seed: int) -> dict[str, object]:
             crew.start("producer", "p0", rounds, machine="desk"),
             crew.start("producer", "p1", rounds, machine="desk", prefix=net.inside(ALONE)),
         ]
-        times = [cut_off(net, crew, lonely, chance.uniform(LEASE + BIT, seconds), chance.randint(*SOME)) for _ in range(cuts)]
+        lasting = [seconds, *(chance.uniform(LEASE + BIT, seconds) for _ in range(1, cuts))]
+        times = [cut_off(net, crew, lonely, each, chance.randint(*SOME)) for each in lasting]
         crew.finish(producers, 120)
         wait_for_none(crew.site.unfinished, "all work to be done", 60)
         crew.stop([lonely, other])
@@ -126,12 +129,12 @@ def list_of(value: object) -> list[Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=9, help="how long a cut lasts at the most; the lease is 3 s")
+    parser.add_argument("--seconds", type=float, default=9, help="how long the first cut lasts, and each other one at the most")
     parser.add_argument("--cuts", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    if options.seconds < LEASE + BIT:
-        parser.error(f"--seconds: at least {LEASE + BIT:g}, in which others have to take over")
+    if options.seconds < GIVEN_UP:
+        parser.error(f"--seconds: at least {GIVEN_UP:g}, in which connections are given up, and others have to take over")
     conclude(run(options.seconds, options.cuts, options.seed))
 
 
