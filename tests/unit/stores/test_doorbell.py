@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -161,16 +161,16 @@ def test_what_is_no_bell_is_passed_over(path: Path, bell: socket.socket) -> None
 
 def test_a_thread_of_its_own_rings_and_many_asks_are_one_ring(path: Path, bell: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     ringer, rings, held, go = Ringer(path.parent), 0, threading.Event(), threading.Event()
-    ring = ringer.ring
+    ring = ringer._ring
 
-    def counted() -> None:
+    def counted(bells: Sequence[str]) -> None:
         nonlocal rings
         rings += 1
         held.set()
         assert go.wait(PATIENCE)
-        ring()
+        ring(bells)
 
-    monkeypatch.setattr(ringer, "ring", counted)
+    monkeypatch.setattr(ringer, "_ring", counted)
     ringer.ring_aside()
     assert held.wait(PATIENCE)
     for _ in range(100):

@@ -128,6 +128,7 @@ Part: TypeAlias = tuple[list[int], Program[Sequence[Any]]]
 
 _ALIKE = (Put, Publish, Append)
 """Whatever one of them needs of the commit, all need."""
+_READ_ON = (Publish, Append)
 _ORDER = (Put, Publish, Append, Settle, Run)
 """So that a claim in the same group sees what was put."""
 
@@ -140,12 +141,15 @@ class Group:
         self._members = members
         self._lanes = _lanes(members)
         told = [members[index] for lane in self._lanes for index in (lane[:1] if isinstance(members[lane[0]], _ALIKE) else lane)]
-        self.durable = any(member.durable for member in told)
-        self.exposed = any(isinstance(member, Publish | Append) for member in told)
-        """Whoever sees it keeps positions: it is not to be seen before it is durable."""
-        self.rings = any(member.rings is True for member in told)
-        """Complete when all parts have run."""
-        self.points = {member.point for member in told if member.point is not None}
+        self.durable = self.exposed = self.rings = False
+        """Exposed: who sees it keeps positions, so it is durable before it is seen. `rings` is complete when all parts have run."""
+        self.points: set[str] = set()
+        for member in told:
+            self.durable |= member.durable
+            self.exposed |= isinstance(member, _READ_ON)
+            self.rings |= member.rings is True
+            if member.point is not None:
+                self.points.add(member.point)
         self.heard: list[Row] = []
         """(job, bell): who waits for what this group ends. Complete when all parts have run."""
 

@@ -49,28 +49,28 @@ class Ringer:
         self._known: Sequence[str] = []
         self._seen = -1
         self._lock = threading.Lock()
-        self._asked: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        """False: that was all."""
+        self._asked: queue.SimpleQueue[Sequence[str] | None] = queue.SimpleQueue()
+        """Bells. None: that was all."""
         self._thread: threading.Thread | None = None
 
     def ring_aside(self) -> None:
         """Never raises. Where there can be no thread it rings by itself."""
-        if not self._listeners():
+        bells = self._listeners()
+        if not bells:
             return
         if self._thread is None:
             thread = threading.Thread(target=self._work, name="penstock-bells", daemon=True)
             try:
                 thread.start()
             except RuntimeError:
-                self.ring()
+                self._ring(bells)
                 return
             self._thread = thread
-        self._asked.put(True)
+        self._asked.put(bells)
 
     def ring(self) -> None:
         """Never raises: it comes after the commit. Who is not reached will look anyway."""
-        for path in self._listeners():
-            send(self._socket, b"\0", path)
+        self._ring(self._listeners())
 
     def tell(self, heard: Rows) -> None:
         """Ring those who wait for an end: (job, bell). Never raises."""
@@ -85,18 +85,24 @@ class Ringer:
     def close(self) -> None:
         """When nobody writes any more."""
         if self._thread is not None:
-            self._asked.put(False)
+            self._asked.put(None)
             self._thread.join()
         self._socket.close()
 
     def _work(self) -> None:
-        """One ring is as good as many."""
-        more = True
-        while more and self._asked.get():
+        """One ring is as good as many: the latest one, which knows all bells."""
+        open_ = True
+        while open_:
+            asked = [self._asked.get()]
             with suppress(queue.Empty):
-                while more:
-                    more = self._asked.get_nowait()
-            self.ring()
+                while True:
+                    asked.append(self._asked.get_nowait())
+            open_ = asked[-1] is not None
+            self._ring(next((bells for bells in reversed(asked) if bells), ()))
+
+    def _ring(self, bells: Sequence[str]) -> None:
+        for bell in bells:
+            send(self._socket, b"\0", bell)
 
     def _listeners(self) -> Sequence[str]:
         with self._lock, suppress(OSError):

@@ -1,15 +1,16 @@
 -- Leasing messages to a worker. SQLite keeps values of any type: what somebody else wrote is cast, so that it holds up no one.
 
--- name: owner_lives
-select exists (select 1 from penstock_suspect)
-from penstock_worker
-where incarnation = :owner
-
 -- name: glance
 select
-    (select min(due) from penstock_later where queue = :queue and due < 9e18),
-    exists (select 1 from penstock_aside where queue = :queue and stray is not null),
-    exists (select 1 from penstock_ready where queue = :queue)
+    q.value,
+    (select min(due) from penstock_later where queue = q.value and due < 9e18),
+    exists (select 1 from penstock_aside where queue = q.value and stray is not null),
+    exists (select 1 from penstock_ready where queue = q.value),
+    exists (select 1 from penstock_suspect),
+    exists (select 1 from penstock_limit) or exists (select 1 from penstock_setting where scope like 'queue:%')
+from penstock_worker w
+left join json_each(:queues) q
+where w.incarnation = :owner
 
 -- name: next_due
 select min(due)
