@@ -129,6 +129,7 @@ Part: TypeAlias = tuple[list[int], Program[Sequence[Any]]]
 _ALIKE = (Put, Publish, Append)
 """Whatever one of them needs of the commit, all need."""
 _READ_ON = (Publish, Append)
+"""Who sees these keeps positions: they are not to be seen before they are durable."""
 _ORDER = (Put, Publish, Append, Settle, Run)
 """So that a claim in the same group sees what was put."""
 
@@ -142,7 +143,7 @@ class Group:
         self._lanes = _lanes(members)
         told = [members[index] for lane in self._lanes for index in (lane[:1] if isinstance(members[lane[0]], _ALIKE) else lane)]
         self.durable = self.exposed = self.rings = False
-        """Exposed: who sees it keeps positions, so it is durable before it is seen. `rings` is complete when all parts have run."""
+        """`rings` is complete when all parts have run."""
         self.points: set[str] = set()
         for member in told:
             self.durable |= member.durable

@@ -22,8 +22,6 @@ from penstock.stores.sql.limits import Rules, gate, read_rules
 from penstock.stores.sql.share import DEATHS, EXPIRES, KEY, RANK, SEQ, TASK, Share, as_json
 from penstock.stores.sqlite.runs import Runs, occupy
 
-SUSPECTED = 4
-"""What a glance says from here on is the same for all queues."""
 _MEET = 2_000
 _PROMOTE = 500
 _GLANCE = 32
@@ -35,14 +33,16 @@ def claim(ask: Claim, now: int) -> Program[Claimed]:
     glances = yield Statement("glance", {"owner": ask.owner, "queues": queues})
     if not glances:
         raise LeaseLost(f"worker {ask.owner:x} was declared dead; what it held is another's")
-    suspected, ruled = glances[0][SUSPECTED:]
+    *_, suspected, ruled = glances[0]  # the same for all queues
+    looks = {glance[0]: glance for glance in glances}
     rules = (yield from read_rules()) if ruled else Rules(())
     if suspected and ask.suspects and (alone := (yield from _take_alone(ask, rules, now))):
         return Claimed([alone], more=True, next_due=None, suspects=True)
     found = Found(ask.slots)
-    for (queue, room), (_, due, strays, ready, *_) in zip(ask.queues, glances, strict=False):
+    for queue, room in ask.queues:
         if queue in rules.paused:
             continue
+        _, due, strays, ready, *_ = looks[queue]
         share = Share(ask, queue, room, now)
         share.admit((yield from gate(rules.limit(queue), now)), found.slots)
         if due is not None and due <= now:

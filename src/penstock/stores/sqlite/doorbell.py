@@ -98,7 +98,8 @@ class Ringer:
                 while True:
                     asked.append(self._asked.get_nowait())
             open_ = asked[-1] is not None
-            self._ring(next((bells for bells in reversed(asked) if bells), ()))
+            if told := [bells for bells in asked if bells is not None]:
+                self._ring(told[-1])
 
     def _ring(self, bells: Sequence[str]) -> None:
         for bell in bells:
