@@ -92,7 +92,10 @@ class Store(Protocol):
         ...
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Call `wake` on the running loop after a commit here or elsewhere that may have brought work. Returns the undo."""
+        """Call `wake` on the running loop when a commit here or elsewhere may have brought work. Returns the undo.
+
+        Messages that were put may not be there yet for who reads; a claim that is made from then on finds them.
+        """
         ...
 
 

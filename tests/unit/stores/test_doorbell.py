@@ -16,6 +16,8 @@ import pytest
 
 from penstock.model.message import Message
 from penstock.observe.signals import Signals
+from penstock.ports.leases import Enrolment
+from penstock.ports.queue import Claim
 from penstock.stores.sqlite import doorbell
 from penstock.stores.sqlite.doorbell import Ringer
 from penstock.stores.sqlite.store import SqliteStore
@@ -35,6 +37,8 @@ async def main():
 asyncio.run(main())
 """
 PATIENCE = 20
+WORKER = Enrolment(1, "shop", "w", 1, "here", ("mail",), ("send",))
+ASK = Claim(1, [("mail", 10)], frozenset({"send"}))
 
 
 def ids(path: Path) -> list[str]:
@@ -59,11 +63,20 @@ def bell(path: Path) -> Iterator[socket.socket]:
 
 
 async def test_another_process_rings(store: SqliteStore, path: Path, no_looking: None) -> None:
-    seen = asyncio.Queue[list[str]]()
-    undo = store.listen(lambda: seen.put_nowait(ids(path)))
+    await store.leases.enrol(WORKER)
+    claimed = asyncio.Queue[list[str]]()
+
+    async def claim() -> None:
+        found = await store.queue.claim(ASK)
+        if found.runs:  # to enrol rings, too
+            claimed.put_nowait([each.job_id for run in found.runs for each in run])
+
+    tasks: list[asyncio.Task[None]] = []
+    undo = store.listen(lambda: tasks.append(asyncio.ensure_future(claim())))
     await asyncio.to_thread(subprocess.run, [sys.executable, "-c", PUT, str(path)], check=True)
-    assert await asyncio.wait_for(seen.get(), PATIENCE) == ["a"]  # it rang after its commit
+    assert await asyncio.wait_for(claimed.get(), PATIENCE) == ["a"]
     undo()
+    await asyncio.gather(*tasks)
 
 
 async def test_a_program_that_does_not_ring_is_noticed(store: SqliteStore, path: Path) -> None:

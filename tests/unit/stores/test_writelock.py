@@ -98,6 +98,26 @@ def test_who_waits_gets_it_when_it_is_free(tmp_path: Path) -> None:
     second.close()
 
 
+def test_what_is_free_in_a_moment_is_had_without_sleeping(tmp_path: Path) -> None:
+    path = tmp_path / "write.lock"
+    first, second = WriteLock(path), WriteLock(path)
+    second.acquire(lambda: pytest.fail("it is free"))
+    second.release()
+    first.acquire()
+    second.acquire(first.release)
+    assert second._second < 0  # it let no second thread wait
+    assert not first.try_acquire()
+    second.release()
+    first.acquire()
+    calls: list[str] = []
+    second._patience = 0.05
+    with pytest.raises(StoreUnavailable):
+        second.acquire(lambda: calls.append("once"))
+    assert calls == ["once"]
+    first.close()
+    second.close()
+
+
 def test_what_comes_after_the_patience_is_given_back(tmp_path: Path) -> None:
     path = tmp_path / "write.lock"
     first, second = held_and_given_up(path)

@@ -115,6 +115,8 @@ class Run(Struct, frozen=True):
     ranks: Set[tuple[str, int]] = frozenset()
     """Queues and ranks to which it brings messages that may start at once, if it rings."""
     weight: int = 1
+    rehearses: bool = False
+    """Its first statement only reads: it may be asked once before, in vain."""
 
     @property
     def lane(self) -> Hashable:

@@ -34,7 +34,7 @@ class SqlQueue:
         return await self._writer.submit(Put(messages))  # type: ignore[no-any-return]
 
     async def claim(self, ask: Claim) -> Claimed:
-        work = Run(lambda now: self._dialect.claim(ask, now), CLAIMS, durable=False)
+        work = Run(lambda now: self._dialect.claim(ask, now), CLAIMS, durable=False, rehearses=True)
         return await self._writer.submit(work)  # type: ignore[no-any-return]
 
     async def settle(self, owner: int, settlements: Sequence[Settlement]) -> list[int]:
