@@ -78,6 +78,9 @@ class WorkerOptions(Struct, frozen=True):
         for name, number in {"children": self.children, "child_jobs": self.child_jobs}.items():
             if number is not None and number < 1:
                 raise ConfigurationError(f"WorkerOptions({name}={number!r}): must be at least 1, or None")
+        names = [queue for queue, _ in self.queues]
+        if twice := next((queue for queue in names if names.count(queue) > 1), None):
+            raise ConfigurationError(f"WorkerOptions(queues=…): {twice!r} is there twice; say it once, with one weight")
         for queue, weight in self.queues:
             if weight < 1:
                 raise ConfigurationError(f"WorkerOptions(queues=…): the weight of {queue!r} is {weight}, must be at least 1")

@@ -41,12 +41,6 @@ WORKER = Enrolment(1, "shop", "w", 1, "here", ("mail",), ("send",))
 ASK = Claim(1, [("mail", 10)], frozenset({"send"}))
 
 
-def ids(path: Path) -> list[str]:
-    """What is committed."""
-    with closing(sqlite3.connect(path)) as connection:
-        return [row[0] for row in connection.execute("select id from penstock_message")]
-
-
 @pytest.fixture
 def no_looking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a bell can wake."""
@@ -197,6 +191,7 @@ def test_a_thread_of_its_own_rings_and_many_asks_are_one_ring(path: Path, bell: 
 def test_where_nobody_listens_no_thread_is_made(path: Path) -> None:
     ringer = Ringer(path.parent)
     ringer.ring_aside()
+    assert not ringer.can_ring_aside()
     assert ringer._thread is None
     ringer.close()
 

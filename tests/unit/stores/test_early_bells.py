@@ -24,6 +24,7 @@ from penstock.stores.sqlite.files import Folder
 from penstock.stores.sqlite.store import SqliteStore
 from penstock.stores.sqlite.writelock import WriteLock
 from penstock.stores.sqlite.writer import Writer
+from penstock.testing.conformance.ground import until
 
 PATIENCE = 20
 WORKER = Enrolment(1, "shop", "w", 1, "here", ("mail",), ("send",))
@@ -60,6 +61,7 @@ async def test_who_comes_by_the_bell_gets_behind_the_commit(path: Path, store: S
     await store.leases.enrol(WORKER)
     producer = SqliteStore(str(path), signals=Signals(reach))
     await producer.open()
+    await writer(store).submit(Run(Play().make, "play"))  # to enrol rings, too, by a thread: there is no bell yet
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bell:
         bell.bind(f"{path}-penstock/bell-of-another")
         bell.settimeout(PATIENCE)
@@ -74,6 +76,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     told: list[str] = []
     for name in ("ring", "ring_aside"):
         monkeypatch.setattr(Ringer, name, lambda _, name=name: told.append(name))
+    monkeypatch.setattr(Ringer, "can_ring_aside", lambda _: True)
     return told
 
 
@@ -86,10 +89,33 @@ async def noted(path: Path, told: list[str]) -> AsyncIterator[SqliteStore]:
     await noted.close()
 
 
-@pytest.mark.parametrize(("count", "order"), [(1, ["ring_aside", "write.begun"]), (17, ["write.begun", "ring_aside"])])
+FIRST, AFTERWARDS = ["ring_aside", "write.begun"], ["write.begun", "ring_aside"]
+
+
+@pytest.mark.parametrize(("count", "order"), [(1, FIRST), (16, FIRST), (17, AFTERWARDS)])
 async def test_a_put_of_a_few_rings_first(noted: SqliteStore, told: list[str], count: int, order: list[str]) -> None:
     await noted.queue.put(messages(count))
     assert told == order
+
+
+async def test_where_nobody_listens_yet_it_rings_afterwards(noted: SqliteStore, told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ringer, "can_ring_aside", lambda _: False)
+    await noted.queue.put(messages(1))
+    assert told == AFTERWARDS
+
+
+async def test_a_put_among_others_rings_when_all_is_committed(noted: SqliteStore, path: Path, told: list[str]) -> None:
+    """Who looks for the others does so without the lock."""
+    await noted.queue.put(messages(1))
+    with locked(path):
+        first = asyncio.ensure_future(noted.queue.put([Message("first", "mail", "send", b"{}")]))
+        await asyncio.to_thread(until_it_sleeps, writer(noted)._access.lock)
+        both = [noted.queue.put([Message("second", "mail", "send", b"{}")]), noted.queue.cancel("m0")]
+        tasks = [asyncio.ensure_future(call) for call in both]
+        await until(lambda: writer(noted)._inbox.qsize() == len(both), "both have asked")
+        told.clear()
+    await asyncio.gather(first, *tasks)
+    assert told == [*FIRST, *AFTERWARDS]
 
 
 async def test_what_is_looked_for_without_the_lock_rings_behind_its_commit(noted: SqliteStore, told: list[str]) -> None:
@@ -126,8 +152,10 @@ class Play:
 def locked(path: Path) -> Iterator[WriteLock]:
     lock = WriteLock(Folder(str(path)).path / "write.lock")
     lock.acquire()
-    yield lock
-    lock.close()
+    try:
+        yield lock
+    finally:
+        lock.close()
 
 
 async def rehearsals(store: SqliteStore, path: Path, play: Play, *, rehearses: bool = True) -> int:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,8 @@ from penstock.model.log import Event, TopicSpec
 from penstock.model.message import Message, Placed
 from penstock.observe.signals import Signals
 from penstock.ports.leases import Enrolment
-from penstock.stores.sqlite import logsync
+from penstock.stores.sqlite import logsync, reaping
+from penstock.stores.sqlite.files import Folder
 from penstock.stores.sqlite.store import SqliteStore
 from penstock.testing.conformance.ground import until
 
@@ -217,12 +219,61 @@ async def test_who_closes_writes_it_again(path: Path, disk: Disk) -> None:
     assert len(disk.synced) == 2
 
 
+async def test_who_opens_writes_it_again(path: Path, disk: Disk) -> None:
+    """A latecomer who closes the file at once would copy its log."""
+    store = SqliteStore(str(path), signals=Signals())
+    await store.open()
+    await store.queue.put([message("a")])
+    late = SqliteStore(str(path), signals=Signals())
+    mark(path).touch()
+    disk.errors, disk.fail_from = 1, 1
+    with pytest.raises(StoreUnavailable, match="a sync of the write-ahead log failed, and so did writing it once more"):
+        await late.open()
+    assert mark(path).exists()
+    await late.open()
+    assert not mark(path).exists()
+    await late.close()
+    await store.close()
+
+
+async def test_who_reaps_writes_it_again(path: Path, disk: Disk) -> None:
+    store = SqliteStore(str(path), signals=Signals())
+    await store.open()
+    await store.leases.enrol(Enrolment(1, "shop", "w", 1, "here", (), ()))
+    await store.close()
+    (Folder(str(path)).worker_lock(1)).touch()
+    disk.synced.clear()
+    real = reaping.open_file
+
+    def opened(*args: Any, **others: Any) -> None:
+        real(*args, **others)
+        mark(path).touch()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reaping, "open_file", opened)
+        assert reaping.reap(Folder(str(path))) == 1
+    assert not mark(path).exists()
+
+
+async def test_a_sync_that_comes_after_anothers_has_failed_counts_as_failed(store: SqliteStore, path: Path, disk: Disk) -> None:
+    """The kernel tells each open file once; who opened the log later hears nothing."""
+    disk.free.clear()
+    putting = asyncio.ensure_future(store.queue.put([message("a")]))
+    assert await asyncio.to_thread(disk.busy.wait, WAIT)
+    mark(path).touch()
+    disk.free.set()
+    assert await putting == [Placed("a")]
+    assert len(disk.synced) == 2
+    assert not mark(path).exists()
+
+
 async def test_a_log_that_cannot_be_opened_keeps_nothing(store: SqliteStore, path: Path) -> None:
     writer = store._threads.writer  # type: ignore[union-attr]
     writer._log._path = f"{path}-penstock/nowhere"
     with pytest.raises(StoreUnavailable, match="put messages: the log cannot be opened to sync it"):
         await store.queue.put([message("a")])
-    await store.leases.enrol(Enrolment(1, "shop", "w", 1, "here", (), ()))  # it needs none
+    with pytest.raises(StoreUnavailable, match="the log cannot be opened to sync it"):
+        await store.leases.enrol(Enrolment(1, "shop", "w", 1, "here", (), ()))  # a later sync would not hear of an error before it
     assert seen(path) == []
 
 

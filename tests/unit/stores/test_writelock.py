@@ -118,6 +118,51 @@ def test_what_is_free_in_a_moment_is_had_without_sleeping(tmp_path: Path) -> Non
     second.close()
 
 
+def nothing() -> None:
+    """To do meanwhile."""
+
+
+def test_it_is_tried_until_the_moment_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = WriteLock(tmp_path / "write.lock"), WriteLock(tmp_path / "write.lock")
+    now, at = 0.0, 0.0004
+
+    def others_run() -> None:
+        nonlocal now
+        now += 0.0001
+        if now >= at:
+            first.release()
+
+    monkeypatch.setattr("penstock.stores.sqlite.writelock.os.sched_yield", others_run)
+    monkeypatch.setattr("penstock.stores.sqlite.writelock.time.monotonic", lambda: now)
+    first.acquire()
+    assert second._try_for_a_moment(nothing)
+    second.release()
+    first.acquire()
+    at = now + 0.0007
+    assert not second._try_for_a_moment(nothing)
+    for lock in (first, second):
+        lock.close()
+
+
+def test_where_it_does_not_help_it_is_done_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.stores.sqlite.writelock._MOMENT", 0)
+    first, second = WriteLock(tmp_path / "write.lock"), WriteLock(tmp_path / "write.lock")
+    first.acquire()
+    tried: list[int] = []
+    for n in range(300):
+        second._try_for_a_moment(lambda n=n: tried.append(n))
+    assert tried == [0, 2, 6, 14, 30, 62, 126, 190, 254]
+    first.release()
+    while not second._try_for_a_moment(nothing):
+        pass
+    second.release()
+    first.acquire()
+    assert not second._try_for_a_moment(lambda: tried.append(-1))
+    assert tried[-1] == -1
+    for lock in (first, second):
+        lock.close()
+
+
 def test_what_comes_after_the_patience_is_given_back(tmp_path: Path) -> None:
     path = tmp_path / "write.lock"
     first, second = held_and_given_up(path)

@@ -52,6 +52,7 @@ class SqlLog:
             rings=lambda fed: fed.count > 0,
             point="feed",
             ranks=frozenset([(subscription, 9 - DEFAULT_PRIORITY)]),
+            rehearses=True,
         )
         return await self._writer.submit(work)  # type: ignore[no-any-return]
 

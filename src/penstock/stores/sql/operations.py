@@ -116,7 +116,7 @@ class Run(Struct, frozen=True):
     """Queues and ranks to which it brings messages that may start at once, if it rings."""
     weight: int = 1
     rehearses: bool = False
-    """Its first statement only reads: it may be asked once before, in vain."""
+    """Its first statement only reads: it may be run once more before, outside of the transaction, to warm up."""
 
     @property
     def lane(self) -> Hashable:
@@ -134,6 +134,8 @@ _READ_ON = (Publish, Append)
 """Who sees these keeps positions: they are not to be seen before they are durable."""
 _ORDER = (Put, Publish, Append, Settle, Run)
 """So that a claim in the same group sees what was put."""
+_FEW = 16
+"""Messages that are committed before those whom they woke have come to the lock, or soon after."""
 
 
 class Group:
@@ -166,6 +168,21 @@ class Group:
         put = ranks(message for member in self._members if isinstance(member, Put) for message in member.messages)
         return put.union(*(member.ranks for member in self._members if isinstance(member, Run)))
 
+    @property
+    def rings_early(self) -> bool:
+        """It can ring before it is committed: only who claims, with the lock, has use of it. Others look without, and too early."""
+        first = self._members[0]
+        return len(self._members) == 1 and isinstance(first, Put) and first.weight <= _FEW
+
+    @property
+    def rehearses(self) -> bool:
+        return any(isinstance(member, Run) and member.rehearses for member in self._members)
+
+    def rehearsals(self, now: int) -> Iterator[Program[None]]:
+        for member in self._members:
+            if isinstance(member, Run) and member.rehearses:
+                yield _beginning(member.make(now))
+
     def parts(self, now: int) -> Iterator[Part]:
         for lane in self._lanes:
             members = [self._members[index] for index in lane]
@@ -194,6 +211,11 @@ class Group:
         results = yield from self._dialect.append(members[0].append.topic, [member.append for member in members], now)
         self.rings |= any(map(is_heard, results))
         return results
+
+
+def _beginning(program: Program[Any]) -> Program[None]:
+    yield next(program)
+    program.close()
 
 
 def _lanes(members: Sequence[Operation]) -> Sequence[list[int]]:

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Bells(Protocol):
-    """After a commit."""
+    """Whom a commit concerns."""
 
     def ring(self) -> None:
         """It may have brought work."""
@@ -28,6 +28,10 @@ class Bells(Protocol):
 
     def ring_aside(self) -> None:
         """The same, without waiting for it."""
+        ...
+
+    def can_ring_aside(self) -> bool:
+        """Somebody listens, and there is a thread that can ring."""
         ...
 
     def tell(self, heard: Rows) -> None:

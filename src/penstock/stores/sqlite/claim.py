@@ -34,15 +34,15 @@ def claim(ask: Claim, now: int) -> Program[Claimed]:
     if not glances:
         raise LeaseLost(f"worker {ask.owner:x} was declared dead; what it held is another's")
     *_, suspected, ruled = glances[0]  # the same for all queues
-    looks = {glance[0]: glance for glance in glances}
+    looks = {place: look for place, *look in glances}
     rules = (yield from read_rules()) if ruled else Rules(())
     if suspected and ask.suspects and (alone := (yield from _take_alone(ask, rules, now))):
         return Claimed([alone], more=True, next_due=None, suspects=True)
     found = Found(ask.slots)
-    for queue, room in ask.queues:
+    for place, (queue, room) in enumerate(ask.queues):
         if queue in rules.paused:
             continue
-        _, due, strays, ready, *_ = looks[queue]
+        due, strays, ready, *_ = looks[place]
         share = Share(ask, queue, room, now)
         share.admit((yield from gate(rules.limit(queue), now)), found.slots)
         if due is not None and due <= now:
@@ -65,10 +65,11 @@ def claim(ask: Claim, now: int) -> Program[Claimed]:
 def _promote(share: Share) -> Program[int | None]:
     """Move what is due to ready: at once, so that it competes by its priority. Returns when the next one is."""
     rows = yield Statement("due_now", {"queue": share.queue, "now": share.now, "limit": _PROMOTE})
-    due, seq = rows[-1]
-    yield Statement("promote", {"seqs": as_json(row[1] for row in rows)})
-    yield Statement("drop_later", {"queue": share.queue, "due": due, "seq": seq})
-    share.tally.move(share.queue, "delayed", "waiting", len(rows))
+    if rows:  # a queue that is named twice has been promoted already
+        due, seq = rows[-1]
+        yield Statement("promote", {"seqs": as_json(row[1] for row in rows)})
+        yield Statement("drop_later", {"queue": share.queue, "due": due, "seq": seq})
+        share.tally.move(share.queue, "delayed", "waiting", len(rows))
     return (yield Statement("next_due", {"queue": share.queue}))[0][0]  # type: ignore[no-any-return]
 
 

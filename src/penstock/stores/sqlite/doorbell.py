@@ -56,17 +56,14 @@ class Ringer:
     def ring_aside(self) -> None:
         """Never raises. Where there can be no thread it rings by itself."""
         bells = self._listeners()
-        if not bells:
-            return
-        if self._thread is None:
-            thread = threading.Thread(target=self._work, name="penstock-bells", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:
-                self._ring(bells)
-                return
-            self._thread = thread
-        self._asked.put(bells)
+        if bells and self._has_thread():
+            self._asked.put(bells)
+        else:
+            self._ring(bells)
+
+    def can_ring_aside(self) -> bool:
+        """Never raises. False: nobody listens yet, or there can be no thread."""
+        return bool(self._listeners()) and self._has_thread()
 
     def ring(self) -> None:
         """Never raises: it comes after the commit. Who is not reached will look anyway."""
@@ -88,6 +85,16 @@ class Ringer:
             self._asked.put(None)
             self._thread.join()
         self._socket.close()
+
+    def _has_thread(self) -> bool:
+        if self._thread is None:
+            thread = threading.Thread(target=self._work, name="penstock-bells", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                return False
+            self._thread = thread
+        return True
 
     def _work(self) -> None:
         """One ring is as good as many: the latest one, which knows all bells."""

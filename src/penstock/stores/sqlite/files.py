@@ -7,6 +7,7 @@ so nothing here opens it. What Penstock locks are other files, by `flock`, in `<
 - `worker-….lock`  held while a worker lives; whoever can lock it knows that the worker is dead
 - `bell-…`         the doorbell sockets
 - `ear-…`          the sockets of processes that wait for the end of a job
+- `log-not-synced` a sync of the write-ahead log has failed (`logsync`)
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from penstock.errors import ConfigurationError, StoreUnavailable
 from penstock.stores.sql.filelock import FileLock, is_free, make_private
 from penstock.stores.sql.refusals import refused
+from penstock.stores.sqlite.logsync import Gap
 
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.s3fs", "lustre"})
 MOUNTS = Path("/proc/self/mounts")
@@ -61,6 +63,10 @@ class Folder:
             return self.path
         digest = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
         return Path(os.environ.get("XDG_RUNTIME_DIR", "/tmp")) / f"penstock-{os.getuid()}-{digest}"
+
+    def gap(self) -> Gap:
+        """For one process, or for one who looks after it alone."""
+        return Gap(self.database, self.path)
 
     def worker_lock(self, incarnation: int) -> Path:
         return self.path / f"worker-{incarnation:016x}.lock"

@@ -155,11 +155,11 @@ class Joined(JoinedVerbs):
         """`wire`: a connection of sqlite3 or aiosqlite."""
         yield from check(self._host)
         self._host.janitor.tidy()
-        if self._host.access.checkpointer.gap.is_there:
-            raise StoreUnavailable("using(tx=…): a sync of the write-ahead log failed; look after the disk, then try again")
         yield Statement("take_write_lock")
         if not wire.in_transaction:
             raise ConfigurationError(AUTOCOMMITS)
+        if self._host.access.checkpointer.gap.is_there:
+            raise StoreUnavailable("using(tx=…): a sync of the write-ahead log failed; look after the disk, then try again")
         yield from self._host.access.clock.load()
         result = yield from make(self._host.access.clock.now())
         self._host.janitor.wrote()

@@ -21,10 +21,12 @@ def open_file(folder: Folder, library: Library, clock: StoreClock, *, migrating:
     folder.create()
     connections.create(folder.database)
     forkable = Forkable(lambda: connections.connect(folder.database))
+    gap = folder.gap()
     try:
         with forkable as connection:
-            if not _is_up(connection, library, clock):
+            if gap.is_there or not _is_up(connection, library, clock):
                 with locked(folder):
+                    gap.close(connection, f"open {folder.database}")  # who closes the file last copies its log
                     if not _is_up(connection, library, clock):  # who had the lock before may have done all
                         _bring_up(connection, folder.database, library, clock, migrating=migrating)
     except sqlite3.Error as error:

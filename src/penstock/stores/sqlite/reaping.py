@@ -23,12 +23,14 @@ def reap(folder: Folder) -> int:
     open_file(folder, library, clock, migrating=False)
     connection = connections.connect(folder.database)
     ringer = Ringer(folder.bells)
+    gap = folder.gap()
     try:
         run = connections.runner(connection)
         found = run(library["others"], {"incarnation": 0})
         gone = [(worker, beat) for worker, beat, _ in found if is_free(folder.worker_lock(worker))]
         for worker, beat in gone:
             with locked(folder):
+                gap.close(connection, "rescue a dead worker's messages")
                 connection.execute("begin immediate")
                 drive(leases.rescue(worker, beat, clock.now(), put), library, run)
                 connection.execute("commit")

@@ -23,7 +23,6 @@ from penstock.stores.sqlite.files import Folder
 from penstock.stores.sqlite.follow import SqliteFollow
 from penstock.stores.sqlite.handle import Handle
 from penstock.stores.sqlite.joined import Joined
-from penstock.stores.sqlite.logsync import Gap
 from penstock.stores.sqlite.opening import open_file
 from penstock.stores.sqlite.registry import SqliteLeases
 from penstock.stores.sqlite.threads import Threads
@@ -105,7 +104,7 @@ class SqliteStore:
         library = Library.load("penstock.stores.sqlite")
         open_file(self._folder, library, self.clock, migrating=migrate)
 
-        checkpointer = Checkpointer(Gap(self._folder.database, self._folder.path))
+        checkpointer = Checkpointer(self._folder.gap())
 
         def access(bells: Bells) -> Access:
             power = self._durability != "process"

@@ -4,8 +4,8 @@
 lock lets a second thread wait for it, and waits for that thread. If its patience ends first, the second thread goes on waiting
 (nothing can call it back); what it gets then, it gives back at once, or hands to whoever has come meanwhile.
 
-That is four changes of threads, longer than one message takes to be put. Whoever was rung by somebody who puts one knows so, and
-tries for a moment without sleeping.
+That is four changes of threads, longer than one message takes to be put. Whoever expects to wait for no more than that tries for a
+moment without sleeping, and so may overtake those who sleep. Where that does not help, it is done less and less often.
 
 Who holds it then (a process that was stopped, a debugger, a hung disk) is named, where the kernel tells.
 """
@@ -27,6 +27,7 @@ PATIENCE = 5.0
 LOCKS = Path("/proc/locks")
 _MOMENT = 0.0005
 """Seconds: twice what it takes to put a message on a machine that has just slept."""
+_MISSES = 6
 
 log = logging.getLogger("penstock.store")
 
@@ -44,13 +45,16 @@ class WriteLock(FileLock):
         self._wanted = False
         self._got = False
         self._closed = False
+        self._misses = self._left_out = 0
+        """Trials in vain, in a row; and how often there is to be none now."""
         self._second = -1
         """Its own descriptor of the same lock: no other file can take its number while it waits."""
 
     def acquire(self, meanwhile: Callable[[], None] | None = None) -> None:
         """Raises StoreUnavailable; then it is not ours.
 
-        `meanwhile` must not raise. Give one where the lock is expected to be free in a moment: it is called if it is not free yet.
+        `meanwhile` must not raise. Give one where the lock is expected to be free in a moment: it is called if it is not free yet,
+        and it is worth the trial (`_try_for_a_moment`).
         """
         if self._try() or (meanwhile is not None and self._try_for_a_moment(meanwhile)):
             return
@@ -75,10 +79,16 @@ class WriteLock(FileLock):
             return not self._asked and self.try_acquire()
 
     def _try_for_a_moment(self, meanwhile: Callable[[], None]) -> bool:
+        """After n times in vain it is left out 2^n - 1 times, 63 at the most."""
+        if self._left_out:
+            self._left_out -= 1
+            return False
         end = time.monotonic() + _MOMENT
         meanwhile()
         while not (got := self._try()) and time.monotonic() < end:
             os.sched_yield()
+        self._misses = 0 if got else min(self._misses + 1, _MISSES)
+        self._left_out = 2**self._misses - 1
         return got
 
     def _wait(self) -> bool:

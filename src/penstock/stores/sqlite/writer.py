@@ -3,10 +3,10 @@
 While one commit runs, the next group forms by itself; there is no timer. A group is one `begin immediate … commit` behind an
 flock queue that all processes share. Its puts are merged into one put, its settles into one a worker, so that a hundred
 concurrent enqueuers cost one fsync. It is as durable as its strictest member needs, and who needs it to be synced is answered after
-that (`logsync`); by then the lock is free, and a thread rings the bells. Events are synced in the commit: whoever reads a topic keeps
-their positions, which must not be given twice.
+that (`logsync`); by then the lock is free, and a thread has rung the bells. Events are synced in the commit: whoever reads a topic
+keeps their positions, which must not be given twice.
 
-A put of a few messages rings as soon as it has the lock. Who is woken by that claims, waits for the lock, and gets it behind the
+A put of a few messages rings as soon as it has the lock. A worker woken by it claims, waits for the lock, and gets it after the
 commit; until then it rehearses, because what runs for the first time in a while takes twice as long.
 
 What can go wrong:
@@ -23,6 +23,7 @@ What can go wrong:
 
 from __future__ import annotations
 
+import errno
 import logging
 import queue
 import sqlite3
@@ -36,7 +37,7 @@ from msgspec import Struct
 
 from penstock.errors import PenstockError, PublishUnknown, SchemaOutdated, StoreCorrupt, StoreFull, StoreReadOnly, StoreUnavailable
 from penstock.model.statement import Program, Rows
-from penstock.stores.sql.operations import Group, Operation, Put, Run
+from penstock.stores.sql.operations import Group, Operation
 from penstock.stores.sql.reply import Answer, Reply, send
 from penstock.stores.sqlite import connection as connections
 from penstock.stores.sqlite.access import Access
@@ -47,10 +48,8 @@ from penstock.stores.sqlite.logsync import LogSync
 
 _GROUP = 4_000
 """Messages in one group at the most."""
-_FEW = 16
-"""Messages that are committed before those whom they woke have come to the lock, or soon after."""
 _REST = 0.001
-"""Seconds without work, after which this thread was woken by somebody else's, more likely than not."""
+"""Seconds without work, after which code is cold."""
 
 _EVERYBODYS = (StoreUnavailable, StoreFull, StoreReadOnly, StoreCorrupt, SchemaOutdated, PublishUnknown)
 
@@ -197,6 +196,8 @@ class Writer:
         began = time.monotonic()
         try:
             self._log.sync()
+            if self._access.checkpointer.gap.is_there:
+                raise OSError(errno.EIO, "another process's sync failed meanwhile")
         except OSError as error:
             self._access.checkpointer.gap.note(error)
             if not self._written_again():
@@ -223,12 +224,13 @@ class Writer:
         self._heard = ()
         group = Group([ticket.operation for ticket in tickets], access.dialect)
         later = access.power and group.durable and not group.exposed
-        access.lock.acquire(self._rehearsal(tickets))
+        early = later and group.rings_early and access.bells.can_ring_aside()
+        access.lock.acquire(self._rehearsal(group))
         try:
-            if early := later and _is_small_put(tickets):
+            if early:
                 access.bells.ring_aside()
             with self._forkable:
-                answers = self._transact(group, tickets, later)
+                answers = self._transact(group, tickets)
         finally:
             access.lock.release()
         self._rings = group.rings and not early
@@ -236,25 +238,25 @@ class Writer:
         self._heard = group.heard
         return answers
 
-    def _rehearsal(self, tickets: Sequence[Ticket]) -> Callable[[], None] | None:
-        operation = tickets[0].operation
-        if not (self._rested and len(tickets) == 1 and isinstance(operation, Run) and operation.rehearses):
+    def _rehearsal(self, group: Group) -> Callable[[], None] | None:
+        if not (self._rested and group.rehearses):
             return None
 
         def rehearse() -> None:
-            with suppress(PenstockError), self._forkable:  # the performance will tell
-                self._drive(_beginning(operation.make(self._access.clock.now())), operation.doing)
+            """A fork waits for it, and it for nobody but a program that recovers the log or has the file for itself: 5 s at the most."""
+            with suppress(PenstockError, ValueError, ArithmeticError), self._forkable:  # the performance will tell
+                for program in group.rehearsals(self._access.clock.now()):
+                    self._drive(program, group.doing)
 
         return rehearse
 
-    def _transact(self, group: Group, tickets: Sequence[Ticket], later: bool) -> list[Answer]:
-        """`later`: the log will have to be synced."""
+    def _transact(self, group: Group, tickets: Sequence[Ticket]) -> list[Answer]:
         try:
             self._close_gap(group.doing)
             self._sync_in_commit(self._access.power and group.exposed)
             self._begin(group.doing)
-            if later:
-                self._follow(group.doing)
+            if self._access.power:
+                self._follow(group.doing)  # always: who opens the log after a sync has failed is told of no error
             self._access.signals.reach("write.begun")
             self._drive(self._access.clock.load(), group.doing)
             now = self._access.clock.now()
@@ -327,16 +329,6 @@ class Writer:
                 self._connection.execute("rollback")
         except sqlite3.Error:
             log.warning("rollback failed; SQLite undoes the transaction by itself", exc_info=True)
-
-
-def _is_small_put(tickets: Sequence[Ticket]) -> bool:
-    """Only who claims can have use of a put. Others look without the lock, and would look too early."""
-    return len(tickets) == 1 and isinstance(tickets[0].operation, Put) and tickets[0].weight <= _FEW
-
-
-def _beginning(program: Program[Any]) -> Program[None]:
-    yield next(program)
-    program.close()
 
 
 def _unknown(operation: Operation, error: OSError) -> PublishUnknown:

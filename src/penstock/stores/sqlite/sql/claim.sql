@@ -2,7 +2,7 @@
 
 -- name: glance
 select
-    q.value,
+    q.key,
     (select min(due) from penstock_later where queue = q.value and due < 9e18),
     exists (select 1 from penstock_aside where queue = q.value and stray is not null),
     exists (select 1 from penstock_ready where queue = q.value),
