@@ -53,7 +53,7 @@ async def test_who_comes_by_the_bell_gets_behind_the_commit(path: Path, store: S
         claims.append(asyncio.ensure_future(store.queue.claim(ASK)))
 
     def reach(point: str) -> None:
-        if point == "put.before_commit":
+        if point == "put.before_commit" and bell.gettimeout():
             assert bell.recv(16)
             asyncio.run_coroutine_threadsafe(ask(), loop).result(PATIENCE)
             until_it_sleeps(writer(store)._access.lock)
@@ -64,6 +64,9 @@ async def test_who_comes_by_the_bell_gets_behind_the_commit(path: Path, store: S
     await writer(store).submit(Run(Play().make, "play"))  # to enrol rings, too, by a thread: there is no bell yet
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bell:
         bell.bind(f"{path}-penstock/bell-of-another")
+        bell.setblocking(False)
+        await producer.queue.put([Message("first", "web", "send", b"{}")])  # its ring starts the thread
+        assert await loop.sock_recv(bell, 16)
         bell.settimeout(PATIENCE)
         await producer.queue.put(messages(1))
     claimed = await claims[0]
@@ -98,7 +101,7 @@ async def test_a_put_of_a_few_rings_first(noted: SqliteStore, told: list[str], c
     assert told == order
 
 
-async def test_where_nobody_listens_yet_it_rings_afterwards(noted: SqliteStore, told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_where_no_thread_rings_yet_it_rings_afterwards(noted: SqliteStore, told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Ringer, "can_ring_aside", lambda _: False)
     await noted.queue.put(messages(1))
     assert told == AFTERWARDS

@@ -31,7 +31,7 @@ class Bells(Protocol):
         ...
 
     def can_ring_aside(self) -> bool:
-        """Somebody listens, and there is a thread that can ring."""
+        """There is a thread that does."""
         ...
 
     def tell(self, heard: Rows) -> None:

@@ -56,14 +56,16 @@ class Ringer:
     def ring_aside(self) -> None:
         """Never raises. Where there can be no thread it rings by itself."""
         bells = self._listeners()
-        if bells and self._has_thread():
+        if not bells:
+            return
+        if self._thread is not None or self._has_started():
             self._asked.put(bells)
         else:
             self._ring(bells)
 
     def can_ring_aside(self) -> bool:
-        """Never raises. False: nobody listens yet, or there can be no thread."""
-        return bool(self._listeners()) and self._has_thread()
+        """Not before it has done so once, or where there can be no thread."""
+        return self._thread is not None
 
     def ring(self) -> None:
         """Never raises: it comes after the commit. Who is not reached will look anyway."""
@@ -86,27 +88,26 @@ class Ringer:
             self._thread.join()
         self._socket.close()
 
-    def _has_thread(self) -> bool:
-        if self._thread is None:
-            thread = threading.Thread(target=self._work, name="penstock-bells", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:
-                return False
-            self._thread = thread
+    def _has_started(self) -> bool:
+        thread = threading.Thread(target=self._work, name="penstock-bells", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return False
+        self._thread = thread
         return True
 
     def _work(self) -> None:
         """One ring is as good as many: the latest one, which knows all bells."""
-        open_ = True
-        while open_:
-            asked = [self._asked.get()]
-            with suppress(queue.Empty):
-                while True:
-                    asked.append(self._asked.get_nowait())
-            open_ = asked[-1] is not None
-            if told := [bells for bells in asked if bells is not None]:
-                self._ring(told[-1])
+        left: Sequence[str] = ()
+        while (bells := self._asked.get()) is not None:
+            if self._asked.empty():
+                self._ring(bells)
+                left = ()
+            else:
+                left = bells
+        if left:  # closing has overtaken it
+            self._ring(left)
 
     def _ring(self, bells: Sequence[str]) -> None:
         for bell in bells:
