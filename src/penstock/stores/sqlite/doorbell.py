@@ -58,7 +58,7 @@ class Ringer:
         bells = self._listeners()
         if not bells:
             return
-        if self._thread is not None or self._has_started():
+        if self._thread is not None or self._start():
             self._asked.put(bells)
         else:
             self._ring(bells)
@@ -88,7 +88,7 @@ class Ringer:
             self._thread.join()
         self._socket.close()
 
-    def _has_started(self) -> bool:
+    def _start(self) -> bool:
         thread = threading.Thread(target=self._work, name="penstock-bells", daemon=True)
         try:
             thread.start()

@@ -28,6 +28,7 @@ LOCKS = Path("/proc/locks")
 _MOMENT = 0.0005
 """Seconds: twice what it takes to put a message on a machine that has just slept."""
 _MISSES = 6
+"""Failed tries in a row that are counted."""
 
 log = logging.getLogger("penstock.store")
 
@@ -46,7 +47,7 @@ class WriteLock(FileLock):
         self._got = False
         self._closed = False
         self._misses = self._left_out = 0
-        """Trials in vain, in a row; and how often there is to be none now."""
+        """Failed tries in a row, and how many are to be left out now."""
         self._second = -1
         """Its own descriptor of the same lock: no other file can take its number while it waits."""
 
@@ -54,7 +55,7 @@ class WriteLock(FileLock):
         """Raises StoreUnavailable; then it is not ours.
 
         `meanwhile` must not raise. Give one where the lock is expected to be free in a moment: it is called if it is not free yet,
-        and it is worth the trial (`_try_for_a_moment`).
+        and trying has not failed lately (`_try_for_a_moment`).
         """
         if self._try() or (meanwhile is not None and self._try_for_a_moment(meanwhile)):
             return
@@ -79,7 +80,7 @@ class WriteLock(FileLock):
             return not self._asked and self.try_acquire()
 
     def _try_for_a_moment(self, meanwhile: Callable[[], None]) -> bool:
-        """After n times in vain it is left out 2^n - 1 times, 63 at the most."""
+        """After n failures in a row it is left out 2^n - 1 times, 63 at the most."""
         if self._left_out:
             self._left_out -= 1
             return False
