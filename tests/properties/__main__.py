@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import secrets
+import signal
 import sys
 import time
 import traceback
@@ -74,6 +75,7 @@ def main() -> None:
     parser.add_argument("--store", help="sqlite, postgres, or the URL of a PostgreSQL database; both if not given")
     parser.add_argument("--only", action="append", choices=list(MACHINES))
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the server ends with us
     print(f"seed {options.seed}", flush=True)
     given = options.store if options.store not in ("sqlite", "postgres") else None
     with nullcontext("") if options.store == "sqlite" else server(given) as url:
