@@ -1,4 +1,4 @@
-"""A put rings before its commit, and whoever comes by that gets behind it; meanwhile he rehearses."""
+"""A put rings before its commit; a worker that it wakes gets the lock after that, and rehearses meanwhile."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ LOCKS = Path("/proc/locks")
 _MOMENT = 0.0005
 """Seconds: twice what it takes to put a message on a machine that has just slept."""
 _MISSES = 6
-"""Failed tries in a row that are counted."""
+"""Failed tries in a row that count, at the most."""
 
 log = logging.getLogger("penstock.store")
 
